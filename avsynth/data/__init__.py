@@ -1,0 +1,1 @@
+"""Hand-kept tables that travel with the package."""

@@ -1,0 +1,135 @@
+"""The records that stages hand to one another: frozen, slotted, free of torch and pandas."""
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One category of our vocabulary and the names that each source gives it.
+
+    Every name field is a tuple: a category may gather several labels of a source, or none.
+    """
+
+    name: str
+    lvis: tuple[str, ...] = ()
+    openimages: tuple[str, ...] = ()
+    """Open Images MIDs, e.g. ``/m/0bt9lr``."""
+    coco: tuple[str, ...] = ()
+    avsbench: tuple[str, ...] = ()
+    vggsound: tuple[str, ...] = ()
+    audioset: tuple[str, ...] = ()
+    """AudioSet display names, e.g. ``Bark``."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRecord:
+    """One instance mask of one picture.
+
+    ``status`` is ``ok`` or ``dropped``; a dropped record says why in ``reason`` and may have an
+    empty ``rle`` when the mask could not be read.
+    """
+
+    mask_id: str
+    """Unique inside the source, kept as a string (Open Images ids are hexadecimal)."""
+    source: str
+    category: str
+    image_id: str
+    """Equal for the same picture in any source: ``coco/<12 digits>`` for LVIS and COCO,
+    ``openimages/<16 hex>`` for Open Images."""
+    image_path: str
+    """Relative to the source's root folder, POSIX separators."""
+    height_px: int
+    width_px: int
+    rle: str
+    """COCO compressed run lengths over the whole picture (column-major, ASCII)."""
+    x0_px: int
+    y0_px: int
+    x1_px: int
+    y1_px: int
+    """Tight box of the mask's pixels: ``x0 <= x < x1``, ``y0 <= y < y1``."""
+    area_frac: float
+    """Mask pixels over picture pixels, 0..1."""
+    split_hint: str = ""
+    """The source's own split (``train``, ``val``, ``test``) or empty."""
+    licence: str = ""
+    url: str = ""
+    status: str = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioClip:
+    """One sound clip with its label.
+
+    ``second_db`` lists the loudness of every whole second in dBFS, space-separated, one decimal
+    (``-inf`` for digital silence), so that a triplet can pick a second in which something sounds.
+    """
+
+    clip_id: str
+    source: str
+    category: str
+    label: str
+    """The source's own label, untouched."""
+    video_id: str
+    """What must not stand in two splits: the YouTube id, or the recording's id for folders."""
+    audio_path: str
+    """Relative to the source's root folder, POSIX separators."""
+    start_s: float
+    duration_s: float
+    sample_rate_hz: int
+    rms_db: float
+    second_db: str = ""
+    split_hint: str = ""
+    licence: str = ""
+    url: str = ""
+    status: str = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """One (image, mask, audio) triplet: a mask, a clip of the same category, a second of it."""
+
+    triplet_id: str
+    split: str
+    category: str
+    mask_source: str
+    mask_id: str
+    clip_source: str
+    clip_id: str
+    second: int
+    status: str = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One shard record: one frame with its second of sound, as bytes ready for the tar.
+
+    ``logmel_npy`` and ``audio_flac`` describe the same second; ``meta`` is plain JSON data.
+    """
+
+    key: str
+    image: bytes
+    image_ext: str
+    """``jpg`` or ``png``: the source's own bytes are kept, never encoded again."""
+    mask_png: bytes
+    """One-bit or 8-bit grey PNG of the picture's size, 0 background, foreground otherwise."""
+    audio_flac: bytes
+    """Mono 16 kHz."""
+    logmel_npy: bytes
+    """float32 ``[1, 96, 64]`` in npy format."""
+    meta: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One item that a stage did not keep, and why: a counted row, never a log line."""
+
+    stage: str
+    source: str
+    item: str
+    category: str
+    reason: str
