@@ -1,4 +1,4 @@
-"""Everything a user can mend is raised as an `AvsynthError`; anything else is a bug and keeps its traceback.
+"""Everything a user can mend is an `AvsynthError`; anything else is a bug and keeps its traceback.
 
 AvsynthError
 ├── ConfigError      params.yaml, an option, a category name

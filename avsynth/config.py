@@ -1,0 +1,266 @@
+"""`params.yaml` as a frozen tree of pydantic models, and the runtime options that stay out of it.
+
+Whatever can change an output byte is in `params.yaml`; whatever cannot (device, workers,
+executor, cache folder) is in `Runtime`. The file holds every value: there is no second default.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from avsynth.errors import ConfigError, suggest
+
+PARAMS_FILE = "params.yaml"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ToyFetch(Section):
+    """The small world drawn by program that stands in for the real raw data."""
+
+    scale: Annotated[float, Field(gt=0)]
+
+
+class FetchParams(Section):
+    """Where raw data comes from."""
+
+    sources: tuple[str, ...]
+    toy: ToyFetch
+
+
+class CategoriesParams(Section):
+    """Which categories to build: the first N of the table's rank, or names."""
+
+    table: str | None
+    """A category table of the user's own, or null for the packaged one."""
+    choose: PositiveInt | tuple[str, ...]
+
+
+class LvisParams(Section):
+    """LVIS v1 annotation files and the folder that holds train2017/ and val2017/."""
+
+    root: str
+    files: tuple[str, ...]
+    images: str
+
+
+class OpenImagesParams(Section):
+    """Open Images V5+ segmentation csvs, mask folders and image folders."""
+
+    root: str
+    splits: tuple[Literal["train", "validation", "test"], ...]
+
+
+class CocoParams(Section):
+    """COCO instances json and the folder that holds train2017/ and val2017/."""
+
+    root: str
+    files: tuple[str, ...]
+    images: str
+
+
+class MaskFilters(Section):
+    """What a mask must be to be used; each refusal is a counted reason."""
+
+    min_area_frac: Fraction
+    max_area_frac: Fraction
+    drop_crowd: bool
+    drop_border: bool
+    """Refuse masks that touch the picture's border: the object is cut off."""
+    drop_not_exhaustive: bool
+    """Refuse LVIS pictures in which not every instance of the category is marked."""
+
+
+class MasksParams(Section):
+    """Mask sources."""
+
+    sources: tuple[Literal["lvis", "openimages", "coco"], ...]
+    lvis: LvisParams
+    openimages: OpenImagesParams
+    coco: CocoParams
+    filters: MaskFilters
+    max_drop_frac: Fraction
+
+
+class VggsoundParams(Section):
+    """The header-less vggsound.csv and the folder of clips."""
+
+    root: str
+    table: str
+    media: str
+
+
+class AudiosetParams(Section):
+    """AudioSet segment csvs, the ontology and the folder of clips."""
+
+    root: str
+    tables: tuple[str, ...]
+    ontology: str
+    media: str
+
+
+class FolderParams(Section):
+    """A folder of sounds: <root>/<category or label>/<file>."""
+
+    root: str
+
+
+class AudioFilters(Section):
+    """What a clip must be to be used."""
+
+    min_duration_s: Annotated[float, Field(ge=0.975)]
+    min_rms_db: float
+
+
+class AudioParams(Section):
+    """Audio sources."""
+
+    sources: tuple[Literal["vggsound", "audioset", "folder"], ...]
+    vggsound: VggsoundParams
+    audioset: AudiosetParams
+    folder: FolderParams
+    filters: AudioFilters
+    max_drop_frac: Fraction
+
+
+class SplitSizes(Section):
+    """Triplets per split: the proportions, and the most that a split may hold."""
+
+    train: PositiveInt
+    val: PositiveInt
+    test: PositiveInt
+
+
+class MatchParams(Section):
+    """How masks and clips become triplets."""
+
+    mask_mode: Literal["instance", "union"]
+    sizes: SplitSizes
+    max_per_category: PositiveInt | None
+    pairing: Literal["fixed", "late"]
+    quiet_second_db: float
+    """A second quieter than this is not drawn while a louder one exists in the clip."""
+    exclude_videos: tuple[str, ...]
+    """Benchmark csvs or id lists whose videos may not be heard in training; absent files count
+    as empty and are reported so."""
+
+
+class ShardParams(Section):
+    """How triplets become tars."""
+
+    samples_per_shard: PositiveInt
+    max_drop_frac: Fraction
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0)]
+    fetch: FetchParams
+    categories: CategoriesParams
+    masks: MasksParams
+    audio: AudioParams
+    match: MatchParams
+    shard: ShardParams
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What may differ between two runs without a byte of the output differing."""
+
+    workers: int = 1
+    executor: Literal["serial", "process", "ray"] = "serial"
+    device: str = "cpu"
+    cache_dir: Path | None = None
+    quiet: bool = False
+
+
+def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
+    """Read ``root/params.yaml`` and apply ``key=value`` overrides.
+
+    Args:
+        root: the project folder.
+        overrides: dotted keys with YAML values, e.g. ``match.pairing=late``.
+
+    Raises:
+        ConfigError: no file, not YAML, an unknown key (with the nearest known one), a bad value.
+    """
+    path = root / PARAMS_FILE
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            str(path),
+            f"a project folder with a {PARAMS_FILE}",
+            "none",
+            f"Run 'avsynth init {root}' to make one, or name another folder with --root.",
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            str(path), "YAML", " ".join(str(error).split()), "Mend the file."
+        ) from None
+    if not isinstance(raw, dict):
+        raise ConfigError(str(path), "a mapping of sections", type(raw).__name__, "Mend the file.")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise _readable(str(path), error) from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Set one dotted key in place; the key must exist, so that a typo cannot pass."""
+    dotted, equals, value = override.partition("=")
+    where = f"-S {override}"
+    if not equals:
+        raise ConfigError(where, "key=value", "no '='", "Write e.g. -S match.pairing=late.")
+    node: Any = raw
+    *parents, last = dotted.split(".")
+    for depth, name in enumerate([*parents, last]):
+        if not isinstance(node, dict) or name not in node:
+            at = ".".join(dotted.split(".")[: depth + 1])
+            known = node.keys() if isinstance(node, dict) else ()
+            raise ConfigError(where, "a key of params.yaml", f"{at!r}", suggest(name, known))
+        if depth < len(parents):
+            node = node[name]
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(where, "a YAML value", repr(value), "Quote the value.") from None
+
+
+def _readable(where: str, error: ValidationError) -> ConfigError:
+    """Turn pydantic's list into one message that names every dotted key."""
+    found, hints = [], []
+    for item in error.errors():
+        dotted = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            found.append(f"unknown key {dotted!r}")
+            hints.append(suggest(str(item["loc"][-1]), _known_keys(item["loc"][:-1])))
+        else:
+            found.append(f"{dotted}: {item['msg']} (got {item.get('input')!r:.80})")
+    fix = " ".join(dict.fromkeys(hints)) or "Mend the values named."
+    return ConfigError(where, "known keys with valid values", "; ".join(found), fix)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Params
+    for name in location:
+        field = model.model_fields.get(str(name))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

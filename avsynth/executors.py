@@ -1,0 +1,78 @@
+"""`map_items`: one contract for running a function over items, in one process or many."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any, TypeVar
+
+from avsynth.config import Runtime
+from avsynth.errors import MissingExtra
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_items(
+    fn: Callable[[Item], Result], items: Iterable[Item], runtime: Runtime
+) -> Iterator[Result]:
+    """Yield ``fn(item)`` for every item, in the order of the items.
+
+    The result never depends on the executor or the number of workers. An exception raised by
+    ``fn`` is raised here, at its item's turn.
+
+    Args:
+        fn: a picklable function.
+        items: taken lazily; at most a few per worker are in flight.
+        runtime: says how many workers of which kind.
+    """
+    if runtime.executor == "ray":
+        yield from _ray_map(fn, items)
+    elif runtime.executor == "process" and runtime.workers > 1:
+        yield from _process_map(fn, items, runtime.workers)
+    else:
+        yield from map(fn, items)
+
+
+def _process_map(
+    fn: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    # forkserver: a forked child would inherit the parent's threads' locks (BLAS, progress bar).
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from _in_order(lambda item: pool.submit(fn, item), items, window=4 * workers)
+
+
+def _in_order(
+    submit: Callable[[Item], "Future[Result]"], items: Iterable[Item], window: int
+) -> Iterator[Result]:
+    """Keep ``window`` tasks in flight and hand their results out in the items' order."""
+    queue: list[Future[Result]] = []
+    try:
+        for item in items:
+            queue.append(submit(item))
+            if len(queue) >= window:
+                wait(queue[:1], return_when=FIRST_COMPLETED)
+                yield queue.pop(0).result()
+        while queue:
+            yield queue.pop(0).result()
+    finally:
+        for future in queue:
+            future.cancel()
+
+
+def _ray_map(fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "cluster") from None
+    if not ray.is_initialized():
+        ray.init(address="auto", log_to_driver=False)
+    task: Any = ray.remote(fn)
+    window = 4 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    queue: list[Any] = []
+    for item in items:
+        queue.append(task.remote(item))
+        if len(queue) >= window:
+            yield ray.get(queue.pop(0))
+    while queue:
+        yield ray.get(queue.pop(0))

@@ -1,0 +1,66 @@
+"""`Layout`: the only place that spells a path inside a project folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything lies below a project's root folder."""
+
+    root: Path
+
+    def resolve(self, path: str) -> Path:
+        """Turn a path of params.yaml (relative to the project, or absolute) into a real one."""
+        return self.root / Path(path).expanduser()
+
+    @property
+    def raw(self) -> Path:
+        """Raw data as its publishers give it out."""
+        return self.root / "data" / "raw"
+
+    @property
+    def interim(self) -> Path:
+        """Tables between the stages."""
+        return self.root / "data" / "interim"
+
+    @property
+    def categories_csv(self) -> Path:
+        """The chosen categories."""
+        return self.interim / "categories.csv"
+
+    def masks(self, source: str) -> Path:
+        """The mask table of a source."""
+        return self.interim / "masks" / f"{source}.parquet"
+
+    def audio(self, source: str) -> Path:
+        """The clip table of a source."""
+        return self.interim / "audio" / f"{source}.parquet"
+
+    @property
+    def triplets_csv(self) -> Path:
+        """The matched triplets."""
+        return self.interim / "triplets.csv"
+
+    def shards(self, dataset: str) -> Path:
+        """The tars of a dataset, with their index.json."""
+        return self.root / "data" / "shards" / dataset
+
+    def funnel(self, stage: str) -> Path:
+        """What a stage took in, kept and dropped, and why."""
+        return self.root / "reports" / "funnel" / f"{stage}.csv"
+
+    @property
+    def scores(self) -> Path:
+        """Per-sample score rows."""
+        return self.root / "reports" / "scores"
+
+    @property
+    def runs(self) -> Path:
+        """Weights and training state, one folder per run."""
+        return self.root / "runs"
+
+    @property
+    def reports(self) -> Path:
+        """Everything made for reading."""
+        return self.root / "reports"
