@@ -1,0 +1,1 @@
+"""Audio sources, sound decoding and the front end of the networks."""
