@@ -8,8 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from avsynth.errors import ConfigError, suggest
+from avsynth.errors import ConfigError, DataError, suggest
+from avsynth.paths import Layout
 from avsynth.records import Category
+from avsynth.tables import whole_file
 
 SourceName = Literal["lvis", "openimages", "coco", "avsbench", "vggsound", "audioset"]
 SOURCE_COLUMNS: tuple[SourceName, ...] = (
@@ -20,19 +22,9 @@ SOURCE_COLUMNS: tuple[SourceName, ...] = (
     "vggsound",
     "audioset",
 )
-TABLE_COLUMNS = (
-    "category",
-    "lvis",
-    "openimages",
-    "openimages_name",
-    "coco",
-    "avsbench",
-    "vggsound",
-    "audioset",
-    "tier",
-    "rank",
-    "note",
-)
+TABLE_COLUMNS = ("category", *SOURCE_COLUMNS, "rank")
+REMARK_COLUMNS = ("openimages_name", "tier", "note")
+"""Columns for the reader of a table; the program does not use them."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +131,42 @@ def parse_vocabulary(text: str, where: str) -> Vocabulary:
     return Vocabulary(tuple(ranked[r] for r in sorted(ranked)), where)
 
 
+def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
+    """Write a category table that `load_vocabulary` reads, ranked 1, 2, 3 ... in order."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(TABLE_COLUMNS)
+        for rank, category in enumerate(vocabulary.categories, start=1):
+            labels = [";".join(getattr(category, source)) for source in SOURCE_COLUMNS]
+            writer.writerow([category.name, *labels, rank])
+
+
+def chosen_vocabulary(layout: Layout) -> Vocabulary:
+    """Read the categories that the ``categories`` stage has chosen.
+
+    Raises:
+        DataError: the stage has not run yet.
+    """
+    path = layout.categories_csv
+    if not path.is_file():
+        raise DataError(
+            str(path), "the chosen categories", "no such file", "Run 'avsynth categories' first."
+        )
+    return load_vocabulary(path)
+
+
 def _check_columns(found: Iterable[str], where: str) -> None:
     found = list(found)
     missing = [c for c in TABLE_COLUMNS if c not in found]
-    unknown = [c for c in found if c not in TABLE_COLUMNS]
+    known = (*TABLE_COLUMNS, *REMARK_COLUMNS)
+    unknown = [c for c in found if c not in known]
     if missing or unknown:
         parts = [f"no column {c!r}" for c in missing] + [f"unknown column {c!r}" for c in unknown]
         raise ConfigError(
             where,
             "the columns " + ", ".join(TABLE_COLUMNS),
             "; ".join(parts),
-            suggest(unknown[0], TABLE_COLUMNS) if unknown else "Add it; it may be empty.",
+            suggest(unknown[0], known) if unknown else "Add it; it may be empty.",
         )
 
 

@@ -147,7 +147,8 @@ class MatchParams(Section):
 
     mask_mode: Literal["instance", "union"]
     sizes: SplitSizes
-    max_per_category: PositiveInt | None
+    max_masks_per_category: PositiveInt | None
+    max_clips_per_category: PositiveInt | None
     pairing: Literal["fixed", "late"]
     quiet_second_db: float
     """A second quieter than this is not drawn while a louder one exists in the clip."""

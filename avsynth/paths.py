@@ -42,9 +42,18 @@ class Layout:
         """The matched triplets."""
         return self.interim / "triplets.csv"
 
+    @property
+    def clips_csv(self) -> Path:
+        """The clips that triplets may draw from, with their split."""
+        return self.interim / "clips.csv"
+
     def shards(self, dataset: str) -> Path:
         """The tars of a dataset, with their index.json."""
         return self.root / "data" / "shards" / dataset
+
+    def staging(self, dataset: str) -> Path:
+        """Shards of a dataset that is being written."""
+        return self.root / "data" / "shards" / ".staging" / dataset
 
     def funnel(self, stage: str) -> Path:
         """What a stage took in, kept and dropped, and why."""
