@@ -11,7 +11,8 @@ empty ground truth scores. `PROTOCOLS` names them; nothing here has another defa
   forms beside them, from the rows that `score_frames` fills.
 
 Sources: AVSBench (Zhou et al., ECCV 2022); SAMA-AVS (Liu et al., WACV 2024); GAVS (Wang et al.,
-AAAI 2024). ST-BAVA, AVSegFormer and COMBO use AVSBench's formulas with 1, 2 and 8 clips a batch.
+AAAI 2024). Others use AVSBench's formulas. Clips a batch: AVSBench 4 (its test script), COMBO 8,
+AVSegFormer 2, SAMA-AVS, GAVS and ST-BAVA 1.
 """
 
 from dataclasses import dataclass
@@ -35,19 +36,15 @@ class Protocol:
     """A pixel is predicted foreground where ``sigmoid(logit) > iou_threshold``."""
     f_input: Literal["sigmoid", "logits"]
     """What the 255 thresholds of F in 0..1 are applied to."""
-    clips_per_batch: int
-    """Clips whose frames share one F threshold in the published evaluation."""
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "avsbench": Protocol(0.5, "sigmoid", 1),
-    "avsbench-4": Protocol(0.5, "sigmoid", 4),
-    "sama": Protocol(0.5, "logits", 1),
-    "gavs": Protocol(0.4, "sigmoid", 1),
+    "avsbench": Protocol(0.5, "sigmoid"),
+    "sama": Protocol(0.5, "logits"),
+    "gavs": Protocol(0.4, "sigmoid"),
 }
-"""``avsbench``: one clip per batch (the code's default, also ST-BAVA); ``avsbench-4``: four, as its
-test script sets; ``sama``: F on raw logits (SAMA-AVS), never above the standard value for one
-frame; ``gavs``: IoU cut at 0.4."""
+"""``sama``: F on raw logits (SAMA-AVS), so only cuts of the sigmoid from 0.5 to 0.731 are tried;
+``gavs``: IoU cut at 0.4. Which clips share one F threshold is chosen when the rows are averaged."""
 
 # Computed on the CPU as the published code does: the last threshold is exactly 1 in float32.
 _THRESHOLDS = torch.linspace(0, 1 - 1e-10, NUM_THRESHOLDS)
