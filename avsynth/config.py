@@ -7,7 +7,7 @@ executor, cache folder) is in `Runtime`. The file holds every value: there is no
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,10 +20,21 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
+Present = TypeVar("Present")
+
+
 class Section(BaseModel):
     """A part of params.yaml: frozen, and closed to keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _present(section: Present | None, dotted: str) -> Present:
+    if section is None:
+        raise ConfigError(
+            f"params.yaml: {dotted}", "the settings of this source", "none", "Add the section."
+        )
+    return section
 
 
 class ToyFetch(Section):
@@ -44,7 +55,7 @@ class CategoriesParams(Section):
 
     table: str | None
     """A category table of the user's own, or null for the packaged one."""
-    choose: PositiveInt | tuple[str, ...]
+    choose: int | tuple[str, ...]
 
 
 class LvisParams(Section):
@@ -82,19 +93,49 @@ class MaskFilters(Section):
     """Refuse LVIS pictures in which not every instance of the category is marked."""
 
 
-class MasksParams(Section):
-    """Mask sources."""
+class MaskSources(Section):
+    """The mask sources to build from, in this order; one that is absent is not used."""
 
-    sources: tuple[Literal["lvis", "openimages", "coco"], ...]
-    lvis: LvisParams
-    openimages: OpenImagesParams
-    coco: CocoParams
+    lvis: LvisParams | None = None
+    openimages: OpenImagesParams | None = None
+    coco: CocoParams | None = None
+
+
+class MasksParams(Section):
+    """Mask sources and filters."""
+
+    sources: MaskSources
     filters: MaskFilters
     max_drop_frac: Fraction
 
+    @property
+    def lvis(self) -> LvisParams:
+        """Section ``masks.sources.lvis``."""
+        return _present(self.sources.lvis, "masks.sources.lvis")
+
+    @property
+    def openimages(self) -> OpenImagesParams:
+        """Section ``masks.sources.openimages``."""
+        return _present(self.sources.openimages, "masks.sources.openimages")
+
+    @property
+    def coco(self) -> CocoParams:
+        """Section ``masks.sources.coco``."""
+        return _present(self.sources.coco, "masks.sources.coco")
+
+    def folders(self) -> dict[str, str]:
+        """Map each source in use to the folder that its ``image_path`` is relative to."""
+        found = self.sources
+        folders = {
+            "lvis": found.lvis and found.lvis.images,
+            "openimages": found.openimages and found.openimages.root,
+            "coco": found.coco and found.coco.images,
+        }
+        return {source: folder for source, folder in folders.items() if folder}
+
 
 class VggsoundParams(Section):
-    """The header-less vggsound.csv and the folder of clips."""
+    """The header-less vggsound.csv and the folder of clips; both relative to ``root``."""
 
     root: str
     table: str
@@ -102,7 +143,7 @@ class VggsoundParams(Section):
 
 
 class AudiosetParams(Section):
-    """AudioSet segment csvs, the ontology and the folder of clips."""
+    """AudioSet segment csvs, the ontology and the folder of clips; all relative to ``root``."""
 
     root: str
     tables: tuple[str, ...]
@@ -123,15 +164,45 @@ class AudioFilters(Section):
     min_rms_db: float
 
 
-class AudioParams(Section):
-    """Audio sources."""
+class AudioSources(Section):
+    """The audio sources to build from, in this order; one that is absent is not used."""
 
-    sources: tuple[Literal["vggsound", "audioset", "folder"], ...]
-    vggsound: VggsoundParams
-    audioset: AudiosetParams
-    folder: FolderParams
+    vggsound: VggsoundParams | None = None
+    audioset: AudiosetParams | None = None
+    folder: FolderParams | None = None
+
+
+class AudioParams(Section):
+    """Audio sources and filters."""
+
+    sources: AudioSources
     filters: AudioFilters
     max_drop_frac: Fraction
+
+    @property
+    def vggsound(self) -> VggsoundParams:
+        """Section ``audio.sources.vggsound``."""
+        return _present(self.sources.vggsound, "audio.sources.vggsound")
+
+    @property
+    def audioset(self) -> AudiosetParams:
+        """Section ``audio.sources.audioset``."""
+        return _present(self.sources.audioset, "audio.sources.audioset")
+
+    @property
+    def folder(self) -> FolderParams:
+        """Section ``audio.sources.folder``."""
+        return _present(self.sources.folder, "audio.sources.folder")
+
+    def folders(self) -> dict[str, str]:
+        """Map each source in use to the folder that its ``audio_path`` is relative to."""
+        found = self.sources
+        folders = {
+            "vggsound": found.vggsound and found.vggsound.media,
+            "audioset": found.audioset and found.audioset.media,
+            "folder": found.folder and found.folder.root,
+        }
+        return {source: folder for source, folder in folders.items() if folder}
 
 
 class SplitSizes(Section):
@@ -161,6 +232,8 @@ class ShardParams(Section):
     """How triplets become tars."""
 
     samples_per_shard: PositiveInt
+    decode_images: bool
+    """Decode every picture once while writing, so that a damaged one is a counted drop."""
     max_drop_frac: Fraction
 
 
@@ -261,7 +334,10 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     for name in location:
         field = model.model_fields.get(str(name))
         annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        # A section that may be absent is annotated ``Section | None``.
+        parts = [p for p in (annotation, *get_args(annotation)) if isinstance(p, type)]
+        sections = [p for p in parts if issubclass(p, BaseModel)]
+        if not sections:
             return []
-        model = annotation
+        model = sections[0]
     return list(model.model_fields)

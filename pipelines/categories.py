@@ -1,0 +1,27 @@
+"""Stage ``categories``: choose the categories to build."""
+
+import pandas as pd
+
+from avsynth.categories import load_vocabulary, write_vocabulary
+from avsynth.config import Params, Runtime
+from avsynth.paths import Layout
+from avsynth.tables import FUNNEL_COLUMNS, write_csv
+
+
+def categories(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write the chosen part of the category table to ``data/interim/categories.csv``.
+
+    Returns:
+        The funnel: one row per category.
+
+    Raises:
+        ConfigError: the table is malformed, or a category is unknown.
+    """
+    table = params.categories.table
+    vocabulary = load_vocabulary(layout.resolve(table) if table else None)
+    chosen = vocabulary.choose(params.categories.choose)
+    write_vocabulary(layout.categories_csv, chosen)
+    rows = [("categories", "", name, "ok", "", 1) for name in chosen.names]
+    funnel = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    write_csv(layout.funnel("categories"), funnel)
+    return funnel
