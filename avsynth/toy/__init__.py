@@ -1,0 +1,97 @@
+"""The toy world: a small raw world in the official layout of every source.
+
+Every stage runs on it by default, offline and on a CPU; tests and the demo are made of it.
+**Sound decides**: each picture shows two to four categories, each category has its own outline and
+its own timbre, so the same picture with another clip has another mask.
+
+==============  ====================================================================================
+folder          what it holds
+==============  ====================================================================================
+``lvis/``       LVIS v1 train and val json, ``train2017/``, ``val2017/``
+``coco/``       ``annotations/instances_train2017.json``, ``train2017/``; half of it LVIS's pictures
+``openimages/`` mask csvs, 1-bit mask PNGs, pictures, class lists; train and validation
+``vggsound/``   ``vggsound.csv`` and 10-s clips of 16 kHz
+==============  ====================================================================================
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsynth.config import Runtime
+from avsynth.errors import DataError
+from avsynth.toy.coco import write_coco, write_lvis
+from avsynth.toy.openimages import write_openimages
+from avsynth.toy.plan import Plan
+from avsynth.toy.vggsound import write_vggsound
+
+_MARKER = "toy.json"
+_Writer = Callable[[Path, Plan, Runtime], dict[str, int]]
+PARTS: dict[str, _Writer] = {
+    "lvis": write_lvis,
+    "coco": write_coco,
+    "openimages": write_openimages,
+    "vggsound": write_vggsound,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToySummary:
+    """What was written: counts per folder."""
+
+    counts: dict[str, dict[str, int]]
+
+
+def write_toy_world(
+    root: Path, *, scale: float = 1.0, seed: int = 0, workers: int = 1
+) -> ToySummary:
+    """Write the toy world; the same seed and scale give the same bytes.
+
+    Every folder appears whole, by a rename; ``toy.json`` says what is there. A world that was
+    begun and not finished is begun anew.
+
+    Args:
+        root: where to; other files in it are left alone.
+        scale: 1 is the default of every stage; 0.1 suits tests, 10 benchmarks.
+        seed: of everything.
+        workers: processes that draw; changes no byte.
+
+    Raises:
+        DataError: a folder of this name is there and no toy world wrote it, or a bad scale.
+    """
+    if not 0 < scale <= 1000:
+        raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
+    _claim(root)
+    plan = Plan(seed, scale)
+    runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
+    counts: dict[str, dict[str, int]] = {}
+    for name, write in PARTS.items():
+        staging = root / f"{name}.tmp"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        counts[name] = write(staging, plan, runtime)
+        shutil.rmtree(root / name, ignore_errors=True)
+        staging.replace(root / name)
+    _mark(root, {"finished": True, "seed": seed, "scale": scale, "counts": counts})
+    return ToySummary(counts)
+
+
+def _claim(root: Path) -> None:
+    """Refuse to replace folders that are not a toy world's."""
+    if not (root / _MARKER).exists():
+        for name in PARTS:
+            if (root / name).exists():
+                raise DataError(
+                    str(root), "an empty folder or an earlier toy world",
+                    f"a folder {name}/ that no toy world wrote", "Choose another folder.",
+                )  # fmt: skip
+    root.mkdir(parents=True, exist_ok=True)
+    _mark(root, {"finished": False})
+
+
+def _mark(root: Path, content: dict[str, object]) -> None:
+    staging = root / f"{_MARKER}.tmp"
+    staging.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    staging.replace(root / _MARKER)

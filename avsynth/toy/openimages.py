@@ -1,0 +1,95 @@
+"""Open Images V5+ segmentation in its official layout.
+
+``{train,validation}-annotations-object-segmentation.csv``, ``{train,validation}-masks/`` with 1-bit
+PNGs, ``{train,validation}/`` with the pictures, and the class lists. As in reality a mask's size
+differs from its picture's, a picture may have several masks or none, and ``PredictedIoU`` and
+``Clicks`` may be empty.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from avsynth.config import Runtime
+from avsynth.executors import map_items
+from avsynth.toy.cast import CAST, ROLES
+from avsynth.toy.chance import generator, hex_id
+from avsynth.toy.pictures import box_of, draw_picture
+from avsynth.toy.plan import Plan
+from avsynth.toy.scenes import Cutout
+
+_COLUMNS = (
+    "MaskPath", "ImageID", "LabelName", "BoxID", "BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax",
+    "PredictedIoU", "Clicks",
+)  # fmt: skip
+_MASK_SIZES = (1.25, 0.8, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    split: str
+    number: int
+
+
+def write_openimages(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+    """Write both splits; return how many pictures and masks each has."""
+    found: dict[str, int] = {}
+    for split, count in (("train", plan.count(150, 16)), ("validation", plan.count(24, 4))):
+        for name in (split, f"{split}-masks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        work = partial(_draw_one, folder=folder, seed=plan.seed)
+        jobs = [_Job(split, number) for number in range(count)]
+        rows = [row for part in map_items(work, jobs, runtime) for row in part]
+        path = folder / f"{split}-annotations-object-segmentation.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            writer.writerows(sorted(rows))
+        found |= {f"{split}_images": count, f"{split}_masks": len(rows)}
+    _write_class_lists(folder)
+    return found
+
+
+def _draw_one(job: _Job, folder: Path, seed: int) -> list[tuple[str, ...]]:
+    image_id = hex_id(seed, job.split, job.number)
+    picture = draw_picture(seed, f"openimages/{image_id}", "rare" if job.number == 1 else "plain")
+    (folder / job.split / f"{image_id}.jpg").write_bytes(picture.jpeg)
+    if job.number % 20 == 19:
+        return []  # a picture that nobody has segmented
+    rng = generator(seed, "openimages masks", image_id)
+    rows = []
+    for cutout in picture.cutouts:
+        if ROLES[cutout.name].mid:
+            box_id = f"{rng.integers(2**32):08x}"
+            rows.append(_write_mask(cutout, image_id, box_id, folder / f"{job.split}-masks", rng))
+    return rows
+
+
+def _write_mask(
+    cutout: Cutout, image_id: str, box_id: str, folder: Path, rng: np.random.Generator
+) -> tuple[str, ...]:
+    role = ROLES[cutout.name]
+    height, width = cutout.mask.shape
+    factor = float(rng.choice(_MASK_SIZES))
+    mask = Image.fromarray(cutout.mask.astype(np.uint8) * 255).convert("1")
+    mask = mask.resize((round(width * factor), round(height * factor)), Image.Resampling.NEAREST)
+    name = f"{image_id}_{role.mid.strip('/').replace('/', '')}_{box_id}.png"
+    mask.save(folder / name, optimize=False)
+    x, y, across, down = box_of(cutout.mask)
+    sides = (x / width, (x + across) / width, y / height, (y + down) / height)
+    quality = f"{rng.uniform(0.7, 0.95):.5f}" if rng.integers(2) else ""
+    clicks = "0.500000 0.500000 0" if quality else ""
+    return (name, image_id, role.mid, box_id, *(f"{side:.6f}" for side in sides), quality, clicks)
+
+
+def _write_class_lists(folder: Path) -> None:
+    roles = sorted((role for role in CAST if role.mid), key=lambda role: role.mid)
+    with (folder / "class-descriptions-boxable.csv").open(
+        "w", newline="", encoding="utf-8"
+    ) as file:
+        csv.writer(file, lineterminator="\n").writerows((r.mid, r.mid_name) for r in roles)
+    (folder / "classes-segmentation.txt").write_text("".join(f"{r.mid}\n" for r in roles))

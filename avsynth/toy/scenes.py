@@ -1,0 +1,315 @@
+"""Scenes: where things stand in a picture, how it is painted, and the mask of each thing.
+
+Two styles keep two worlds apart. ``drawn`` (LVIS, Open Images, COCO): flat saturated colours with
+outlines on patterned ground. ``filmed`` (AVSBench): muted colours lit from one side, soft shadows,
+horizon, blur, vignette, colour cast and grain. Outlines of things are the same in both, so the gap
+between the worlds can be bridged.
+"""
+
+import colorsys
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+from pycocotools import mask as coco_mask
+
+from avsynth.toy.shapes import FIGURES, TURNS, Part, Points
+
+Style = Literal["drawn", "filmed"]
+Mask = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
+Field = NDArray[np.float32]
+_FINE = {"drawn": 2, "filmed": 1}  # finer than the picture, then averaged: smooth edges
+_INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object: what it is, where it stands (pixels, radians) and its own look."""
+
+    name: str
+    x_px: float
+    y_px: float
+    size_px: float
+    """Half the side of its square."""
+    turn_rad: float
+    mirrored: bool
+    stretch: float
+    """Height over width."""
+    tints: dict[str, tuple[int, int, int]]
+    texture: int
+    """0 plain, 1 stripes, 2 spots, 3 blotches."""
+    pitch: float
+    """Phase and scale of the texture."""
+
+    def moved(self, dx_px: float, dy_px: float, turn_rad: float) -> "Thing":
+        """Return the same thing elsewhere: the next frame of a clip."""
+        return replace(
+            self, x_px=self.x_px + dx_px, y_px=self.y_px + dy_px, turn_rad=self.turn_rad + turn_rad
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A ground and the things on it, the nearest last."""
+
+    ground: Field
+    """float32 ``[H, W, 3]``, 0..255."""
+    things: tuple[Thing, ...]
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """What an annotator would draw around one thing."""
+
+    name: str
+    mask: Mask
+    """The visible pixels, bool ``[H, W]``."""
+    polygons: tuple[Points, ...]
+    """The outline in pixels; exact only when ``whole``."""
+    whole: bool
+    """Whether nothing covers the thing and no edge cuts it."""
+
+
+def stage(
+    names: tuple[str, ...], height_px: int, width_px: int, style: Style, rng: np.random.Generator
+) -> Scene:
+    """Place one thing of each name on fresh ground.
+
+    Args:
+        names: what to show, a name may come twice.
+        height_px: height of the picture.
+        width_px: width of the picture.
+        style: ``drawn`` or ``filmed``.
+        rng: decides everything.
+    """
+    ground = _ground(height_px, width_px, style, rng)
+    spots: list[tuple[float, float, float]] = []
+    for _ in names:
+        spots.append(_free_spot(spots, height_px, width_px, rng))
+    things = tuple(_thing(name, *spot, style, rng) for name, spot in zip(names, spots, strict=True))
+    return Scene(ground, things, style)
+
+
+def paint(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[Cutout]]:
+    """Paint a scene.
+
+    Args:
+        scene: what to show.
+        rng: decides the grain of a filmed picture.
+
+    Returns:
+        uint8 ``[H, W, 3]`` RGB, and one cutout per thing in the order of the scene.
+    """
+    height, width = scene.ground.shape[:2]
+    outlines = [_placed(thing) for thing in scene.things]
+    full = [_raster([p.points for p in parts if not p.inner], height, width) for parts in outlines]
+    canvas = scene.ground.copy()
+    if scene.style == "filmed":
+        _cast_shadows(canvas, full, scene.things)
+    image = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
+    fine = _FINE[scene.style]
+    image = image.resize((width * fine, height * fine), Image.Resampling.NEAREST)
+    pen = ImageDraw.Draw(image)
+    for thing, parts in zip(scene.things, outlines, strict=True):
+        for part in parts:
+            _draw(pen, part, thing, fine, outlined=scene.style == "drawn")
+    pixels = np.asarray(image.reduce(fine), np.float32).copy()
+    cutouts = _cutouts(scene.things, outlines, full)
+    for thing, cutout in zip(scene.things, cutouts, strict=True):
+        _texture(pixels, thing, cutout.mask, scene.style)
+    if scene.style == "filmed":
+        pixels = _film(pixels, rng)
+    return pixels.clip(0, 255).astype(np.uint8), cutouts
+
+
+def _cutouts(
+    things: tuple[Thing, ...], outlines: list[list[Part]], full: list[Mask]
+) -> list[Cutout]:
+    height, width = full[0].shape
+    covered = np.zeros((height, width), bool)
+    found: list[Cutout] = []
+    for thing, parts, mask in reversed(list(zip(things, outlines, full, strict=True))):
+        points = tuple(p.points for p in parts if not p.inner)
+        corners = np.concatenate(points)
+        inside = bool((corners >= 0).all() and (corners <= (width, height)).all())
+        whole = inside and not bool((mask & covered).any())
+        found.append(Cutout(thing.name, mask & ~covered, points, whole))
+        covered |= mask
+    return found[::-1]
+
+
+def _free_spot(
+    taken: list[tuple[float, float, float]], height: int, width: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Find a place that overlaps others little: the best of a handful of tries."""
+    side = min(height, width)
+    best, least = (width / 2, height / 2, side / 5), np.inf
+    for attempt in range(14):
+        size = side * rng.uniform(0.2, 0.33) * (1 - 0.02 * attempt)
+        margin = size * rng.choice([0.9, 1.05])  # now and then an edge cuts a thing
+        x, y = rng.uniform(margin, width - margin), rng.uniform(margin, height - margin)
+        overlap = sum(
+            max(0.0, (size + s) - abs(x - a)) * max(0.0, (size + s) - abs(y - b))
+            for a, b, s in taken
+        )
+        if overlap / size**2 < least:
+            best, least = (x, y, size), overlap / size**2
+        if least < 0.15:
+            break
+    return best
+
+
+def _thing(
+    name: str, x: float, y: float, size: float, style: Style, rng: np.random.Generator
+) -> Thing:
+    drawn = style == "drawn"
+    hue = rng.uniform()
+    saturation = rng.uniform(0.4, 0.95) if drawn else rng.uniform(0.12, 0.55)
+    value = rng.uniform(0.55, 0.95) if drawn else rng.uniform(0.4, 0.8)
+    body = np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255
+    accent = np.array(colorsys.hsv_to_rgb((hue + rng.uniform(0.3, 0.7)) % 1, saturation, 0.9)) * 255
+    shades = {
+        "body": body, "dark": body * 0.62, "light": body * 0.4 + 150, "accent": accent,
+        "ink": np.array(_INK), "white": np.array(_WHITE), "glass": np.array(_GLASS),
+    }  # fmt: skip
+    limit = TURNS.get(name, 0.15)
+    return Thing(
+        name, x, y, size,
+        turn_rad=rng.uniform(-limit, limit),
+        mirrored=bool(rng.integers(2)),
+        stretch=rng.uniform(0.88, 1.12),
+        tints={key: (int(c[0]), int(c[1]), int(c[2])) for key, c in shades.items()},
+        texture=int(rng.integers(4)),
+        pitch=rng.uniform(0.5, 1.5),
+    )  # fmt: skip
+
+
+def _placed(thing: Thing) -> list[Part]:
+    """Return the parts of a thing in picture pixels."""
+    cos, sin = np.cos(thing.turn_rad), np.sin(thing.turn_rad)
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
+        [-1.0 if thing.mirrored else 1.0, thing.stretch]
+    )
+    matrix = matrix * thing.size_px
+    centre = np.array([thing.x_px, thing.y_px])
+    return [replace(part, points=part.points @ matrix.T + centre) for part in FIGURES[thing.name]]
+
+
+def _raster(polygons: list[Points], height: int, width: int) -> Mask:
+    flat = [np.clip(p, -1, max(height, width) + 1).ravel().tolist() for p in polygons]
+    runs = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+    return np.asarray(coco_mask.decode(runs), bool)
+
+
+def _draw(pen: ImageDraw.ImageDraw, part: Part, thing: Thing, fine: int, *, outlined: bool) -> None:
+    corners = [(x, y) for x, y in (part.points * fine - 0.5).tolist()]
+    tint = thing.tints[part.tint]
+    edge = (tint[0] // 3, tint[1] // 3, tint[2] // 3) if outlined and not part.inner else None
+    pen.polygon(corners, fill=tint, outline=edge, width=2 if edge else 1)
+
+
+def _texture(pixels: Field, thing: Thing, mask: Mask, style: Style) -> None:
+    """Tint the pixels of one thing in place: a pattern, and light from above when filmed."""
+    ys, xs = np.nonzero(mask)
+    if not len(ys):
+        return
+    u = (xs - thing.x_px) / thing.size_px
+    v = (ys - thing.y_px) / thing.size_px
+    turns = 9 * thing.pitch
+    if thing.texture == 1:
+        shade = 1 + 0.16 * np.sign(np.sin(turns * (u + 0.6 * v)))
+    elif thing.texture == 2:
+        shade = 1 - 0.28 * ((np.sin(turns * u) * np.sin(turns * v)) > 0.45)
+    elif thing.texture == 3:
+        shade = 1 + 0.14 * np.sin(5 * thing.pitch * u + 3 * v) * np.cos(4 * v - 2 * u)
+    else:
+        shade = np.ones(len(u))
+    if style == "filmed":
+        shade = shade * (1.05 - 0.32 * v + 0.15 * u)
+    pixels[ys, xs] *= shade[:, None].astype(np.float32)
+
+
+def _cast_shadows(canvas: Field, masks: list[Mask], things: tuple[Thing, ...]) -> None:
+    shadow = np.zeros(canvas.shape[:2], bool)
+    for mask, thing in zip(masks, things, strict=True):
+        shift = max(2, int(thing.size_px * 0.14))
+        shadow |= np.roll(mask, (shift, shift), (0, 1))
+    soft = Image.fromarray(shadow.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(4))
+    canvas *= 1 - 0.45 * (np.asarray(soft, np.float32) / 255)[:, :, None]
+
+
+def _film(pixels: Field, rng: np.random.Generator) -> Field:
+    """See through a poor camera: half the resolution, dark corners, a colour cast and grain."""
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).reduce(2)
+    small = np.asarray(image.filter(ImageFilter.BoxBlur(0.4)), np.float32)
+    y = np.linspace(-1, 1, small.shape[0], dtype=np.float32)[:, None, None]
+    x = np.linspace(-1, 1, small.shape[1], dtype=np.float32)[None, :, None]
+    light = (1 - 0.2 * (x * x + y * y)) * np.array([1.05, 0.98, 0.86], np.float32)
+    grain = rng.standard_normal((*small.shape[:2], 1), dtype=np.float32) * 4
+    # Eight levels to a step: it keeps the lossless frames of AVSBench small.
+    seen = np.floor((small * light + grain) / 8) * 8 + 4
+    return seen.repeat(2, 0).repeat(2, 1)[: pixels.shape[0], : pixels.shape[1]]
+
+
+def _ground(height: int, width: int, style: Style, rng: np.random.Generator) -> Field:
+    ground = _pattern(height, width, rng) if style == "drawn" else _horizon(height, width, rng)
+    image = Image.fromarray(ground.clip(0, 255).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(4, 10))):  # things that are nothing: no annotation, no sound
+        _scribble(pen, height, width, style, rng)
+    if style == "filmed":
+        image = image.filter(ImageFilter.BoxBlur(3))
+    return np.asarray(image, np.float32)
+
+
+def _scribble(
+    pen: ImageDraw.ImageDraw, height: int, width: int, style: Style, rng: np.random.Generator
+) -> None:
+    x, y = rng.uniform(0, width), rng.uniform(0, height)
+    rx, ry = rng.uniform(0.03, 0.16, 2) * min(height, width)
+    hue, saturation, value = rng.uniform(), rng.uniform(0.1, 0.8), rng.uniform(0.3, 0.9)
+    if style == "filmed":
+        saturation *= 0.4
+    red, green, blue = (int(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
+    fill = (red, green, blue)
+    kind = rng.integers(3)
+    if kind == 0:
+        pen.ellipse((x - rx, y - ry, x + rx, y + ry), fill=fill)
+    elif kind == 1:
+        pen.rectangle((x - rx, y - ry, x + rx, y + ry), fill=fill)
+    else:
+        pen.polygon([(x, y - ry), (x + rx, y + ry), (x - rx, y + 0.4 * ry)], fill=fill)
+
+
+def _pattern(height: int, width: int, rng: np.random.Generator) -> Field:
+    """Colour patches with stripes or tiles over them."""
+    cells = rng.integers(2, 6, 2)
+    base = np.array(
+        colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.5, 0.95))
+    )
+    patches = (base * 255 + rng.uniform(-45, 45, (*cells, 3))).clip(0, 255).astype(np.uint8)
+    how = Image.Resampling.NEAREST if rng.integers(2) else Image.Resampling.BICUBIC
+    ground = np.asarray(Image.fromarray(patches).resize((width, height), how), np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    angle, step = rng.uniform(0, np.pi), rng.uniform(8, 26)
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / step))
+    if rng.integers(2):
+        wave = wave * np.sin((y * np.cos(angle) - x * np.sin(angle)) * (2 * np.pi / step))
+    lines = (rng.uniform(4, 20) * np.sign(wave)[:, :, None]).astype(np.float32)
+    return np.asarray(ground + lines, np.float32)
+
+
+def _horizon(height: int, width: int, rng: np.random.Generator) -> Field:
+    """Sky over land, both uneven."""
+    line = int(height * rng.uniform(0.25, 0.6))
+    sky = np.array(colorsys.hsv_to_rgb(rng.uniform(0.5, 0.7), rng.uniform(0.05, 0.35), 0.85)) * 255
+    land = np.array(colorsys.hsv_to_rgb(rng.uniform(0.05, 0.4), rng.uniform(0.15, 0.5), 0.5)) * 255
+    ramp = np.linspace(0.8, 1.15, height, dtype=np.float32)[:, None, None]
+    ground = np.where(np.arange(height)[:, None, None] < line, sky, land).astype(np.float32) * ramp
+    rough = rng.uniform(-1, 1, (14, 14)).astype(np.float32)
+    uneven = Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(ground + 22 * np.asarray(uneven, np.float32)[:, :, None])
