@@ -35,6 +35,9 @@ class Batch:
     """uint8 ``[N, Hf, Wf]`` in {0, 1}, the ground truth, or None."""
     num_frames: int = 1
     """T: frames per clip, adjacent in N."""
+    image_embedding: Tensor | None = None
+    """float ``[N, C, h, w]``, the frozen image encoder's output for ``image``, or None. A model
+    that leaves the image encoder as it is takes it and skips the encoder."""
 
     def __len__(self) -> int:
         """Count the frames, N."""
@@ -44,7 +47,7 @@ class Batch:
         """Return the batch with every tensor on ``device``."""
         moved = {
             name: value.to(device, non_blocking=non_blocking)
-            for name in ("image", "logmel", "embedding", "waveform", "mask")
+            for name in ("image", "logmel", "embedding", "waveform", "image_embedding", "mask")
             if (value := getattr(self, name)) is not None
         }
         return replace(self, **moved)

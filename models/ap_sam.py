@@ -1,0 +1,76 @@
+"""AP-SAM: the sound as one prompt token of SAM.
+
+Annotation-free Audio-Visual Segmentation (Liu et al., https://arxiv.org/abs/2305.11019), the
+second baseline of section 4.2.
+
+Frozen: image encoder, prompt encoder, VGGish. Trained: an MLP 128 -> 512 -> 256 (197,376
+parameters) and the mask decoder (4,058,340, of which 3,505,668 get a gradient).
+
+Differs from the paper in: the paper names no layer between the 128 numbers of VGGish and the
+token of 256; the MLP is what its released code leaves of it. The heads of the mask decoder that
+no loss reaches are frozen; in the released code they count as trained and never move.
+``train_image_encoder`` is ours, for a backbone without pretrained weights.
+"""
+
+from torch import Tensor, nn
+
+from avsynth.batch import Batch, Prediction
+from avsynth.models.adapters import draw_linear, mlp, seeded, train_only, trained_names
+from avsynth.models.losses import bce_iou, target
+from avsynth.models.sam import Sam
+from avsynth.models.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+
+
+class ApSam(nn.Module):
+    """Audio-prompted SAM; see `build_ap_sam`."""
+
+    name = "ap_sam"
+    needs_waveform = False
+
+    def __init__(self, sam: Sam, vggish: Vggish | None, *, hidden_dim: int, iou_weight: float):
+        super().__init__()
+        self.sam, self.vggish = sam, vggish
+        self.input_size = sam.input_size
+        self.iou_weight = iou_weight
+        self.audio_mlp = mlp((EMBEDDING_DIM, hidden_dim, sam.out_dim), nn.ReLU)
+        draw_linear(self.audio_mlp)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Segment what sounds in every frame."""
+        token = self.audio_mlp(sound_embedding(self.vggish, batch))[:, None]
+        logits, _ = self.sam.decode(self.sam.encode(batch), token)
+        return Prediction(self.sam.to_frame(logits[:, 0], batch.frame_size))
+
+    def trainable_names(self) -> list[str]:
+        """Name the parameters that training changes, sorted."""
+        return trained_names(self)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy plus soft IoU."""
+        return bce_iou(self(batch).logits, target(batch), self.iou_weight)
+
+
+def build_ap_sam(
+    sam: Sam,
+    vggish: Vggish | None = None,
+    *,
+    hidden_dim: int = 512,
+    iou_weight: float = 1.0,
+    train_image_encoder: bool = False,
+    seed: int = 0,
+) -> ApSam:
+    """Build AP-SAM on a backbone, which it takes over (builds freeze it in place).
+
+    Args:
+        sam: the backbone.
+        vggish: the sound network; None where every batch carries its embedding.
+        hidden_dim: width inside the audio MLP.
+        iou_weight: lambda, the share of soft IoU in the loss.
+        train_image_encoder: train the backbone's encoder too.
+        seed: of the new weights.
+    """
+    with seeded(seed):
+        model = ApSam(sam, vggish, hidden_dim=hidden_dim, iou_weight=iou_weight)
+    extra = [sam.image_encoder] if train_image_encoder else []
+    train_only(model, [model.audio_mlp, *sam.decoder_parts(), *extra])
+    return model

@@ -1,0 +1,207 @@
+"""SAM's image encoder at any input size, with fast attention that gives the same numbers.
+
+Parameters, names and values are those of ``segment_anything``'s ``ImageEncoderViT``; only the
+way the forward pass is computed differs, in three points that are exact up to rounding:
+
+* No work on padding. The original pads the token grid to whole windows and runs the projections
+  on the padded tokens. A padded token is zero after the norm, so its key is the key bias and its
+  value the value bias, whatever the picture. All pads of a window are therefore one key with the
+  value bias, whose score adds the log-sum-exp of the pads' relative positions.
+* Without gradients the decomposed relative position (MViTv2, arXiv 2112.01526, section 4.1)
+  enters ``scaled_dot_product_attention`` as a mask, a few rows of queries at a time.
+* With gradients it is folded into extra channels of query and key, so that the fused kernels,
+  which take no mask with gradients, still apply and no score matrix is saved for backward.
+
+Shape letters: B frames, H W token rows and columns, D channels, N windows x frames, A heads,
+h w rows and columns of one window, L = h * w queries, K keys, C channels of a head.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from segment_anything.modeling import ImageEncoderViT
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+_MASK_BYTES = 16 * 2**20
+"""Size of the relative-position mask that is built at a time: about what a cache holds."""
+
+
+class ImageEncoder(ImageEncoderViT):
+    """``ImageEncoderViT`` with fast attention, places for adapters, and checkpointing."""
+
+    checkpointing: bool = False
+    """Recompute each block in the backward pass instead of keeping its activations."""
+
+    def forward(
+        self,
+        x: Tensor,
+        tokens: Sequence[Tensor | None] = (),
+        adapters: Sequence[nn.Module] = (),
+    ) -> Tensor:
+        """Encode pictures.
+
+        Args:
+            x: float ``[B, 3, H * patch, W * patch]``, normalised pixels.
+            tokens: empty, or depth + 1 entries, each None or ``[B, 1, 1, D]``: entry i is added
+                to the input of block i, the last one to the output of the last block.
+            adapters: empty, or depth modules ``[B, H, W, D] -> [B, H, W, D]`` beside the MLPs.
+
+        Returns:
+            float ``[B, out_chans, H, W]``.
+        """
+        x_BHWD = self.patch_embed(x)
+        if self.pos_embed is not None:
+            x_BHWD = x_BHWD + self.pos_embed
+        for index, block in enumerate(self.blocks):
+            if tokens and (token := tokens[index]) is not None:
+                x_BHWD = x_BHWD + token
+            adapter = adapters[index] if adapters else None
+            if self.checkpointing and torch.is_grad_enabled():
+                x_BHWD = checkpoint(run_block, block, x_BHWD, adapter, use_reentrant=False)
+            else:
+                x_BHWD = run_block(block, x_BHWD, adapter)
+        if tokens and (token := tokens[-1]) is not None:
+            x_BHWD = x_BHWD + token
+        return self.neck(x_BHWD.permute(0, 3, 1, 2))
+
+
+def run_block(block: nn.Module, x_BHWD: Tensor, adapter: nn.Module | None = None) -> Tensor:
+    """Run one block of the encoder on tokens ``[B, H, W, D]``."""
+    x_BHWD = x_BHWD + _attend(block.attn, block.norm1(x_BHWD), block.window_size)
+    normed = block.norm2(x_BHWD)
+    out = x_BHWD + block.mlp(normed)
+    return out if adapter is None else out + adapter(normed)
+
+
+def _attend(attn: nn.Module, x_BHWD: Tensor, window: int) -> Tensor:
+    """Self-attention inside windows (``window = 0``: over the whole grid), pads left out."""
+    B, H, W, D = x_BHWD.shape
+    A = attn.num_heads
+    size_h, size_w = (window, window) if window else (H, W)
+    qkv = attn.qkv(x_BHWD).view(B, H, W, 3, A, D // A)
+    table_h = _relative(attn.rel_pos_h, size_h)
+    table_w = _relative(attn.rel_pos_w, size_w)
+    pad_kv = attn.qkv.bias.to(qkv.dtype).view(3, A, 1, D // A)[1:]
+    bands = []
+    for rows in _bands(H, size_h):
+        cells = []
+        for columns in _bands(W, size_w):
+            part = qkv[:, rows.start : rows.stop, columns.start : columns.stop]
+            h, w = rows.step, columns.step
+            q, k, v = _to_windows(part, h, w)
+            partial = (h, w) != (size_h, size_w)
+            out = _window(q, k, v, (table_h[:h], table_w[:w]), pad_kv if partial else None)
+            cells.append(_from_windows(out, B, part.shape[1:3], (h, w)))
+        bands.append(torch.cat(cells, dim=2) if len(cells) > 1 else cells[0])
+    return attn.proj(torch.cat(bands, dim=1) if len(bands) > 1 else bands[0])
+
+
+def _bands(size: int, window: int) -> Iterator[slice]:
+    """Cut an axis into the whole windows and the rest; ``step`` is the window's real length."""
+    whole = size - size % window
+    if whole:
+        yield slice(0, whole, window)
+    if whole < size:
+        yield slice(whole, size, size - whole)
+
+
+def _relative(table: Tensor, size: int) -> Tensor:
+    """Look relative positions up: ``[2M-1, C] -> [size, size, C]`` (query, key)."""
+    if table.shape[0] != 2 * size - 1:
+        table = F.interpolate(table.T[None], size=2 * size - 1, mode="linear")[0].T
+    offset = torch.arange(size, device=table.device)
+    return table[offset[:, None] - offset[None, :] + size - 1]
+
+
+def _to_windows(part: Tensor, h: int, w: int) -> Tensor:
+    """``[B, H, W, 3, A, C] -> [3, N, A, h * w, C]``."""
+    B, H, W, _, A, C = part.shape
+    part = part.reshape(B, H // h, h, W // w, w, 3, A, C)
+    return part.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, -1, A, h * w, C)
+
+
+def _from_windows(out: Tensor, B: int, size: Sequence[int], hw: tuple[int, int]) -> Tensor:
+    """``[N, A, h * w, C] -> [B, H, W, A * C]``."""
+    (H, W), (h, w) = size, hw
+    _, A, _, C = out.shape
+    out = out.reshape(B, H // h, W // w, A, h, w, C)
+    return out.permute(0, 1, 4, 2, 5, 3, 6).reshape(B, H, W, A * C)
+
+
+def _window(
+    q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor], pad_kv: Tensor | None
+) -> Tensor:
+    """Attend inside equal windows.
+
+    Args:
+        q: ``[N, A, h * w, C]``; k and v alike.
+        k: keys of the real tokens.
+        v: values of the real tokens.
+        tables: relative positions ``[h, size_h, C]`` and ``[w, size_w, C]``.
+        pad_kv: ``[2, A, 1, C]``, key and value of a padded token, or None without pads.
+    """
+    h, w = len(tables[0]), len(tables[1])
+    if pad_kv is not None:
+        pad_k, pad_v = (t.expand(len(q), -1, -1, -1) for t in pad_kv)
+        k, v = torch.cat((k, pad_k), dim=2), torch.cat((v, pad_v), dim=2)
+    if torch.is_grad_enabled() and (q.requires_grad or tables[0].requires_grad):
+        return _folded(q, k, v, tables, pad_kv is not None)
+    N, A = q.shape[:2]
+    rows = max(1, _MASK_BYTES // (N * A * w * k.shape[2] * q.element_size()))
+    outs = []
+    for y in range(0, h, rows):
+        part = q[:, :, y * w : (y + rows) * w]
+        rel_h, rel_w, pad = _scores(part, (tables[0][y : y + rows], tables[1]), (h, w))
+        bias = (rel_h[..., :, None] + rel_w[..., None, :]).flatten(-2)
+        bias = bias if pad is None else torch.cat((bias, pad), dim=-1)
+        bias = bias.flatten(2, 3)
+        outs.append(F.scaled_dot_product_attention(part, k, v, attn_mask=bias.to(q.dtype)))
+    return torch.cat(outs, dim=2) if len(outs) > 1 else outs[0]
+
+
+def _scores(
+    q: Tensor, tables: tuple[Tensor, Tensor], hw: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Score relative positions of the queries.
+
+    Returns:
+        ``[N, A, y, x, h]`` by row, ``[N, A, y, x, w]`` by column, and for windows with pads the
+        logarithm of their summed exponentials, ``[N, A, y, x, 1]``, else None.
+    """
+    h, w = hw
+    table_h, table_w = (t.to(q.dtype) for t in tables)
+    q = q.unflatten(2, (len(table_h), len(table_w)))
+    rel_h = torch.einsum("nayxc,ykc->nayxk", q, table_h)
+    rel_w = torch.einsum("nayxc,xkc->nayxk", q, table_w)
+    size_h, size_w = table_h.shape[1], table_w.shape[1]
+    pads = []
+    if w < size_w:
+        pads.append(_lse(rel_h[..., :h]) + _lse(rel_w[..., w:]))
+    if h < size_h:
+        pads.append(_lse(rel_h[..., h:]) + _lse(rel_w))
+    pad = torch.logsumexp(torch.stack(pads), dim=0)[..., None] if pads else None
+    return rel_h[..., :h], rel_w[..., :w], pad
+
+
+def _lse(scores: Tensor) -> Tensor:
+    return torch.logsumexp(scores.to(torch.promote_types(scores.dtype, torch.float32)), dim=-1)
+
+
+def _folded(q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor], padded: bool) -> Tensor:
+    """Attend with the relative positions as further channels of query and key (exact)."""
+    h, w = len(tables[0]), len(tables[1])
+    C = q.shape[-1]
+    rel_h, rel_w, pad = _scores(q, tables, (h, w))
+    extra = [rel_h, rel_w] if pad is None else [rel_h, rel_w, pad.to(q.dtype)]
+    q = torch.cat((q * C**-0.5, torch.cat(extra, dim=-1).flatten(2, 3)), dim=-1)
+    row, column = torch.eye(h), torch.eye(w)
+    places = torch.cat((row.repeat_interleave(w, 0), column.repeat(h, 1)), dim=1)
+    if padded:
+        places = F.pad(places, (0, 1, 0, 1))
+        places[-1, -1] = 1
+    places = places.to(q).expand(*k.shape[:2], -1, -1)
+    k = torch.cat((k, places), dim=-1)
+    v = F.pad(v, (0, k.shape[-1] - C))  # the fused kernels want one width for q, k and v
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :C]
