@@ -43,11 +43,36 @@ class ToyFetch(Section):
     scale: Annotated[float, Field(gt=0)]
 
 
+class YoutubeFetch(Section):
+    """How clips are cut out of YouTube videos."""
+
+    accept_terms: bool
+    """Nothing is asked of YouTube until you say that you may: its terms are yours to keep."""
+    video: bool
+    """Keep the pictures too (mp4); otherwise mono 16 kHz FLAC."""
+    cookies: str | None
+    """A cookies.txt of your own, or null."""
+    interval_s: Annotated[float, Field(ge=0)]
+    """The shortest time between two videos; grows by itself when the host objects."""
+
+
 class FetchParams(Section):
     """Where raw data comes from."""
 
     sources: tuple[str, ...]
     toy: ToyFetch
+    sample: PositiveInt | None
+    """At most this many pictures and clips per category, or null for all."""
+    pictures: Literal["single", "archive"]
+    """COCO pictures one by one, or out of the official zips by range requests."""
+    have: tuple[str, ...]
+    """Folders that may hold official archives, extracted folders or clips: linked, not copied."""
+    mirrors: dict[str, str]
+    """Official URL prefix to the prefix to ask instead."""
+    connections: Annotated[int, Field(ge=1, le=256)]
+    stop_loss: Fraction
+    """Stop when more than this share of the last items failed."""
+    youtube: YoutubeFetch
 
 
 class CategoriesParams(Section):
@@ -198,8 +223,8 @@ class AudioParams(Section):
         """Map each source in use to the folder that its ``audio_path`` is relative to."""
         found = self.sources
         folders = {
-            "vggsound": found.vggsound and found.vggsound.media,
-            "audioset": found.audioset and found.audioset.media,
+            "vggsound": found.vggsound and str(Path(found.vggsound.root, found.vggsound.media)),
+            "audioset": found.audioset and str(Path(found.audioset.root, found.audioset.media)),
             "folder": found.folder and found.folder.root,
         }
         return {source: folder for source, folder in folders.items() if folder}
