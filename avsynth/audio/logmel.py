@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE_RATE_HZ = 16_000
+from avsynth.audio.waveform import SAMPLE_RATE_HZ
+
 PATCH_SAMPLES = 15_600
 """The shortest waveform that fills one patch: 95 hops and a window."""
 NUM_FRAMES = 96
@@ -52,8 +53,8 @@ def logmel(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 @cache
 def _hann() -> npt.NDArray[np.float64]:
     """Make the periodic Hann window, float64 [400]."""
-    turn: npt.NDArray[np.float64] = np.arange(_WINDOW) * (2 * np.pi / _WINDOW)
-    return np.asarray(0.5 - 0.5 * np.cos(turn))
+    turn = np.arange(_WINDOW, dtype=np.float64) * (2 * np.pi / _WINDOW)
+    return np.asarray(0.5 - 0.5 * np.cos(turn), np.float64)
 
 
 @cache

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from avsynth.audio.logmel import SAMPLE_RATE_HZ
 from avsynth.errors import DataError
 
 Waveform = npt.NDArray[np.float32]
 
+SAMPLE_RATE_HZ = 16_000
 SNDFILE_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 FFMPEG_SUFFIXES = (".mp4", ".m4a", ".webm")
 AUDIO_SUFFIXES = SNDFILE_SUFFIXES + FFMPEG_SUFFIXES
@@ -67,6 +67,21 @@ def read_audio(
     offset = round(start_s * SAMPLE_RATE_HZ) - first * SAMPLE_RATE_HZ // rate_hz
     stop = None if duration_s is None else offset + round(duration_s * SAMPLE_RATE_HZ)
     return np.clip(resampled[offset:stop], -1, 1).astype(np.float32), SAMPLE_RATE_HZ
+
+
+def native_rate_hz(path: Path) -> int:
+    """Read a sound file's own sample rate in Hz from its header.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        if path.suffix.lower() in SNDFILE_SUFFIXES:
+            return int(soundfile.info(path).samplerate)
+        with av.open(str(path)) as container:
+            return int(container.streams.audio[0].rate)
+    except (soundfile.SoundFileError, av.error.FFmpegError, IndexError) as error:
+        raise DataError(str(path), "a sound file", str(error), _FIX) from None
 
 
 def to_pcm16(waveform: Waveform) -> npt.NDArray[np.int16]:

@@ -1,0 +1,58 @@
+"""Stage ``audio``: list and hear the clips of one source."""
+
+import pandas as pd
+
+from avsynth.audio import AUDIO_SOURCES
+from avsynth.categories import chosen_vocabulary
+from avsynth.config import Params, Runtime
+from avsynth.errors import ConfigError, DropLimitError, suggest
+from avsynth.paths import Layout
+from avsynth.records import AudioClip
+from avsynth.tables import funnel_of, read_table, write_csv, write_table
+
+UNCOUNTED = ("missing_file", "ambiguous_label")
+"""Reasons that do not count against the drop limit: a clip that was never fetched and one that
+two categories claim say nothing about the sounds that are there."""
+
+
+def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``data/interim/audio/<source>.parquet``, one row per clip, used or dropped.
+
+    Args:
+        source: a name of `AUDIO_SOURCES`.
+        params: section ``audio`` is read.
+        layout: of the project.
+        runtime: decoding is spread over its workers.
+
+    Returns:
+        The funnel: clips per category, status and reason.
+
+    Raises:
+        ConfigError: no such source.
+        DataError: its lists or folders are absent or of another kind.
+        DropLimitError: more than ``audio.max_drop_frac`` of the clips that are there were dropped.
+    """
+    if source not in AUDIO_SOURCES:
+        raise ConfigError("audio", "an audio source", repr(source), suggest(source, AUDIO_SOURCES))
+    vocabulary = chosen_vocabulary(layout)
+    clips = AUDIO_SOURCES[source](layout, params.audio, vocabulary, runtime)
+    write_table(layout.audio(source), AudioClip, clips, key=("clip_id",))
+    columns = ("category", "status", "reason")
+    funnel = funnel_of("audio", source, read_table(layout.audio(source), AudioClip, columns))
+    write_csv(layout.funnel(f"audio/{source}"), funnel)
+    _check_limit(source, funnel, params.audio.max_drop_frac)
+    return funnel
+
+
+def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:
+    counted = funnel[~funnel["reason"].isin(UNCOUNTED)]
+    lost = counted[counted["status"] == "dropped"]
+    dropped, total = int(lost["count"].sum()), int(counted["count"].sum())
+    if dropped > limit * total:
+        counts = lost.groupby("reason")["count"].sum().sort_values(ascending=False)
+        raise DropLimitError(
+            f"audio/{source}",
+            f"at most {limit:.1%} of {total} clips dropped",
+            ", ".join(f"{count} {reason}" for reason, count in counts.items()),
+            "Mend the list or the files, ease audio.filters, or raise audio.max_drop_frac.",
+        )
