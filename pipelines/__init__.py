@@ -1,4 +1,27 @@
-"""One file per stage: the function, the command, the DVC stage and the params section share a name."""
+"""One file per stage; its function, command, DVC stage and params section share one name."""
 
 if __name__ != "avsynth.pipelines":
     raise ImportError(f"import this package as avsynth.pipelines, not as {__name__}")
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the command line needs to know of a stage before it loads the stage's code."""
+
+    help: str
+    items: tuple[str, ...] = ()
+    """What the command takes besides the options, e.g. the source of ``avsynth masks lvis``."""
+
+
+STAGES: dict[str, Stage] = {
+    "fetch": Stage(
+        "Bring raw data to data/raw: the only stage that uses the network.", ("source",)
+    ),
+    "categories": Stage("Choose the categories to build."),
+    "masks": Stage("Read the instance masks of a source into a table.", ("source",)),
+    "audio": Stage("Read and measure the clips of a source into a table.", ("source",)),
+    "match": Stage("Pair masks with clips and cut the splits."),
+    "shard": Stage("Write the triplets as WebDataset tars."),
+}

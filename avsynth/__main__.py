@@ -1,0 +1,5 @@
+"""``python -m avsynth``."""
+
+from avsynth.cli import main
+
+main()

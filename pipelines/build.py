@@ -1,0 +1,31 @@
+"""``avsynth build``: from raw annotations to shards, all stages in order, in one process."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from avsynth.config import Params, Runtime
+from avsynth.paths import Layout
+from avsynth.pipelines.audio import audio
+from avsynth.pipelines.categories import categories
+from avsynth.pipelines.fetch import fetch
+from avsynth.pipelines.masks import masks
+from avsynth.pipelines.match import match
+from avsynth.pipelines.shard import shard
+
+
+def build(params: Params, layout: Layout, runtime: Runtime) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Run fetch, categories, masks, audio, match and shard.
+
+    Yields:
+        The stage (``masks lvis``) and its funnel, as each one ends.
+    """
+    for source in params.fetch.sources:
+        yield f"fetch {source}", fetch(source, params, layout, runtime)
+    yield "categories", categories(params, layout, runtime)
+    for source in params.masks.folders():
+        yield f"masks {source}", masks(source, params, layout, runtime)
+    for source in params.audio.folders():
+        yield f"audio {source}", audio(source, params, layout, runtime)
+    yield "match", match(params, layout, runtime)
+    yield "shard", shard(params, layout, runtime)
