@@ -1,0 +1,42 @@
+"""COCO 2017 instances: masks of 80 categories.
+
+Where to get it: https://cocodataset.org. Licence: annotations CC BY 4.0; every picture has its own
+Flickr licence. Layout: ``annotations/instances_{train,val}2017.json``, ``train2017/``,
+``val2017/``. Quirks: crowd regions come as uncompressed run lengths with ``iscrowd`` 1.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from avsynth.categories import Vocabulary
+from avsynth.config import MasksParams, Runtime
+from avsynth.errors import DataError
+from avsynth.masks.index import open_index
+from avsynth.masks.indexed import AnnotationFile, iter_indexed, picture_name, split_of
+from avsynth.paths import Layout
+from avsynth.records import MaskRecord
+
+
+def iter_masks(
+    layout: Layout, params: MasksParams, vocabulary: Vocabulary, runtime: Runtime
+) -> Iterator[MaskRecord]:
+    """Yield every COCO mask of the vocabulary, usable or not.
+
+    Raises:
+        DataError: a file is absent, damaged or not COCO; a picture folder is absent.
+    """
+    root, images = layout.resolve(params.coco.root), layout.resolve(params.coco.images)
+    labels = vocabulary.label_to_category("coco")
+    for name in params.coco.files:
+        index = open_index(root / name, runtime)
+        if any(c.synset for c in index.categories):
+            raise DataError(
+                str(root / name),
+                "COCO instances",
+                f"{len(index.categories)} categories with synsets, as in LVIS",
+                "Name it under masks.lvis, or name instances_train2017.json here.",
+            )
+        categories = {c.id: labels[c.name] for c in index.categories if c.name in labels}
+        file = AnnotationFile("coco", root / name, images, categories, params.filters)
+        folder = f"{split_of(root / name)}2017"
+        yield from iter_indexed(file, index, partial(picture_name, default_folder=folder))

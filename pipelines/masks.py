@@ -1,0 +1,54 @@
+"""Stage ``masks``: read the masks of one source."""
+
+import pandas as pd
+
+from avsynth.categories import chosen_vocabulary
+from avsynth.config import Params, Runtime
+from avsynth.errors import ConfigError, DropLimitError, suggest
+from avsynth.masks import MASK_SOURCES
+from avsynth.paths import Layout
+from avsynth.records import MaskRecord
+from avsynth.tables import funnel_of, read_table, write_csv, write_table
+
+
+def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``data/interim/masks/<source>.parquet``, one row per mask, used or dropped.
+
+    Args:
+        source: a name of `MASK_SOURCES`.
+        params: section ``masks`` is read.
+        layout: of the project.
+        runtime: its cache keeps the index of annotation files.
+
+    Returns:
+        The funnel: masks per category, status and reason.
+
+    Raises:
+        ConfigError: no such source, or none of its settings.
+        DataError: its files or folders are absent or of another kind.
+        DropLimitError: more than ``masks.max_drop_frac`` of the masks were dropped.
+    """
+    if source not in MASK_SOURCES:
+        raise ConfigError("masks", "a mask source", repr(source), suggest(source, MASK_SOURCES))
+    vocabulary = chosen_vocabulary(layout)
+    records = MASK_SOURCES[source](layout, params.masks, vocabulary, runtime)
+    write_table(layout.masks(source), MaskRecord, records, key=("mask_id", "category"))
+    columns = ("category", "status", "reason")
+    funnel = funnel_of("masks", source, read_table(layout.masks(source), MaskRecord, columns))
+    write_csv(layout.funnel(f"masks-{source}"), funnel)
+    _check_limit(source, funnel, params.masks.max_drop_frac)
+    return funnel
+
+
+def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:
+    dropped = funnel[funnel["status"] == "dropped"]
+    lost, total = int(dropped["count"].sum()), int(funnel["count"].sum())
+    if lost > limit * total:
+        counts = dropped.groupby("reason")["count"].sum().sort_values(ascending=False)
+        found = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        raise DropLimitError(
+            f"masks/{source}",
+            f"at most {limit:.1%} of {total} masks dropped",
+            found,
+            "Get what is missing, ease masks.filters, or raise masks.max_drop_frac.",
+        )
