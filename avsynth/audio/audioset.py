@@ -61,7 +61,9 @@ def _split_of(table: str) -> str:
 def _read_ontology(path: Path) -> dict[str, str]:
     """Read label id to display name."""
     try:
-        return {entry["id"]: entry["name"] for entry in json.loads(path.read_bytes())}
+        if names := {entry["id"]: entry["name"] for entry in json.loads(path.read_bytes())}:
+            return names
+        found = "no label"
     except OSError as error:
         found = error.strerror or "nothing"
     except (ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsynth.audio.waveform import encode_wav
+from avsynth.categories import load_vocabulary, write_vocabulary
+from avsynth.config import AudioParams, Params, Runtime, load_params
+from avsynth.errors import ConfigError, DropLimitError
+from avsynth.paths import Layout
+from avsynth.pipelines.audio import audio
+from avsynth.records import AudioClip
+from avsynth.tables import read_table
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def make_params(limit: float = 0.5) -> Params:
+    changed = {
+        "sources": {"vggsound": {"root": "vggsound", "table": "vggsound.csv", "media": "audio"}},
+        "filters": {"min_duration_s": 1.0, "min_rms_db": -60.0},
+        "max_drop_frac": limit,
+    }
+    section = AudioParams.model_validate(changed)
+    return load_params(REPOSITORY).model_copy(update={"audio": section})
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    media = tmp_path / "vggsound" / "audio"
+    media.mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    sound = encode_wav(rng.uniform(-0.5, 0.5, 32_000).astype(np.float32))
+    rows = []
+    for n in range(6):
+        name = f"video{n:0>6}"
+        rows.append(f"{name},{n},{'dog barking' if n % 2 else 'cat meowing'},train")
+        if n < 4:
+            (media / f"{name}_{n:06d}.wav").write_bytes(sound if n else b"damaged")
+    (tmp_path / "vggsound" / "vggsound.csv").write_text("\n".join(rows) + "\n")
+    layout = Layout(tmp_path)
+    write_vocabulary(layout.categories_csv, load_vocabulary().choose(["cat", "dog"]))
+    return layout
+
+
+def test_writes_the_table_and_its_funnel(layout):
+    funnel = audio("vggsound", make_params(), layout, Runtime())
+    table = read_table(layout.audio("vggsound"), AudioClip)
+    assert list(table["clip_id"]) == sorted(table["clip_id"])
+    assert len(table) == funnel["count"].sum() == 6
+    counts = funnel.set_index(["category", "reason"])["count"].to_dict()
+    assert counts == {
+        ("cat", ""): 1,
+        ("cat", "missing_file"): 1,
+        ("cat", "undecodable"): 1,
+        ("dog", ""): 2,
+        ("dog", "missing_file"): 1,
+    }
+    assert layout.funnel("audio/vggsound").read_text().startswith("stage,source,category,status")
+
+
+def test_workers_give_the_same_bytes(layout):
+    audio("vggsound", make_params(), layout, Runtime())
+    alone = layout.audio("vggsound").read_bytes()
+    audio("vggsound", make_params(), layout, Runtime(workers=2, executor="process"))
+    assert layout.audio("vggsound").read_bytes() == alone
+
+
+def test_missing_files_do_not_count_against_the_limit_and_damaged_ones_do(layout):
+    audio("vggsound", make_params(limit=0.25), layout, Runtime())  # 1 of the 4 that are there
+    with pytest.raises(DropLimitError, match="1 undecodable"):
+        audio("vggsound", make_params(limit=0.24), layout, Runtime())
+
+
+def test_unknown_source_is_suggested(layout):
+    with pytest.raises(ConfigError, match="Did you mean 'vggsound'"):
+        audio("vgsound", make_params(), layout, Runtime())
