@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as mask_api
 
-from avsynth.audio.logmel import SAMPLE_RATE_HZ, logmel
-from avsynth.audio.waveform import encode_flac, read_audio
+from avsynth.audio.logmel import logmel
+from avsynth.audio.waveform import SAMPLE_RATE_HZ, encode_flac, quantise, read_audio
 from avsynth.errors import DataError
 from avsynth.masks.codecs import rle_to_png
 from avsynth.records import Drop, Sample
@@ -57,6 +57,7 @@ def compose(recipe: Recipe) -> Sample | Drop:
         return _drop(recipe, "undecodable_audio")
     if len(waveform) != SAMPLE_RATE_HZ:
         return _drop(recipe, "short_audio")
+    waveform = quantise(waveform)  # so that the log-mel is that of the FLAC, to the bit
     height, width = recipe.height_px, recipe.width_px
     return Sample(
         key=recipe.key,

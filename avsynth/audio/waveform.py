@@ -90,6 +90,11 @@ def to_pcm16(waveform: Waveform) -> npt.NDArray[np.int16]:
     return np.clip(scaled, -32768, 32767).astype(np.int16)
 
 
+def quantise(waveform: Waveform) -> Waveform:
+    """Round to what 16 bits can hold: float32 [S] that encoding and decoding do not change."""
+    return to_pcm16(waveform).astype(np.float32) / np.float32(32768)
+
+
 def encode_flac(waveform: Waveform) -> bytes:
     """Encode a waveform as FLAC, 16 bit, mono, 16 kHz: the same bytes on every run.
 

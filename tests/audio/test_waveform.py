@@ -14,6 +14,7 @@ from avsynth.audio.waveform import (
     decode_flac,
     encode_flac,
     encode_wav,
+    quantise,
     read_audio,
     rms_db,
     second_db,
@@ -108,6 +109,13 @@ def test_flac_keeps_every_16_bit_sample(samples):
     assert data == encode_flac(waveform)
     np.testing.assert_array_equal(decode_flac(data), waveform)
     np.testing.assert_array_equal(to_pcm16(decode_flac(data)), pcm)
+
+
+def test_quantised_sound_survives_encoding_to_the_bit():
+    waveform = quantise(np.random.default_rng(1).uniform(-1, 1, 5_000).astype(np.float32))
+    assert waveform.dtype == np.float32
+    np.testing.assert_array_equal(decode_flac(encode_flac(waveform)), waveform)
+    np.testing.assert_array_equal(quantise(waveform), waveform)
 
 
 def test_encoding_clips_instead_of_wrapping():
