@@ -1,0 +1,67 @@
+"""The folder of AVSBench-semantic, which V2 and V3 take their clips from.
+
+Paper: J. Zhou et al., "Audio-Visual Segmentation with Semantics", IJCV 2024.
+Where: https://github.com/OpenNLPLab/AVSBench, on request from the authors. Licence: research only.
+
+Layout below ``root``::
+
+    metadata.csv                          vid,uid,s_min,s_sec,a_obj,split,label: 11,356 rows
+    <label>/<uid>/frames/{0..}.jpg        label: v1s, v1m (5 frames), v2 (10); original resolution
+    <label>/<uid>/labels_rgb/{0..}.png    colours of the PASCAL VOC palette; black is background
+    <label>/<uid>/audio.wav
+
+Quirks:
+
+* ``a_obj`` joins categories by ``_``; a category of two words has ``-``. It may say
+  ``off-the-screen``, a sound whose source is not in the picture.
+* The darkest colour of the palette has a grey value of 7, so foreground is whatever is not black.
+* There are no log-mel files: they are computed from audio.wav, every 0.96 s, as the published
+  features are.
+"""
+
+from pathlib import Path
+
+from avsynth.benchmarks.benchmark import Clip
+from avsynth.benchmarks.listing import no_duplicates, plain_name, read_rows
+from avsynth.errors import DataError
+
+PAPER = "Zhou et al., Audio-Visual Segmentation with Semantics, IJCV 2024"
+URL = "https://github.com/OpenNLPLab/AVSBench"
+LICENCE = "AVSBench-semantic, research only"
+FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
+COLUMNS = ("uid", "a_obj", "split", "label")
+
+
+def read_metadata(root: Path) -> dict[str, dict[str, str]]:
+    """Read metadata.csv: uid to its row.
+
+    Raises:
+        DataError: absent, damaged, or with a uid or label that is none.
+    """
+    path = root / "metadata.csv"
+    rows = read_rows(path, COLUMNS)
+    for row in rows:
+        plain_name(path, row["uid"])
+        if row["label"] not in FRAMES:
+            raise DataError(
+                str(path), f"a label of {', '.join(FRAMES)}", repr(row["label"]), "Mend the row."
+            )
+    no_duplicates(path, [row["uid"] for row in rows])
+    return {row["uid"]: row for row in rows}
+
+
+def make_clip(root: Path, row: dict[str, str], dataset: str, version: str, split: str) -> Clip:
+    """Make the clip of a row of metadata.csv, all of its frames."""
+    folder = root / row["label"] / row["uid"]
+    numbers = range(FRAMES[row["label"]])
+    return Clip(
+        dataset=dataset,
+        version=version,
+        licence=LICENCE,
+        split=split,
+        clip_key=row["uid"],
+        category=row["a_obj"],
+        images=tuple(folder / "frames" / f"{number}.jpg" for number in numbers),
+        masks=tuple(folder / "labels_rgb" / f"{number}.png" for number in numbers),
+        audio=folder / "audio.wav",
+    )

@@ -1,0 +1,86 @@
+"""AVSBench S4: one sound source, 23 categories, five frames of five seconds.
+
+Paper: J. Zhou et al., "Audio-Visual Segmentation", ECCV 2022. Version v1s, "Single-source".
+Where: https://github.com/OpenNLPLab/AVSBench, on request from the authors. Licence: research only;
+the pictures and sounds are of YouTube videos.
+
+Layout below ``root``::
+
+    Single-source/s4_meta_data.csv                    name,start,category,split: 4,932 rows
+    Single-source/s4_data/
+        visual_frames/<split>/<category>/<name>/<name>_{1..5}.png    224 x 224
+        gt_masks/<split>/<category>/<name>/<name>_{1..5}.png         train: only _1
+        audio_log_mel/<split>/<category>/<name>.pkl                  tensor [5, 1, 96, 64]
+        audio_wav/<split>/<category>/<name>.wav                      16 kHz
+
+Quirks:
+
+* In train only the first frame has a mask; AVSBench feeds five frames and takes the loss of the
+  first, SAMA-AVS loads the first alone. Train clips here hold that one labelled frame. So there
+  are 3,452 + 5 (740 + 740) = 10,852 masks.
+* Masks are read in PIL's mode ``1``, as the published loaders do.
+* Log-mels are the published ones; frame ``i`` takes patch ``i`` (0.96 s each, so a little early).
+"""
+
+from pathlib import Path
+
+from avsynth.benchmarks.benchmark import Benchmark, Clip
+from avsynth.benchmarks.listing import no_duplicates, plain_name, read_rows
+from avsynth.benchmarks.reading import bilevel, make_reader
+
+VERSION = "v1s"
+LICENCE = "AVSBench, research only"
+FRAMES = 5
+LABELLED = {"train": 1, "val": FRAMES, "test": FRAMES}
+
+
+def list_clips(root: Path, split: str) -> list[Clip]:
+    """List the clips of a split, sorted by name.
+
+    Raises:
+        DataError: the list is absent, damaged, or holds a name that is none.
+    """
+    meta = root / "Single-source" / "s4_meta_data.csv"
+    rows = read_rows(meta, ("name", "category", "split"))
+    no_duplicates(meta, [row["name"] for row in rows])
+    for row in rows:
+        plain_name(meta, row["name"]), plain_name(meta, row["category"])
+    data = root / "Single-source" / "s4_data"
+    return [
+        _clip(data, split, row["category"], row["name"])
+        for row in sorted(rows, key=lambda row: row["name"])
+        if row["split"] == split
+    ]
+
+
+def _clip(data: Path, split: str, category: str, name: str) -> Clip:
+    def files(kind: str) -> Path:
+        return data / kind / split / category / name
+
+    frames = [f"{name}_{number}.png" for number in range(1, LABELLED[split] + 1)]
+    return Clip(
+        dataset="s4",
+        version=VERSION,
+        licence=LICENCE,
+        split=split,
+        clip_key=name,
+        category=category,
+        images=tuple(files("visual_frames") / frame for frame in frames),
+        masks=tuple(files("gt_masks") / frame for frame in frames),
+        audio=files("audio_wav").with_name(f"{name}.wav"),
+        logmel=files("audio_log_mel").with_name(f"{name}.pkl"),
+        patches=FRAMES,
+    )
+
+
+BENCHMARK = Benchmark(
+    name="s4",
+    title="AVSBench S4",
+    version=VERSION,
+    paper="Zhou et al., Audio-Visual Segmentation, ECCV 2022",
+    url="https://github.com/OpenNLPLab/AVSBench",
+    licence=LICENCE,
+    clips={"train": 3452, "val": 740, "test": 740},
+    list_clips=list_clips,
+    read_clip=make_reader(bilevel),
+)

@@ -1,0 +1,159 @@
+"""What every benchmark promises, on small worlds in the official layouts."""
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from avsynth.audio.waveform import decode_flac
+from avsynth.benchmarks import BENCHMARKS
+from avsynth.errors import ConfigError, DataError
+from avsynth.shards import ShardReader, write_index, write_shard
+
+FROM_FILES = [name for name in BENCHMARKS if name != "synthetic"]
+FRAMES = {
+    "s4": {"train": 2, "val": 10, "test": 10},
+    "ms3": {"train": 5, "val": 5, "test": 5},
+    "v2": {"train": 20, "val": 20, "test": 20},
+    "v3": {"train": 15, "val": 10, "test": 40},
+    "v3-1shot": {"train": 10, "val": 10, "test": 20},
+    "v3-3shot": {"train": 10, "val": 10, "test": 20},
+    "v3-5shot": {"train": 10, "val": 10, "test": 20},
+    "flickr": {"test": 2},
+}
+
+
+def test_every_benchmark_is_tried():
+    assert set(FRAMES) == set(FROM_FILES)
+    assert all(set(FRAMES[name]) == set(BENCHMARKS[name].clips) for name in FROM_FILES)
+    assert all(name == benchmark.name for name, benchmark in BENCHMARKS.items())
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_samples_keep_the_contract(name, roots):
+    root = roots(name)
+    for split, count in FRAMES[name].items():
+        samples = list(BENCHMARKS[name].iter_samples(root, split))
+        assert len(samples) == count
+        assert len({s.key for s in samples}) == count
+        assert not any(set(s.key) & set("./ ") for s in samples)
+        clips = [list(g) for _, g in groupby(samples, lambda s: s.meta["clip_key"])]
+        assert len({c[0].meta["clip_key"] for c in clips}) == len(clips)  # adjacent
+        for clip in clips:
+            assert [s.meta["frame_index"] for s in clip] == list(range(len(clip)))
+            assert {s.meta["num_frames"] for s in clip} == {len(clip)}
+        for sample in samples:
+            _check_sample(sample, name, split)
+
+
+def _check_sample(sample, name, split):
+    image = Image.open(io.BytesIO(sample.image))
+    mask = Image.open(io.BytesIO(sample.mask_png))
+    assert mask.size == image.size
+    assert mask.mode in ("1", "L")
+    assert image.format == {"png": "PNG", "jpg": "JPEG"}[sample.image_ext]
+    assert decode_flac(sample.audio_flac).shape == (16000,)
+    patch = np.load(io.BytesIO(sample.logmel_npy), allow_pickle=False)
+    assert (patch.dtype, patch.shape) == (np.float32, (1, 96, 64))
+    meta = sample.meta
+    assert json.loads(json.dumps(meta)) == meta
+    assert (meta["benchmark"], meta["split"], meta["has_mask"]) == (name, split, True)
+    assert {"schema", "version", "category", "second", "licence"} <= set(meta)
+    assert meta["category"]
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_same_bytes_twice_and_through_a_shard(name, roots, tmp_path):
+    root, benchmark = roots(name), BENCHMARKS[name]
+    once, twice = (list(benchmark.iter_samples(root, "test")) for _ in range(2))
+    assert once == twice
+    info = write_shard(tmp_path / "out" / "test-00000.tar", "test", once)
+    write_index(tmp_path / "out", name, [info])
+    reader = ShardReader(tmp_path / "out")
+    assert reader.keys == tuple(s.key for s in once)
+    assert reader.meta(once[0].key) == once[0].meta
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_check_of_a_whole_world(name, roots):
+    findings = BENCHMARKS[name].check(roots(name))
+    assert {f.split for f in findings} == set(FRAMES[name])
+    assert all(f.found == f.expected > 0 for f in findings)
+    frames = {f.split: f.found for f in findings if f.part == "frames"}
+    assert frames == FRAMES[name]
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+@pytest.mark.parametrize("part", ["images", "masks", "audio", "logmel"])
+def test_a_missing_file_is_named_before_the_first_sample(name, part, roots):
+    root, benchmark = roots(name), BENCHMARKS[name]
+    clip = benchmark.list_clips(root, "test")[0]
+    if part == "logmel" and clip.logmel is None:
+        assert name not in ("s4", "ms3")  # the others have none to lose
+        return
+    gone = getattr(clip, part)
+    path = gone[-1] if isinstance(gone, tuple) else gone
+    path.unlink()
+    relative = path.relative_to(root).as_posix()
+    with pytest.raises(DataError) as error:
+        next(benchmark.iter_samples(root, "test"))
+    assert relative in str(error.value)
+    broken = [f for f in benchmark.check(root, "test") if f.found != f.expected]
+    assert [(f.expected - f.found, f.missing) for f in broken] == [(1, (relative,))]
+    assert f"{broken[0].found} of {broken[0].expected} {broken[0].part}" in str(error.value)
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_damaged_files_are_named(name, roots):
+    root, benchmark = roots(name), BENCHMARKS[name]
+    clip = benchmark.list_clips(root, "test")[0]
+    for path in (clip.images[0], clip.masks[0], clip.audio):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError, match=path.name.replace(".", r"\.")):
+            list(benchmark.iter_samples(root, "test"))
+        path.write_bytes(whole)
+    assert list(benchmark.iter_samples(root, "test"))
+
+
+def test_official_numbers_count_when_the_lists_are_official(avsbench):
+    """A list as long as the official one must have its splits; a shorter one is the truth."""
+    ms3 = BENCHMARKS["ms3"]
+    assert all(f.found == f.expected for f in ms3.check(avsbench))
+    same_total = replace(ms3, clips={"train": 0, "val": 2, "test": 1})
+    found = {
+        f.split: (f.expected, f.found) for f in same_total.check(avsbench) if f.part == "clips"
+    }
+    assert found == {"train": (0, 1), "val": (2, 1), "test": (1, 1)}
+    with pytest.raises(DataError, match="val: 1 of 2 clips"):
+        next(same_total.iter_samples(avsbench, "val"))
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_unknown_split(name, roots):
+    with pytest.raises(ConfigError, match="split"):
+        next(BENCHMARKS[name].iter_samples(roots(name), "tset"))
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_no_list(name, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        BENCHMARKS[name].check(tmp_path)
+
+
+def test_synthetic_has_nothing_to_convert(tmp_path):
+    synthetic = BENCHMARKS["synthetic"]
+    assert sum(synthetic.clips.values()) == 62_609
+    assert list(synthetic.iter_samples(tmp_path, "test")) == []
+    assert all(f.found == f.expected for f in synthetic.check(tmp_path))
+
+
+def test_listing_needs_no_torch():
+    code = "import avsynth.benchmarks, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,208 @@
+"""The rules by which single benchmarks are read, and lists that are wrong."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from avsynth.audio.logmel import logmel
+from avsynth.audio.waveform import decode_flac, encode_wav, read_audio
+from avsynth.benchmarks import BENCHMARKS
+from avsynth.benchmarks.flickr import consensus_map, read_boxes
+from avsynth.benchmarks.reading import any_grey, bilevel
+from avsynth.benchmarks.v3 import BY_SHOTS, category_set
+from avsynth.errors import DataError
+from avsynth.masks.codecs import png_to_mask
+
+
+def patch_of(sample):
+    return np.load(io.BytesIO(sample.logmel_npy), allow_pickle=False)
+
+
+def test_s4_train_has_its_one_labelled_frame(avsbench, patches_of_clip, truth_square):
+    samples = list(BENCHMARKS["s4"].iter_samples(avsbench, "train"))
+    assert [s.meta["num_frames"] for s in samples] == [1, 1]
+    assert [s.key.rsplit("-", 1)[0] for s in samples] == ["horse_clip-clop", "cat_meowing"]
+    for sample in samples:
+        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(1))
+
+
+def test_frames_masks_sounds_and_log_mels_go_together(
+    avsbench, patches_of_clip, truth_square, tone_of
+):
+    samples = list(BENCHMARKS["s4"].iter_samples(avsbench, "val"))
+    assert [s.meta["clip_key"] for s in samples[::5]] == ["-vid_val1", "vid_val0"]
+    for sample in samples[5:]:
+        n = sample.meta["frame_index"]
+        path = (
+            avsbench
+            / f"Single-source/s4_data/visual_frames/val/cat_meowing/vid_val0/vid_val0_{n + 1}.png"
+        )
+        assert sample.image == path.read_bytes()
+        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n + 1))
+        heard = decode_flac(sample.audio_flac)
+        assert np.abs(heard - tone_of(5)[n * 16000 : (n + 1) * 16000]).max() < 1e-4
+        assert np.array_equal(patch_of(sample), patches_of_clip(2)[n].numpy())
+
+
+def test_ms3_masks_by_any_colour_and_sounds_that_end_early(avsbench, truth_square):
+    samples = list(BENCHMARKS["ms3"].iter_samples(avsbench, "test"))
+    for n, sample in enumerate(samples):
+        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n))
+        assert sample.meta["category"] == "multi-source"
+    assert not png_to_mask(samples[0].mask_png).any()
+    last = decode_flac(samples[4].audio_flac)
+    assert last[:8000].any()
+    assert not last[8000:].any()
+
+
+def test_v2_is_binary_with_ten_frames(avss, truth_square):
+    samples = list(BENCHMARKS["v2"].iter_samples(avss, "test"))
+    assert {s.meta["clip_key"] for s in samples} == {"new_donkey1", "new_harp"}
+    patches = logmel(read_audio(avss / "v2" / "new_donkey1" / "audio.wav")[0])
+    for sample in samples[:10]:
+        n = sample.meta["frame_index"]
+        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n))
+        assert np.array_equal(patch_of(sample), patches[n])
+
+
+def test_sound_shorter_than_its_frames_repeats_the_last_patch(avss, tone_of):
+    path = avss / "v2" / "seen_b" / "audio.wav"
+    whole = path.read_bytes()
+    frames = 16000 * 8
+    head = bytearray(whole[:44])
+    head[40:44] = (2 * frames).to_bytes(4, "little")
+    head[4:8] = (36 + 2 * frames).to_bytes(4, "little")
+    path.write_bytes(bytes(head) + whole[44 : 44 + 2 * frames])
+    samples = list(BENCHMARKS["v2"].iter_samples(avss, "val"))
+    clip = [s for s in samples if s.meta["clip_key"] == "seen_b"]
+    assert np.array_equal(patch_of(clip[8]), patch_of(clip[7]))
+    assert not np.array_equal(patch_of(clip[7]), patch_of(clip[6]))
+    assert not decode_flac(clip[9].audio_flac).any()
+
+
+def test_v3_joins_metadata_and_ignores_the_split_column(avss):
+    listed = {c.clip_key: c.category for c in BY_SHOTS[1].list_clips(avss, "test")}
+    assert listed == {"new_donkey2": "donkey", "new_girlboy": "girl_boy"}
+    train = BY_SHOTS[0].list_clips(avss, "train")
+    assert [(c.clip_key, len(c.images)) for c in train] == [("multi", 5), ("seen_a", 10)]
+
+
+def test_v3_category_sets_differ_between_0_and_k_shots(avss):
+    sets = {
+        shots: category_set(c.category for c in BY_SHOTS[shots].list_clips(avss, "test"))
+        for shots in (0, 1)
+    }
+    assert sets == {0: ("boy", "donkey", "girl", "harp"), 1: ("boy", "donkey", "girl")}
+
+
+def test_v3_list_with_a_stranger(avss, rewrite_csv):
+    rewrite_csv(avss / "v3" / "meta_v3_unseen.csv", lambda rows: [*rows, {**rows[0], "uid": "who"}])
+    with pytest.raises(DataError, match="1 unknown, first 'who'"):
+        BY_SHOTS[0].check(avss)
+
+
+@pytest.mark.parametrize("evil", ["../../secret", "a/b", "..", "", "a\\b", "/etc/passwd"])
+@pytest.mark.parametrize(
+    ("name", "file", "column"),
+    [
+        ("s4", "Single-source/s4_meta_data.csv", "name"),
+        ("s4", "Single-source/s4_meta_data.csv", "category"),
+        ("ms3", "Multi-sources/ms3_meta_data.csv", "video_id"),
+        ("v2", "metadata.csv", "uid"),
+        ("v2", "metadata.csv", "label"),
+        ("v3", "metadata.csv", "uid"),
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused(name, file, column, evil, roots, rewrite_csv):
+    root = roots(name)
+    rewrite_csv(root / file, lambda rows: [{**rows[0], column: evil}, *rows[1:]])
+    with pytest.raises(DataError, match=r"separators|a label of"):
+        BENCHMARKS[name].check(root)
+
+
+def test_flickr_names_that_lead_elsewhere(flickr):
+    (flickr / "flickr_test.csv").write_text("../23\n")
+    with pytest.raises(DataError, match="separators"):
+        BENCHMARKS["flickr"].check(flickr)
+
+
+@pytest.mark.parametrize("name", ["s4", "ms3", "v2", "v3"])
+def test_a_clip_listed_twice(name, roots, rewrite_csv):
+    root = roots(name)
+    file = {
+        "s4": "Single-source/s4_meta_data.csv",
+        "ms3": "Multi-sources/ms3_meta_data.csv",
+        "v2": "metadata.csv",
+        "v3": "v3/meta_v3_unseen.csv",
+    }[name]
+    rewrite_csv(root / file, lambda rows: [*rows, rows[0]])
+    with pytest.raises(DataError, match="twice"):
+        BENCHMARKS[name].check(root)
+
+
+def test_damaged_lists(avsbench):
+    path = avsbench / "Multi-sources" / "ms3_meta_data.csv"
+    path.write_text("video,split\na,train\n")
+    with pytest.raises(DataError, match="columns video_id, split; found video, split"):
+        BENCHMARKS["ms3"].check(avsbench)
+    path.write_text("video_id,split\na,train\nb\n")
+    with pytest.raises(DataError, match=r"csv:3: expected 2 fields"):
+        BENCHMARKS["ms3"].check(avsbench)
+    path.write_bytes(b"video_id,split\n\xff\xfe,train\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        BENCHMARKS["ms3"].check(avsbench)
+
+
+def test_mask_of_another_size(avsbench):
+    clip = BENCHMARKS["s4"].list_clips(avsbench, "test")[0]
+    Image.new("L", (8, 8)).save(clip.masks[2])
+    with pytest.raises(DataError, match=r"\(32, 32\); found \(8, 8\)"):
+        list(BENCHMARKS["s4"].iter_samples(avsbench, "test"))
+
+
+def test_too_short_a_sound(avss, tone_of):
+    (avss / "v2" / "seen_b" / "audio.wav").write_bytes(encode_wav(tone_of(0.5)))
+    with pytest.raises(DataError, match=r"0\.975 s of sound; found 0\.50 s"):
+        list(BENCHMARKS["v2"].iter_samples(avss, "val"))
+
+
+def test_mask_rules():
+    grey = Image.fromarray(np.uint8([[0, 1, 255]]))
+    assert bilevel(grey.point(lambda v: 255 * (v > 0))).tolist() == [[False, True, True]]
+    assert any_grey(grey).tolist() == [[False, True, True]]
+    darkest = Image.fromarray(np.uint8([[[0, 0, 0], [0, 0, 64], [32, 0, 0]]]))
+    assert any_grey(darkest).tolist() == [[False, True, True]]
+
+
+def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
+    samples = list(BENCHMARKS["flickr"].iter_samples(flickr, "test"))
+    assert [s.meta["clip_key"] for s in samples] == ["100", "23"]
+    sample = samples[0]
+    assert sample.meta["boxes"] == [[0, 0, 128, 128], [64, 0, 192, 128]]
+    votes = consensus_map(sample.meta["boxes"])
+    assert (votes[50, 20], votes[50, 100], votes[50, 130], votes[150, 20]) == (0.5, 1.0, 0.5, 0.0)
+    assert votes.sum() == 0.5 * 2 * 112 * 112
+    mask = png_to_mask(sample.mask_png)
+    assert mask.shape == (48, 64)
+    assert mask[:24, :48].all()
+    assert mask.sum() == 24 * 48
+    assert sample.meta["second"] == 3
+    assert np.abs(decode_flac(sample.audio_flac) - tone_of(7)[48000:64000]).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "<annotation>", "<a><b/></a>",
+        "<a><b><bbox><w/><x>9</x><y>0</y><x>5</x><y>5</y></bbox></b></a>",
+        "<a><b><bbox><w/><x>0</x><y>0</y><x>500</x><y>5</y></bbox></b></a>",
+        "<a><b><bbox><w/><x>0</x><y>0</y><x>5</x></bbox></b></a>",
+        "<a><b><bbox><w/><x>0</x><y>zero</y><x>5</x><y>5</y></bbox></b></a>",
+    ],
+)  # fmt: skip
+def test_bad_annotations(xml, tmp_path):
+    (tmp_path / "a.xml").write_text(xml)
+    with pytest.raises(DataError, match=r"a\.xml"):
+        read_boxes(tmp_path / "a.xml")
