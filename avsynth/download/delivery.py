@@ -1,0 +1,89 @@
+"""Bring one parcel: what lies on disk first, then archives, files and clips; all in the ledger."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from avsynth.config import FetchParams
+from avsynth.download.crew import Job, bring_all, progress, to_try
+from avsynth.download.governor import StopLoss
+from avsynth.download.http import Web, WebSettings
+from avsynth.download.items import Item, Outcome
+from avsynth.download.ledger import Ledger, LedgerRow
+from avsynth.download.members import WebBlob, member_jobs
+from avsynth.download.shelf import Shelf, unpack_tar
+from avsynth.download.wanted import Parcel, Wish
+from avsynth.download.zips import LocalBlob
+
+
+def web_settings(fetch: FetchParams) -> WebSettings:
+    """Take what concerns HTTP out of the stage's parameters."""
+    return WebSettings(connections=fetch.connections, mirrors=fetch.mirrors)
+
+
+async def deliver(parcel: Parcel, wish: Wish, retry: tuple[str, ...]) -> dict[str, LedgerRow]:
+    """Bring what a parcel lacks.
+
+    Args:
+        parcel: what is wanted, and where to.
+        wish: says how.
+        retry: see `to_try`.
+
+    Returns:
+        The ledger's rows.
+
+    Raises:
+        DataError: another run is at work in the folder.
+        SpaceError: the disk is full.
+        DropLimitError: the stop-loss or the circuit breaker ended the run.
+    """
+    fetch = wish.params.fetch
+    shelf = Shelf(wish.layout.resolve(folder) for folder in fetch.have)
+    with Ledger(parcel.root, parcel.kind) as ledger:
+        items = to_try(parcel.items, ledger, retry)
+        stop_loss = StopLoss(fetch.stop_loss)
+        with progress(parcel.kind, len(items), wish.runtime.quiet or not items) as bar:
+            run = partial(
+                bring_all, ledger=ledger, crew=fetch.connections, stop_loss=stop_loss, bar=bar
+            )
+            await run(_shelf_jobs(shelf, items, parcel))
+            left = [item for item in items if not ledger.holds(item)]
+            async with Web(web_settings(fetch)) as web:
+                await run(await _member_jobs(shelf, web, left, parcel))
+                await run(partial(_bring, web, i, parcel) for i in left if _is_file(i))
+        return dict(ledger.rows)
+
+
+def _is_file(item: Item) -> bool:
+    return item.start_s is None and not item.member
+
+
+def _shelf_jobs(shelf: Shelf, items: list[Item], parcel: Parcel) -> Iterable[Job]:
+    """Look for every item on disk, and for clips in the tars that lie there."""
+    for item in items:
+        yield partial(_take, shelf, item, parcel)
+    wanted = {item.item_id: item for item in items if item.start_s is not None}
+    if wanted:
+        for path in shelf.tars():
+            yield partial(unpack_tar, path, wanted, parcel.root)
+
+
+async def _take(shelf: Shelf, item: Item, parcel: Parcel) -> list[tuple[Item, Outcome]]:
+    outcome = await shelf.take(item, parcel.root)
+    return [] if outcome is None else [(item, outcome)]
+
+
+async def _member_jobs(shelf: Shelf, web: Web, items: list[Item], parcel: Parcel) -> list[Job]:
+    by_archive: dict[str, list[Item]] = {}
+    for item in items:
+        if item.member:
+            by_archive.setdefault(item.url, []).append(item)
+    jobs: list[Job] = []
+    for url, members in sorted(by_archive.items()):
+        near = shelf.archive(url)
+        blob = LocalBlob(near) if near else WebBlob(web, url)
+        jobs += await member_jobs(blob, members, parcel.root)
+    return jobs
+
+
+async def _bring(web: Web, item: Item, parcel: Parcel) -> list[tuple[Item, Outcome]]:
+    return [(item, await web.bring(item, parcel.root))]

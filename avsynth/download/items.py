@@ -1,0 +1,129 @@
+"""What is wanted and how it went: `Item` and `Outcome`, and the check that keeps paths inside."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
+
+from avsynth.errors import DataError
+
+Status = Literal["ok", "gone", "private", "geo", "bot", "transient", "corrupt"]
+"""ok: it lies on disk, whole. gone: removed for good. private: needs a login. geo: not shown from
+here. bot: the host took us for a robot. transient: may work later. corrupt: came, but is wrong."""
+STATUSES: tuple[str, ...] = get_args(Status)
+
+HEADS = {
+    ".jpg": b"\xff\xd8\xff",
+    ".jpeg": b"\xff\xd8\xff",
+    ".png": b"\x89PNG\r\n\x1a\n",
+    ".zip": b"PK\x03\x04",
+    ".pth": b"PK\x03\x04",
+    ".flac": b"fLaC",
+    ".wav": b"RIFF",
+}
+"""How files of a kind begin, so that an error page with status 200 is not taken for a picture."""
+_OLD_PICKLE = b"\x80\x02"
+"""Checkpoints written before torch 1.6 are bare pickles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file that is wanted.
+
+    ``digest`` is ``md5:<hex>`` or ``sha256:<hex>`` (a leading part of the hex is enough), or empty
+    where the publisher gives none. ``member`` names the file inside the archive at ``url``.
+    """
+
+    item_id: str
+    url: str
+    target: str
+    """Relative to the source's root, POSIX separators."""
+    category: str = ""
+    bytes: int | None = None
+    digest: str = ""
+    member: str = ""
+    start_s: float | None = None
+    """Where in the video the clip begins; None for plain files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one item went."""
+
+    status: Status
+    reason: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    attempts: int = 1
+    target: str = ""
+    """Where it lies, when that is not the item's own target (a clip found with another suffix)."""
+
+
+def inside(root: Path, target: str) -> Path:
+    """Join a relative path from outside to ``root``; it cannot lead out of it.
+
+    Raises:
+        DataError: the path is absolute, climbs, or holds what no file name holds.
+    """
+    parts = PurePosixPath(target).parts
+    if not parts or target.startswith("/") or ".." in parts or re.search(r"[\\\x00-\x1f]", target):
+        raise DataError(
+            str(root),
+            "a relative path that stays inside the folder",
+            repr(target),
+            "The list that names it is damaged or hostile; get it again.",
+        )
+    return root.joinpath(*parts)
+
+
+class Digests:
+    """Hash a stream once: always SHA-256, and the published kind beside it where it differs."""
+
+    def __init__(self, published: str) -> None:
+        self._wanted = published
+        self.sha256 = hashlib.sha256()
+        kind = published.partition(":")[0]
+        self._other = hashlib.md5(usedforsecurity=False) if kind == "md5" else None
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self.sha256.update(data)
+        if self._other is not None:
+            self._other.update(data)
+
+    def fault(self) -> str:
+        """Say how the published digest differs, or nothing when it agrees or is not known."""
+        kind, _, wanted = self._wanted.partition(":")
+        found = (self._other or self.sha256).hexdigest()
+        if not wanted or found.startswith(wanted):
+            return ""
+        return f"{kind} is {found[: len(wanted)]}, not {wanted}"
+
+
+def head_fault(target: str, head: bytes) -> str:
+    """Say that a file does not begin as files of its name do, or nothing."""
+    suffix = PurePosixPath(target).suffix.lower()
+    wanted = HEADS.get(suffix, b"")
+    if suffix == ".pth" and head.startswith(_OLD_PICKLE):
+        return ""
+    return "" if head.startswith(wanted) else f"does not begin like a {suffix} file"
+
+
+def file_fault(path: Path, item: Item) -> tuple[str, int, str]:
+    """Check a whole file on disk against what its publisher says.
+
+    Returns:
+        What is wrong (empty when nothing is), its size in bytes, its SHA-256.
+    """
+    digests = Digests(item.digest)
+    size, head = 0, b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            head = head or block[:16]
+            size += len(block)
+            digests.update(block)
+    fault = digests.fault() or head_fault(item.target, head)
+    if item.bytes is not None and size != item.bytes:
+        fault = f"{size} bytes, not {item.bytes}"
+    return fault, size, digests.sha256.hexdigest()

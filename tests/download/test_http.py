@@ -1,0 +1,221 @@
+"""Real client, real server on this machine, every way in which real hosts fail."""
+
+import asyncio
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from avsynth.download.governor import CircuitOpenError
+from avsynth.download.http import Web, WebSettings, retry_after
+from avsynth.download.items import Item, Outcome
+from avsynth.errors import DataError
+from tests.download.local_host import Host
+
+SETTINGS = WebSettings(attempts=3, timeout_s=1.0, backoff_s=0.01)
+BIG = os.urandom(5 << 20)
+
+
+def bring(item: Item, root: Path, settings: WebSettings = SETTINGS) -> Outcome:
+    async def run() -> Outcome:
+        async with Web(settings) as web:
+            return await web.bring(item, root)
+
+    return asyncio.run(run())
+
+
+def hidden(root: Path) -> list[str]:
+    return sorted(p.name for p in root.rglob(".*"))
+
+
+def test_brings_a_small_file_with_its_hash(host: Host, tmp_path: Path) -> None:
+    host.files["/a/b.bin"] = b"sound" * 100
+    digest = "md5:" + hashlib.md5(b"sound" * 100).hexdigest()
+    item = Item("b", f"{host.url}/a/b.bin", "deep/b.bin", bytes=500, digest=digest)
+    outcome = bring(item, tmp_path)
+    assert outcome == Outcome("ok", "", 500, hashlib.sha256(b"sound" * 100).hexdigest(), attempts=1)
+    assert (tmp_path / "deep/b.bin").read_bytes() == b"sound" * 100
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("status=404", "gone"),
+        ("status=410", "gone"),
+        ("status=401", "private"),
+        ("status=403", "private"),
+        ("status=451", "geo"),
+    ],
+)
+def test_what_is_final_is_not_asked_again(
+    host: Host, tmp_path: Path, fault: str, status: str
+) -> None:
+    host.misbehave("/x", fault)
+    outcome = bring(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert (outcome.status, outcome.attempts, host.seen["/x"]) == (status, 1, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["status=500", "status=503,0", "cut=0.3", "silent=3"])
+def test_a_passing_fault_is_overcome(host: Host, tmp_path: Path, fault: str) -> None:
+    host.files["/x"] = b"x" * 1000
+    host.misbehave("/x", fault)
+    outcome = bring(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert (outcome.status, outcome.attempts) == ("ok", 2)
+    assert (tmp_path / "x").read_bytes() == b"x" * 1000
+
+
+def test_a_lasting_fault_is_transient(host: Host, tmp_path: Path) -> None:
+    host.misbehave("/x", *["status=500"] * 5)
+    outcome = bring(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert (outcome.status, outcome.reason, outcome.attempts) == ("transient", "HTTP 500", 3)
+    assert host.seen["/x"] == 3
+
+
+def test_retry_after_is_obeyed(host: Host, tmp_path: Path) -> None:
+    host.files["/x"] = b"x"
+    host.misbehave("/x", "status=429,1")
+    begun = time.monotonic()
+    assert bring(Item("x", f"{host.url}/x", "x"), tmp_path).status == "ok"
+    assert time.monotonic() - begun >= 1.0
+
+
+def test_retry_after_reads_seconds_dates_and_nonsense() -> None:
+    now = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+    assert retry_after("7", now) == 7
+    assert retry_after("Tue, 14 Nov 2023 22:13:50 GMT", now) == 30
+    assert retry_after("Tue, 14 Nov 2023 22:00:00 GMT", now) == 0
+    assert retry_after("99999", now) == 600
+    assert retry_after("soon", now) == retry_after("", now) == 0
+
+
+def test_a_large_file_goes_on_where_it_was_cut(host: Host, tmp_path: Path) -> None:
+    host.files["/big"] = BIG
+    host.misbehave("/big", "cut=0.6")
+    outcome = bring(Item("big", f"{host.url}/big", "big"), tmp_path)
+    assert (outcome.status, outcome.attempts) == ("ok", 2)
+    assert outcome.sha256 == hashlib.sha256(BIG).hexdigest()
+    (_, first), (_, second) = host.ranges
+    assert first == ""
+    assert int(second.removeprefix("bytes=").rstrip("-")) > 2 << 20, second
+    assert hidden(tmp_path) == []
+
+
+def test_a_later_run_goes_on_where_an_earlier_one_was_cut(host: Host, tmp_path: Path) -> None:
+    host.files["/big"] = BIG
+    host.misbehave("/big", "cut=0.6")
+    item = Item("big", f"{host.url}/big", "big")
+    once = WebSettings(attempts=1, timeout_s=1.0)
+    assert bring(item, tmp_path, once).status == "transient"
+    assert hidden(tmp_path) == [".big.etag", ".big.part"]
+    assert bring(item, tmp_path, once).status == "ok"
+    assert host.ranges[1][1] != ""
+    assert (tmp_path / "big").read_bytes() == BIG
+
+
+def test_a_file_that_changed_meanwhile_is_begun_anew(host: Host, tmp_path: Path) -> None:
+    host.files["/big"] = BIG
+    host.misbehave("/big", "cut=0.6")
+    item = Item("big", f"{host.url}/big", "big")
+    bring(item, tmp_path, WebSettings(attempts=1, timeout_s=1.0))
+    host.files["/big"] = BIG[::-1]
+    assert bring(item, tmp_path).status == "ok"
+    assert (tmp_path / "big").read_bytes() == BIG[::-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"digest": "md5:" + "0" * 32}, "md5 is"),
+        ({"digest": "sha256:00000000"}, "sha256 is"),
+        ({"bytes": 7}, "6 bytes"),
+        ({"target": "x.jpg"}, "does not begin like a .jpg file"),
+    ],
+)
+def test_what_is_not_what_its_publisher_says_never_lands(
+    host: Host, tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    host.files["/x"] = b"<html>"
+    fields = {"item_id": "x", "url": f"{host.url}/x", "target": "x"} | changes
+    outcome = bring(Item(**fields), tmp_path)  # type: ignore[arg-type]
+    assert outcome.status == "corrupt"
+    assert outcome.reason.startswith(reason)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_large_wrong_file_leaves_nothing(host: Host, tmp_path: Path) -> None:
+    host.files["/big"] = BIG
+    item = Item("big", f"{host.url}/big", "big", digest="sha256:abcd")
+    assert bring(item, tmp_path).status == "corrupt"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_checksum_that_google_sends_is_held_to(host: Host, tmp_path: Path) -> None:
+    host.files["/x"] = b"sound"
+    host.misbehave("/x", "google=another file", "google=another file", "google=another file")
+    outcome = bring(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert (outcome.status, outcome.reason[:6]) == ("corrupt", "md5 is")
+    host.misbehave("/x", "google")
+    assert bring(Item("x", f"{host.url}/x", "x"), tmp_path).status == "ok"
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "gopher://x"]
+)
+def test_a_redirect_to_another_scheme_is_refused(host: Host, tmp_path: Path, location: str) -> None:
+    host.misbehave("/x", f"redirect={location}")
+    outcome = bring(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert outcome.status == "corrupt"
+    assert "refused a redirect" in outcome.reason
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redirect_on_the_same_host_is_followed_and_a_loop_is_not(
+    host: Host, tmp_path: Path
+) -> None:
+    host.files["/there"] = b"found"
+    host.misbehave("/x", "redirect=/there")
+    assert bring(Item("x", f"{host.url}/x", "x"), tmp_path).status == "ok"
+    host.misbehave("/loop", *["redirect=/loop"] * 20)
+    outcome = bring(Item("l", f"{host.url}/loop", "l"), tmp_path)
+    assert (outcome.status, outcome.reason) == ("corrupt", "more than 5 redirects")
+
+
+def test_a_host_that_refuses_everybody_opens_the_circuit(host: Host, tmp_path: Path) -> None:
+    host.misbehave("*", *["status=429,0"] * 500)
+    settings = WebSettings(attempts=100, timeout_s=1.0, connections=1)
+
+    with pytest.raises(CircuitOpenError, match="32 refusals in a row"):
+        asyncio.run(_hammer(host, tmp_path, settings))
+
+
+async def _hammer(host: Host, root: Path, settings: WebSettings) -> None:
+    async with Web(settings) as web:
+        governor = web._governor(host.url)
+        governor._ceiling = 0.001  # the waits are tested on a clock of their own
+        await web.bring(Item("x", f"{host.url}/x", "x"), root)
+
+
+@pytest.mark.parametrize("target", ["../x", "/etc/x", "a/../../x", "", "a\\..\\x", "a\nb"])
+def test_no_item_writes_outside_its_folder(host: Host, tmp_path: Path, target: str) -> None:
+    host.files["/x"] = b"x"
+    root = tmp_path / "root"
+    with pytest.raises(DataError, match="stays inside"):
+        bring(Item("x", f"{host.url}/x", target), root)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_connections_are_bounded(host: Host, tmp_path: Path) -> None:
+    for n in range(60):
+        host.files[f"/{n}"] = b"x"
+
+    async def run() -> None:
+        async with Web(WebSettings(connections=4)) as web:
+            jobs = (web.bring(Item(str(n), f"{host.url}/{n}", str(n)), tmp_path) for n in range(60))
+            assert {o.status for o in await asyncio.gather(*jobs)} == {"ok"}
+
+    asyncio.run(run())
+    assert 1 <= host.most_open <= 4
