@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import SAMPLE_RATE_HZ, read_audio
+from avsynth.audio.waveform import SAMPLE_RATE_HZ, quantise, read_audio
 from avsynth.benchmarks.benchmark import Benchmark, Clip
 from avsynth.benchmarks.listing import no_duplicates, plain_name
 from avsynth.benchmarks.reading import cut_second, make_sample, read_picture
@@ -93,7 +93,7 @@ def read_clip(clip: Clip) -> Iterator[Sample]:
         mask[rows, x0 * width // GRID_PX : x1 * width // GRID_PX] = True
     waveform, _ = read_audio(clip.audio)
     second = len(waveform) // SAMPLE_RATE_HZ // 2
-    heard = cut_second(waveform, second)
+    heard = quantise(cut_second(waveform, second))
     sample = make_sample(clip, 0, (image, extension), mask, heard, logmel(heard)[0], second)
     yield replace(sample, meta={**sample.meta, "boxes": [list(box) for box in boxes]})
 

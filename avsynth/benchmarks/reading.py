@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import SAMPLE_RATE_HZ, encode_flac, read_audio
+from avsynth.audio.waveform import SAMPLE_RATE_HZ, encode_flac, quantise, read_audio
 from avsynth.benchmarks.benchmark import Clip
 from avsynth.benchmarks.pickles import read_logmel
 from avsynth.errors import DataError
@@ -159,7 +159,7 @@ def _patches(clip: Clip, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give a clip's log-mels, at least one per image: float32 ``[n, 1, 96, 64]``."""
     if clip.logmel is not None:
         return read_logmel(clip.logmel, clip.patches)
-    patches = logmel(waveform)
+    patches = logmel(quantise(waveform))
     if len(patches) == 0:
         found = f"{len(waveform) / SAMPLE_RATE_HZ:.2f} s"
         raise DataError(str(clip.audio), "at least 0.975 s of sound", found, _FIX)
