@@ -4,7 +4,7 @@ Annotation-free Audio-Visual Segmentation (Liu et al., https://arxiv.org/abs/230
 second baseline of section 4.2.
 
 Frozen: image encoder, prompt encoder, VGGish. Trained: an MLP 128 -> 512 -> 256 (197,376
-parameters) and the mask decoder (4,058,340, of which 3,505,668 get a gradient).
+parameters) and the mask decoder (4,058,340, of which 3,506,304 get a gradient).
 
 Differs from the paper in: the paper names no layer between the 128 numbers of VGGish and the
 token of 256; the MLP is what its released code leaves of it. The heads of the mask decoder that

@@ -215,12 +215,12 @@ def _fitted(sam: Sam, path: Path) -> dict[str, Tensor]:
     expected = sam.state_dict()
     for name, tensor in state.items():
         if name in expected and tensor.shape != expected[name].shape:
-            state[name] = _interpolate(name, tensor, expected[name])
+            state[name] = interpolate(name, tensor, expected[name])
     check_weights(str(path), state, expected, f"SAM {sam.architecture}")
     return state
 
 
-def _interpolate(name: str, tensor: Tensor, target: Tensor) -> Tensor:
+def interpolate(name: str, tensor: Tensor, target: Tensor) -> Tensor:
     """Resize a position table; anything else is returned as it is and fails the check."""
     if name.endswith("pos_embed") and tensor.ndim == target.ndim == 4:
         grid = tensor.permute(0, 3, 1, 2).float()

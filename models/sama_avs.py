@@ -4,7 +4,7 @@ Annotation-free Audio-Visual Segmentation (Liu et al., https://arxiv.org/abs/230
 3.3 and its released code.
 
 Frozen: image encoder, prompt encoder but the no-mask embedding, VGGish. Trained: audio adapters
-(ViT-H 2,770,176; ViT-L 2,110,464; ViT-B 1,186,560), mask decoder (4,058,340, of which 3,505,668
+(ViT-H 2,770,176; ViT-L 2,110,464; ViT-B 1,186,560), mask decoder (4,058,340, of which 3,506,304
 get a gradient), no-mask embedding (256). With ViT-H 6,828,772 as the released code counts them.
 
 Differs from the paper in: the upper layer of the adapters is shared by all blocks and the

@@ -5,7 +5,8 @@ Segmentation (Seon et al., https://arxiv.org/abs/2406.06163) and its released co
 
 Frozen: image encoder, prompt encoder, VGGish. Trained: L blocks of 1,056,768 and a linear layer
 128 -> 256 (L = 5: 5,316,864; L = 7: 7,430,400), SAMA-AVS's audio adapters (ViT-H 2,770,176) and
-the mask decoder (4,058,340). The image embedding may come from a cache when ``num_adapters`` is 0.
+the mask decoder (4,058,340, of which 3,785,920 get a gradient). The image embedding may come from
+a cache when ``num_adapters`` is 0.
 
 Differs from the paper in: any number of frames per clip, not five. Audio to visual attention with
 a single sound as key has a softmax over one entry, so step 3 is a linear layer, as in the

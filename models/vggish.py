@@ -5,11 +5,13 @@ As audio-visual segmentation uses it: the last ReLU is kept, so embeddings are n
 the PCA and quantisation of the AudioSet release are off.
 
 Differs from the paper in: nothing but the above. Without a checkpoint the weights are drawn from
-a seed. Then each filter of the first layer has zero mean: a log-mel is a large constant plus a
-little shape, and a random network would send all sounds to nearly one direction.
+a seed: Kaiming normal, biases zero, except that the first layer's biases make it read the log-mel
+above that of silence. A log-mel is a large negative constant plus a little shape; read as it is,
+a random network hears mostly the constant and sounds of one kind lie less close together.
 ``tiny`` has the same layers with few channels, for the toy world.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -21,6 +23,9 @@ from avsynth.models.adapters import seeded
 from avsynth.models.weights import check_weights, read_weights
 
 EMBEDDING_DIM = 128
+
+SILENCE = math.log(0.01)
+"""Log-mel of digital silence, the lowest value there is."""
 
 WIDTHS = {"full": ((64, 128, 256, 512), 4096), "tiny": ((8, 16, 32, 32), 128)}
 """Channels of the four stages, and width of the two hidden linear layers."""
@@ -87,9 +92,9 @@ def _draw(net: Vggish) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
+    first = net.features[0]
     with torch.no_grad():
-        first = net.features[0].weight
-        first -= first.mean(dim=(2, 3), keepdim=True)
+        first.bias.copy_(-SILENCE * first.weight.sum(dim=(1, 2, 3)))
 
 
 def embed(vggish: Vggish, logmel: Tensor, batch_size: int = 64) -> Tensor:

@@ -1,0 +1,91 @@
+"""A model card from a checkpoint: what was trained, on what, and how to use it."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from avsynth.models import MODELS
+from avsynth.models.checkpoints import CheckpointInfo, read_info
+
+_CARD = """---
+library_name: avsynth
+license: apache-2.0
+tags: [audio-visual-segmentation, segment-anything, {model}]
+---
+# {title}
+
+{about}
+
+## This checkpoint
+
+| | |
+|---|---|
+| model | `{model}` |
+| backbone | SAM `{architecture}` (not in the file) |
+| input | {input_size} x {input_size} px |
+| trained numbers in the file | {num_trained:,} |
+{rows}
+
+Frozen parts it was trained on, by the SHA-256 of their tensors; it loads onto no others:
+
+{hashes}
+
+## Scores
+
+{scores}
+
+## Use
+
+```python
+from pathlib import Path
+
+from avsynth.models import MODELS
+from avsynth.models.checkpoints import load_trained
+from avsynth.models.sam import build_sam
+from avsynth.models.vggish import build_vggish
+
+sam = build_sam("{architecture}", {input_size}, Path("path/to/sam_checkpoint.pth"))
+vggish = build_vggish(Path("path/to/vggish-10086976.pth"))
+model = MODELS["{model}"](sam, vggish{arguments}).eval()
+load_trained(model, Path("{file}"))
+```
+"""
+
+
+def model_card(path: Path, scores: Mapping[str, float] | None = None) -> str:
+    """Write the card of a checkpoint as Markdown.
+
+    Args:
+        path: a file of `avsynth.models.checkpoints.save_trained`.
+        scores: what was measured, e.g. ``{"s4 test, mean IoU": 0.61}``.
+
+    Raises:
+        CheckpointError: the file is absent, damaged or not ours.
+    """
+    info = read_info(path)
+    title, about = _paper(info)
+    return _CARD.format(
+        model=info.model,
+        title=title,
+        about=about,
+        architecture=info.architecture,
+        input_size=info.input_size,
+        num_trained=info.num_trained,
+        rows="\n".join(
+            f"| `{name}` | `{json.dumps(value)}` |"
+            for name, value in sorted(info.parameters.items())
+        ),
+        hashes="\n".join(f"- `{part}`: `{digest}`" for part, digest in info.frozen.items()),
+        scores="\n".join(f"- {name}: {value:.4f}" for name, value in (scores or {}).items())
+        or "None were given.",
+        arguments="".join(f", {n}={v!r}" for n, v in sorted(info.parameters.items())),
+        file=path.name,
+    )
+
+
+def _paper(info: CheckpointInfo) -> tuple[str, str]:
+    """Return title and text about a system: the docstring of its module."""
+    module = inspect.getmodule(MODELS[info.model])
+    title, _, about = inspect.cleandoc((module and module.__doc__) or info.model).partition("\n")
+    return title.rstrip("."), about.split("\nShape letters")[0].strip()
