@@ -10,7 +10,14 @@ folder          what it holds
 ``lvis/``       LVIS v1 train and val json, ``train2017/``, ``val2017/``
 ``coco/``       ``annotations/instances_train2017.json``, ``train2017/``; half of it LVIS's pictures
 ``openimages/`` mask csvs, 1-bit mask PNGs, pictures, class lists; train and validation
-``vggsound/``   ``vggsound.csv`` and 10-s clips of 16 kHz
+``vggsound/``   ``vggsound.csv`` without header, ``audio/``: 10-s clips of 16 kHz
+``audioset/``   ``eval_segments.csv``, ``ontology.json``, ``audio/``: a few clips
+``sounds/``     ``<category or label>/*.flac``: a folder of one's own
+``avsbench/``   ``Single-source/`` (S4) and ``Multi-sources/`` (MS3): the "real" world that models
+                are judged in, drawn and recorded in another style
+``avss/``       AVSBench-semantic: ``metadata.csv``, ``label2idx.json``, ``v1s/ v1m/ v2/``, and the
+                seen, unseen and few-shot lists of V3 in ``v3/``
+``toy.json``    what is there: seed, scale, counts
 ==============  ====================================================================================
 """
 
@@ -22,6 +29,9 @@ from pathlib import Path
 
 from avsynth.config import Runtime
 from avsynth.errors import DataError
+from avsynth.toy.audioset import write_audioset, write_sounds
+from avsynth.toy.avsbench import write_avsbench
+from avsynth.toy.avss import write_avss
 from avsynth.toy.coco import write_coco, write_lvis
 from avsynth.toy.openimages import write_openimages
 from avsynth.toy.plan import Plan
@@ -34,6 +44,10 @@ PARTS: dict[str, _Writer] = {
     "coco": write_coco,
     "openimages": write_openimages,
     "vggsound": write_vggsound,
+    "audioset": write_audioset,
+    "sounds": write_sounds,
+    "avsbench": write_avsbench,
+    "avss": write_avss,
 }
 
 

@@ -21,7 +21,8 @@ Style = Literal["drawn", "filmed"]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 Field = NDArray[np.float32]
-_FINE = {"drawn": 2, "filmed": 1}  # finer than the picture, then averaged: smooth edges
+_COARSE = {"drawn": 1, "filmed": 2}  # a filmed picture has half the resolution it is stored at
+_FINE = 2  # the pen works at twice the resolution, then averages: smooth edges
 _INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
 
 
@@ -55,8 +56,10 @@ class Thing:
 class Scene:
     """A ground and the things on it, the nearest last."""
 
+    height_px: int
+    width_px: int
     ground: Field
-    """float32 ``[H, W, 3]``, 0..255."""
+    """float32 ``[h, w, 3]``, 0..255, at the style's own resolution."""
     things: tuple[Thing, ...]
     style: Style
 
@@ -86,12 +89,13 @@ def stage(
         style: ``drawn`` or ``filmed``.
         rng: decides everything.
     """
-    ground = _ground(height_px, width_px, style, rng)
+    coarse = _COARSE[style]
+    ground = _ground(height_px // coarse, width_px // coarse, style, rng)
     spots: list[tuple[float, float, float]] = []
     for _ in names:
         spots.append(_free_spot(spots, height_px, width_px, rng))
     things = tuple(_thing(name, *spot, style, rng) for name, spot in zip(names, spots, strict=True))
-    return Scene(ground, things, style)
+    return Scene(height_px, width_px, ground, things, style)
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[Cutout]]:
@@ -104,26 +108,29 @@ def paint(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[Cutout]]
     Returns:
         uint8 ``[H, W, 3]`` RGB, and one cutout per thing in the order of the scene.
     """
-    height, width = scene.ground.shape[:2]
+    coarse = _COARSE[scene.style]
     outlines = [_placed(thing) for thing in scene.things]
-    full = [_raster([p.points for p in parts if not p.inner], height, width) for parts in outlines]
+    full = [
+        _raster([p.points for p in parts if not p.inner], scene.height_px, scene.width_px)
+        for parts in outlines
+    ]
     canvas = scene.ground.copy()
     if scene.style == "filmed":
-        _cast_shadows(canvas, full, scene.things)
+        _cast_shadows(canvas, [mask[::coarse, ::coarse] for mask in full], scene.things)
     image = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
-    fine = _FINE[scene.style]
-    image = image.resize((width * fine, height * fine), Image.Resampling.NEAREST)
+    image = image.resize((image.width * _FINE, image.height * _FINE), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
     for thing, parts in zip(scene.things, outlines, strict=True):
         for part in parts:
-            _draw(pen, part, thing, fine, outlined=scene.style == "drawn")
-    pixels = np.asarray(image.reduce(fine), np.float32).copy()
+            _draw(pen, part, thing, _FINE / coarse, outlined=scene.style == "drawn")
+    pixels = np.asarray(image.reduce(_FINE), np.float32).copy()
     cutouts = _cutouts(scene.things, outlines, full)
     for thing, cutout in zip(scene.things, cutouts, strict=True):
-        _texture(pixels, thing, cutout.mask, scene.style)
+        _texture(pixels, thing, cutout.mask[::coarse, ::coarse], scene.style)
     if scene.style == "filmed":
         pixels = _film(pixels, rng)
-    return pixels.clip(0, 255).astype(np.uint8), cutouts
+    seen = pixels.clip(0, 255).astype(np.uint8)
+    return seen.repeat(coarse, 0).repeat(coarse, 1), cutouts
 
 
 def _cutouts(
@@ -205,7 +212,9 @@ def _raster(polygons: list[Points], height: int, width: int) -> Mask:
     return np.asarray(coco_mask.decode(runs), bool)
 
 
-def _draw(pen: ImageDraw.ImageDraw, part: Part, thing: Thing, fine: int, *, outlined: bool) -> None:
+def _draw(
+    pen: ImageDraw.ImageDraw, part: Part, thing: Thing, fine: float, *, outlined: bool
+) -> None:
     corners = [(x, y) for x, y in (part.points * fine - 0.5).tolist()]
     tint = thing.tints[part.tint]
     edge = (tint[0] // 3, tint[1] // 3, tint[2] // 3) if outlined and not part.inner else None
@@ -217,8 +226,9 @@ def _texture(pixels: Field, thing: Thing, mask: Mask, style: Style) -> None:
     ys, xs = np.nonzero(mask)
     if not len(ys):
         return
-    u = (xs - thing.x_px) / thing.size_px
-    v = (ys - thing.y_px) / thing.size_px
+    coarse = np.float32(_COARSE[style])
+    u = (coarse * xs - np.float32(thing.x_px)) / np.float32(thing.size_px)
+    v = (coarse * ys - np.float32(thing.y_px)) / np.float32(thing.size_px)
     turns = 9 * thing.pitch
     if thing.texture == 1:
         shade = 1 + 0.16 * np.sign(np.sin(turns * (u + 0.6 * v)))
@@ -236,23 +246,22 @@ def _texture(pixels: Field, thing: Thing, mask: Mask, style: Style) -> None:
 def _cast_shadows(canvas: Field, masks: list[Mask], things: tuple[Thing, ...]) -> None:
     shadow = np.zeros(canvas.shape[:2], bool)
     for mask, thing in zip(masks, things, strict=True):
-        shift = max(2, int(thing.size_px * 0.14))
+        shift = max(1, int(thing.size_px * 0.07))
         shadow |= np.roll(mask, (shift, shift), (0, 1))
-    soft = Image.fromarray(shadow.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(4))
+    soft = Image.fromarray(shadow.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
     canvas *= 1 - 0.45 * (np.asarray(soft, np.float32) / 255)[:, :, None]
 
 
 def _film(pixels: Field, rng: np.random.Generator) -> Field:
-    """See through a poor camera: half the resolution, dark corners, a colour cast and grain."""
-    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).reduce(2)
-    small = np.asarray(image.filter(ImageFilter.BoxBlur(0.4)), np.float32)
-    y = np.linspace(-1, 1, small.shape[0], dtype=np.float32)[:, None, None]
-    x = np.linspace(-1, 1, small.shape[1], dtype=np.float32)[None, :, None]
+    """See through a poor camera: soft, dark corners, a colour cast and grain."""
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    soft = np.asarray(image.filter(ImageFilter.BoxBlur(0.4)), np.float32)
+    y = np.linspace(-1, 1, soft.shape[0], dtype=np.float32)[:, None, None]
+    x = np.linspace(-1, 1, soft.shape[1], dtype=np.float32)[None, :, None]
     light = (1 - 0.2 * (x * x + y * y)) * np.array([1.05, 0.98, 0.86], np.float32)
-    grain = rng.standard_normal((*small.shape[:2], 1), dtype=np.float32) * 4
-    # Eight levels to a step: it keeps the lossless frames of AVSBench small.
-    seen = np.floor((small * light + grain) / 8) * 8 + 4
-    return seen.repeat(2, 0).repeat(2, 1)[: pixels.shape[0], : pixels.shape[1]]
+    grain = rng.standard_normal((*soft.shape[:2], 1), dtype=np.float32) * 4
+    # Steps of 16 keep the lossless frames of AVSBench small.
+    return np.asarray(np.floor((soft * light + grain) / 16) * 16 + 8, np.float32)
 
 
 def _ground(height: int, width: int, style: Style, rng: np.random.Generator) -> Field:
@@ -262,7 +271,7 @@ def _ground(height: int, width: int, style: Style, rng: np.random.Generator) -> 
     for _ in range(int(rng.integers(4, 10))):  # things that are nothing: no annotation, no sound
         _scribble(pen, height, width, style, rng)
     if style == "filmed":
-        image = image.filter(ImageFilter.BoxBlur(3))
+        image = image.filter(ImageFilter.BoxBlur(1.5))
     return np.asarray(image, np.float32)
 
 

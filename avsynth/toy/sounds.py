@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 SAMPLE_RATE_HZ = 16_000
 _TABLE_SIZE = 2048
 _REVERB_S = 0.25
-_STEPS = np.float32(2**11)
-"""Recorders of 12 bits: FLAC packs the empty low bits away, which halves the toy world."""
+_STEPS = np.float32(2**10)
+"""Recorders of 11 bits: FLAC packs the empty low bits away, which halves the toy world."""
 Style = Literal["studio", "field"]
 Wave = NDArray[np.float32]
 
@@ -130,8 +130,7 @@ def record(
         sound *= 0.5 + 0.5 * np.sin(np.float32(2 * np.pi * rate) * seconds)
     if gate is not None:
         opened = np.repeat(gate, SAMPLE_RATE_HZ)[:samples].astype(np.float32)
-        ramp = np.ones(320, np.float32) / 320  # 20 ms, so that no click gives the cut away
-        sound *= np.convolve(opened, ramp, mode="same")
+        sound *= _running_mean(opened, 320)  # 20 ms, so that no click gives the cut away
     return finish(sound, rng, style)
 
 
@@ -147,12 +146,18 @@ def finish(sound: Wave, rng: np.random.Generator, style: Style) -> Wave:
         sound = _in_room(sound, rng)
     loud = float(np.sqrt(np.mean(np.square(sound)))) or 1.0
     sound = sound * np.float32(_gain(rng, -32, -18) / loud)
-    floor = _gain(rng, -56, -44) if style == "field" else _gain(rng, -80, -58)
+    floor = _gain(rng, -60, -48) if style == "field" else _gain(rng, -80, -58)
     noise = rng.standard_normal(len(sound), dtype=np.float32)
     if style == "field":  # brown: most of a street's rumble is low
-        noise = np.convolve(noise, np.full(8, 0.35, np.float32), mode="same")
+        noise = _running_mean(noise, 8) * np.float32(2.8)
     heard = np.round((sound + noise * np.float32(floor)) * _STEPS) / _STEPS
     return np.asarray(heard.clip(-1, 1), np.float32)
+
+
+def _running_mean(values: Wave, width: int) -> Wave:
+    """Average each value with those around it; the ends with what there is, over ``width``."""
+    total = np.cumsum(np.pad(values, (width - width // 2, width // 2)), dtype=np.float64)
+    return ((total[width:] - total[:-width]) / width).astype(np.float32)
 
 
 def _gain(rng: np.random.Generator, low_db: float, high_db: float) -> float:
@@ -166,9 +171,11 @@ def _events(timbre: Timbre, rng: np.random.Generator, samples: int) -> tuple[Wav
     count = int(samples / period / 0.8) + 4
     steps = period * rng.uniform(0.82, 1.2, count)
     edges = np.concatenate([[0], np.cumsum(steps)]) - rng.uniform(0, period)
-    which = np.searchsorted(edges, np.arange(samples), side="right") - 1
-    position = (np.arange(samples) - edges[which]) / steps[which]
-    inside = np.clip(position / timbre.duty, 0, 1).astype(np.float32)
+    firsts = np.ceil(edges).astype(np.int64).clip(0, samples)
+    which = np.repeat(np.arange(count), np.diff(firsts))
+    # Offsets in double precision first: as float32 a sample's number loses its last bits.
+    position = (np.arange(samples) - edges[which]).astype(np.float32)
+    inside = (position / (steps * timbre.duty).astype(np.float32)[which]).clip(0, 1)
     if timbre.decay:
         attack = np.minimum(inside * 40, 1)
         envelope = attack * np.exp(np.float32(-timbre.decay) * inside) * (inside < 1)
@@ -208,10 +215,11 @@ def _band_noise(rng: np.random.Generator, samples: int, band_hz: tuple[float, fl
 def _in_room(sound: Wave, rng: np.random.Generator) -> Wave:
     """Add an echo tail and a duller microphone, by one product of spectra."""
     tail = round(_REVERB_S * SAMPLE_RATE_HZ)
-    response = rng.standard_normal(tail) * np.exp(-np.arange(tail) / (tail / 5)) * 0.05
+    fading = np.exp(-np.arange(tail, dtype=np.float32) / np.float32(tail / 5)) * np.float32(0.035)
+    response = rng.standard_normal(tail, dtype=np.float32) * fading
     response[0] = 1.0
     size = len(sound) + tail
     spectrum = np.fft.rfft(sound, size) * np.fft.rfft(response, size)
-    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
-    spectrum /= np.sqrt(1 + (frequency / rng.uniform(3000, 5000)) ** 2)
+    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ).astype(np.float32)
+    spectrum /= np.sqrt(1 + (frequency / np.float32(rng.uniform(3000, 5000))) ** 2)
     return np.fft.irfft(spectrum, size)[: len(sound)].astype(np.float32)

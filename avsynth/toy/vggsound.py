@@ -20,11 +20,11 @@ from avsynth.toy.chance import generator, video_id
 from avsynth.toy.plan import Plan
 from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
 
-MISSING, SHORT, SILENT = ("cat", 3), ("dog", 3), ("bird", 3)
+MISSING, SHORT, SILENT = ("cat", 2), ("dog", 2), ("bird", 2)
 """The clips (category, number) that are not there, last 3 s, hold nothing but zeros."""
 LEAKED = 1
 """The number of the clip whose video is also the first test video of its S4 class."""
-_TWICE = 5  # this clip comes from the video of the clip before it
+_TWICE = 4  # this clip comes from the video of the clip before it
 _FOREIGN = (
     "people marching",
     "female speech, woman speaking",
@@ -51,7 +51,7 @@ def write_vggsound(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]
     """Write the csv and the clips; return how many rows and clips there are."""
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     sounding = [role for role in CAST if role.vggsound]
-    rows = [_row(role, n, plan.seed) for role in sounding for n in range(plan.count(16, 7))]
+    rows = [_row(role, n, plan.seed) for role in sounding for n in range(plan.count(14, 6))]
     clips = sum(map_items(partial(_record_one, folder=folder, seed=plan.seed), rows, runtime))
     listed = [(row.video, row.start_s, row.label, row.split) for row in rows]
     for n in range(plan.count(24, 4)):
@@ -71,7 +71,7 @@ def _row(role: Role, number: int, seed: int) -> _Row:
         video=video,
         start_s=int(generator(seed, "start", role.name, number).integers(0, 40)) * 10,
         label=role.vggsound[number % len(role.vggsound)],
-        split="test" if number % 5 == 4 else "train",
+        split="test" if number % 5 == 0 else "train",
         category=role.name,
         number=number,
     )
