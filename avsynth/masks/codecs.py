@@ -21,6 +21,7 @@ Box = tuple[int, int, int, int]
 
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_GOES_ON = bytes(range(80, 112))
 _FARTHEST = 1 << 16  # a point beyond it is damage; COCO's rasteriser would take gigabytes for it
 
 
@@ -73,7 +74,7 @@ def segmentation_to_rle(text: bytes, height: int, width: int) -> str:
         counts = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)[
             "counts"
         ].decode()
-    elif sum(_runs(counts)) != height * width:
+    elif not _fills(counts, height * width):
         raise ValueError("run lengths that do not fill the picture")
     return counts
 
@@ -132,27 +133,57 @@ def rle_box_area(rle: str, height: int, width: int) -> tuple[Box, int]:
     return (x, y, x + w, y + h), area
 
 
-def _runs(rle: str) -> list[int]:
-    """Decode the numbers of a compressed RLE."""
+def _read_number(data: bytes, at: int) -> tuple[int, int]:
+    """Read one number of a compressed RLE; return it and where the next one begins."""
+    value = shift = 0
+    while True:
+        if at >= len(data) or not 48 <= data[at] < 112:
+            raise ValueError("a damaged run length")
+        bits = data[at] - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        at += 1
+        if not bits & 32:
+            return (value - (1 << shift) if bits & 16 else value), at
+
+
+def _write_number(value: int) -> bytes:
+    """Inverse of `_read_number`."""
+    out = bytearray()
+    while True:
+        bits, value = value & 31, value >> 5
+        last = value == (-1 if bits & 16 else 0)
+        out.append((bits if last else bits | 32) + 48)
+        if last:
+            return bytes(out)
+
+
+def _fills(rle: str, pixels: int) -> bool:
+    """Say whether run lengths are in order and add up to a number of pixels."""
     runs: list[int] = []
-    at, data = 0, rle.encode("ascii")
+    at, data = 0, rle.encode("ascii", "replace")
     while at < len(data):
-        value, shift = 0, 0
-        while True:
-            if at >= len(data) or not 48 <= data[at] < 112:
-                raise ValueError("a damaged run length")
-            bits = data[at] - 48
-            value |= (bits & 31) << shift
-            shift += 5
-            at += 1
-            if not bits & 32:
-                break
-        if bits & 16:
-            value -= 1 << shift
+        value, at = _read_number(data, at)
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-    if min(runs, default=0) < 0:
-        raise ValueError("a negative run length")
-    return runs
+    return sum(runs) == pixels and min(runs) >= 0
+
+
+def _crop_columns(rle: str, x0: int, x1: int, height: int, width: int) -> bytes:
+    """Cut an RLE to the columns ``x0 <= x < x1``, outside of which it has no foreground.
+
+    Only the first and the last background run change. No later number is stored relative to the
+    first one, and none to the last, so two numbers of the string are rewritten.
+    """
+    data = rle.encode("ascii")
+    first, after = _read_number(data, 0)
+    data = _write_number(first - x0 * height) + data[after:]
+    if len(data.translate(None, _GOES_ON)) % 2:  # an odd number of runs: the last is background
+        begin = len(data) - 1
+        while data[begin - 1] >= _GOES_ON[0]:
+            begin -= 1
+        last, _ = _read_number(data, begin)
+        data = data[:begin] + _write_number(last - (width - x1) * height)
+    return data
 
 
 def rle_to_png(rle: str, height: int, width: int) -> bytes:
@@ -168,18 +199,19 @@ def rle_to_png(rle: str, height: int, width: int) -> bytes:
     rows = np.zeros((height, 1 + (width + 7) // 8), dtype=np.uint8)  # a filter byte begins a row
     (x0, y0, x1, y1), area = rle_box_area(rle, height, width)
     if area:
-        left = x0 // 8 * 8
-        mask = rle_to_mask(rle, height, width)[y0:y1, left:x1]
-        packed = np.packbits(mask, axis=1)
-        rows[y0:y1, 1 + left // 8 : 1 + left // 8 + packed.shape[1]] = packed
+        left = x0 // 8
+        cropped = _crop_columns(rle, 8 * left, x1, height, width)
+        pixels = coco.decode({"size": [height, x1 - 8 * left], "counts": cropped})
+        packed = np.packbits(np.ascontiguousarray(pixels[y0:y1]), axis=1)
+        rows[y0:y1, 1 + left : 1 + left + packed.shape[1]] = packed
     return _png(rows, width, height)
 
 
 def _png(rows: NDArray[np.uint8], width: int, height: int) -> bytes:
+    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    data = deflate.compress(rows) + deflate.flush()
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"".join(
-        (_PNG_HEAD, _chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(rows, 1)), _PNG_END)
-    )
+    return b"".join((_PNG_HEAD, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _PNG_END))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

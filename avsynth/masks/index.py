@@ -9,9 +9,10 @@ A folder holds ``rows.bin`` (`ROW`), ``segmentations.bin`` (the file's own JSON 
 the other), ``extents.npy`` (`EXTENT`), ``images.parquet`` and ``meta.json``.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +29,8 @@ from avsynth.errors import DataError
 from avsynth.masks.instances import Annotation, Image, Licence, SourceCategory, stream_sections
 
 FORMAT = 1
-RUN_BYTES = 32 << 20
+RUN_BYTES = 16 << 20
+_PIECE = 512
 
 ROW = np.dtype(
     [
@@ -133,10 +135,25 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
             "no such file",
             "Put it there, or name the right one in params.yaml.",
         )
-    key = f"{file_digest(path)}-{FORMAT}"
+    key = f"{_digest(path, runtime)}-{FORMAT}"
     return load_index(
         cached_folder(runtime, "instances", key, lambda folder: write_index(path, folder))
     )
+
+
+def _digest(path: Path, runtime: Runtime) -> str:
+    """Hash a file, once for as long as neither its size nor its time of change differs."""
+    status = path.stat()
+    state = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
+    key = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
+    folder = cached_folder(
+        runtime, "digests", key, lambda folder: _write_digest(path, folder / "sha256")
+    )
+    return (folder / "sha256").read_text()
+
+
+def _write_digest(path: Path, target: Path) -> None:
+    target.write_text(file_digest(path))
 
 
 def load_index(folder: Path) -> InstanceIndex:
@@ -214,7 +231,9 @@ class _RunWriter:
         rows = rows[order]
         self._extents.append(_extents_of(rows, self._rows_file.tell(), self._text_file.tell()))
         self._rows_file.write(rows.tobytes())
-        self._text_file.write(b"".join([self._texts[i] for i in order.tolist()]))
+        in_order = (self._texts[i] for i in order.tolist())
+        while piece := b"".join(islice(in_order, _PIECE)):  # small enough for the CPU's cache
+            self._text_file.write(piece)
         self._rows, self._texts, self._held_bytes = [], [], 0
 
     def extents(self) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Read an annotation file of the COCO family (COCO instances, LVIS) as a stream.
 
 Such a file is one JSON object whose long arrays (``annotations``, ``images``) may stand in any
-order. It is read a few megabytes at a time; each piece is cut between two elements of the array
+order. It is read a megabyte at a time; each piece is cut between two elements of the array
 and decoded to typed structs, with the polygons left as raw bytes, so that memory does not grow
 with the file. A cut is right if and only if the piece before it decodes, because a JSON prefix
 parses in one way only. Where no cut can be found, the element-wise parser of `ijson` takes over.
@@ -20,7 +20,7 @@ import msgspec
 
 from avsynth.errors import DataError
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
 _WINDOW_LIMIT = 64 << 20
 _MOST_END_CANDIDATES = 8
 _ELEMENTS = 4096
