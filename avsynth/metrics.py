@@ -173,8 +173,11 @@ def _checked(logits: Tensor, gt: Tensor) -> Tensor:
 def _areas(logits: Tensor, truth: Tensor, threshold: float) -> tuple[Tensor, ...]:
     """Count intersection, union, truth and prediction per frame: int64 ``[N]`` each."""
     predicted = torch.sigmoid(logits.float()) > threshold
-    inter = (predicted & truth).sum(dim=(1, 2))
-    gt_px, pred_px = truth.sum(dim=(1, 2)), predicted.sum(dim=(1, 2))
+    inter, gt_px, pred_px = (
+        # 32 bits on the way: many times faster than torch's sum of bools to int64.
+        pixels.flatten(1).sum(dim=1, dtype=torch.int32).long()
+        for pixels in (predicted & truth, truth, predicted)
+    )
     return inter, gt_px + pred_px - inter, gt_px, pred_px
 
 

@@ -44,7 +44,8 @@ def list_clips(root: Path, split: str) -> list[Clip]:
     rows = read_rows(meta, ("name", "category", "split"))
     no_duplicates(meta, [row["name"] for row in rows])
     for row in rows:
-        plain_name(meta, row["name"]), plain_name(meta, row["category"])
+        for column in ("name", "category"):
+            plain_name(meta, row[column])
     data = root / "Single-source" / "s4_data"
     return [
         _clip(data, split, row["category"], row["name"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -152,6 +153,20 @@ def test_synthetic_has_nothing_to_convert(tmp_path):
     assert sum(synthetic.clips.values()) == 62_609
     assert list(synthetic.iter_samples(tmp_path, "test")) == []
     assert all(f.found == f.expected for f in synthetic.check(tmp_path))
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_worker_process_can_read_clips(name, roots):
+    """Benchmark and clips cross a process boundary: reading can be spread over workers."""
+    benchmark = BENCHMARKS[name]
+    twin, clips = pickle.loads(pickle.dumps((benchmark, _clips(benchmark, roots))))
+    assert twin.clips == benchmark.clips
+    for clip in clips[:1]:
+        assert list(twin.read_clip(clip)) == list(benchmark.read_clip(clip))
+
+
+def _clips(benchmark, roots):
+    return benchmark.list_clips(roots(benchmark.name), "test")
 
 
 def test_listing_needs_no_torch():
