@@ -1,0 +1,98 @@
+"""``category_for_vggsound_audios.pkl`` of AVS-Synthetic: category id to the clips of its category.
+
+A pickle is a program; this one is read without running anything. Its opcodes are gone through
+first, and only those that build dicts, lists, strings and integers may be there: none of them can
+name a function or a class. So a file from a stranger is refused before it is unpickled.
+"""
+
+import io
+import pickle
+import pickletools
+from pathlib import Path
+from typing import Any
+
+from avsynth.errors import DataError
+
+_MOST_BYTES = 64 << 20
+_STRUCTURE = ("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK")
+_CONTAINERS = (
+    "EMPTY_DICT",
+    "DICT",
+    "SETITEM",
+    "SETITEMS",
+    "EMPTY_LIST",
+    "LIST",
+    "APPEND",
+    "APPENDS",
+)
+_INTEGERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1")
+_STRINGS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE")
+_MEMO_WRITES = ("PUT", "BINPUT", "LONG_BINPUT")
+_MEMO = (*_MEMO_WRITES, "MEMOIZE", "GET", "BINGET", "LONG_BINGET")
+_PLAIN = frozenset((*_STRUCTURE, *_CONTAINERS, *_INTEGERS, *_STRINGS, *_MEMO))
+
+
+def write_clip_pools(path: Path, pools: dict[int, list[str]]) -> None:
+    """Write the pools, sorted by id: the same bytes for the same pools."""
+    ordered = {category_id: list(pools[category_id]) for category_id in sorted(pools)}
+    path.write_bytes(pickle.dumps(ordered, protocol=4))
+
+
+def read_clip_pools(path: Path) -> dict[int, list[str]]:
+    """Read the pools: category id to audio names, in the file's order.
+
+    Raises:
+        DataError: absent, damaged, holding anything that could run, or not such a dict.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"{path.stat().st_size} bytes")
+        pools = _load(path.read_bytes())
+        return {_int(key): _names(names) for key, names in pools.items()}
+    except OSError as error:
+        found = error.strerror or "nothing"
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
+        found = str(error).split("\n")[0][:200]
+    except (pickle.UnpicklingError, EOFError, MemoryError) as error:
+        found = str(error).split("\n")[0][:200] or "a damaged pickle"
+    raise DataError(
+        str(path),
+        "a pickled dict of category id to a list of audio names",
+        found,
+        "Nothing of it was run. Get the file again from the data set's publisher.",
+    )
+
+
+def _load(content: bytes) -> Any:
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in _PLAIN:
+            raise ValueError(f"it holds the opcode {opcode.name}")
+        if opcode.name in _MEMO_WRITES and int(argument or 0) > len(content):
+            raise ValueError(f"a memo index of {argument}")  # would ask for that much memory
+    return _Unpickler(io.BytesIO(content)).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """The second lock: no name is ever looked up."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse."""
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Refuse."""
+        raise pickle.UnpicklingError(f"it refers to {pid!r}")
+
+
+def _int(key: Any) -> int:
+    if isinstance(key, str) and key.isdecimal():
+        return int(key)
+    if not isinstance(key, int):
+        raise TypeError(f"a key of type {type(key).__name__}")
+    return key
+
+
+def _names(names: Any) -> list[str]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("a category whose clips are not a list of names")
+    return names
