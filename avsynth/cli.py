@@ -136,7 +136,7 @@ def build(
     """Run fetch, categories, masks, audio, match and shard, and print the funnel."""
     from rich.console import Console
 
-    from avsynth.funnel import funnel_table, summary_line
+    from avsynth.funnel import exclusion_line, funnel_table, summary_line
     from avsynth.pipelines.build import build as run
 
     params = project.params
@@ -149,7 +149,8 @@ def build(
     for stage, funnel in run(params, project.layout, project.runtime):
         typer.echo(summary_line(stage, funnel), err=True)
         funnels[stage] = funnel
-    Console(soft_wrap=False).print(funnel_table(funnels))
+    Console().print(funnel_table(funnels))
+    typer.echo(exclusion_line(funnels["match"]))
 
 
 @app.command()

@@ -63,7 +63,10 @@ def _base(root: Path, pattern: str) -> tuple[Path, str]:
 
 
 def _name(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+    """Name a list by its path in the project, or by its last two parts: no machine's own path."""
+    if file.is_relative_to(root):
+        return file.relative_to(root).as_posix()
+    return "/".join(file.parts[-2:])
 
 
 def _videos(path: Path) -> Iterator[str]:

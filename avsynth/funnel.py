@@ -1,6 +1,7 @@
 """The funnel for people: what each stage took in, kept and dropped, per category and why."""
 
 import pandas as pd
+from rich.box import SIMPLE
 from rich.table import Table
 
 from avsynth.records import SPLITS
@@ -8,6 +9,8 @@ from avsynth.records import SPLITS
 
 def summary_line(stage: str, funnel: pd.DataFrame) -> str:
     """Say in one line what a stage did, e.g. ``masks lvis: 312 ok, 12 dropped (crowd 12)``."""
+    # Matching counts clips and exclusions beside the masks; a triplet is a mask with a clip.
+    funnel = funnel[~funnel["source"].str.startswith(("clips:", "exclude:"))]
     by_status = funnel.groupby("status")["count"].sum()
     line = f"{stage}: {by_status.get('ok', 0):,} ok"
     dropped = funnel[funnel["status"] == "dropped"]
@@ -25,10 +28,11 @@ def funnel_table(funnels: dict[str, pd.DataFrame]) -> Table:
         funnels: stage name (``masks lvis``, ``match`` ...) to its funnel.
     """
     rows = category_rows(funnels)
-    table = Table(title="masks and clips, from what was found to what is used", title_style="")
-    table.add_column("category")
-    for name in _COLUMNS[1:]:
-        table.add_column(name, justify="right", overflow="fold")
+    table = Table(title="masks and clips, from what was found to what is used", box=SIMPLE)
+    table.add_column("category", no_wrap=True)
+    for name in _COLUMNS[1:-1]:
+        table.add_column(name.replace(" ", "\n"), justify="right")
+    table.add_column(_COLUMNS[-1])
     empty = rows[(rows["masks found"] == 0) & (rows["clips found"] == 0)]
     for row in rows.drop(empty.index).itertuples(index=False):
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row))
@@ -45,6 +49,25 @@ def funnel_table(funnels: dict[str, pd.DataFrame]) -> Table:
         names = ", ".join(empty["category"])
         table.caption = f"no mask and no clip in any source: {names}"
     return table
+
+
+def exclusion_line(match: pd.DataFrame) -> str:
+    """Say what keeping the benchmarks' sound out of the clip pool has cost.
+
+    Args:
+        match: the funnel of the stage ``match``.
+    """
+    cost = match.loc[match["reason"] == "benchmark_video", "count"].sum()
+    lists = match[match["source"].str.startswith("exclude:")]
+    named = []
+    for source, status, count in zip(lists["source"], lists["status"], lists["count"], strict=True):
+        name = str(source).removeprefix("exclude:")
+        if status == "absent":
+            named.append(f"{name} is not there")
+        elif count:
+            named.append(f"{name} {count:,} listed")
+    told = "; ".join(named) or "no list names a video of these sources"
+    return f"sound of benchmarks kept out of the clip pool: {cost:,} clips ({told})"
 
 
 _COLUMNS = (

@@ -45,13 +45,18 @@ def match(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     )
     write_table(layout.triplets_csv, Triplet, matched.triplets, key=("triplet_id",))
     write_csv(layout.clips_csv, matched.pool)
-    funnel = _funnel(matched, exclusions)
+    funnel = _funnel(matched, exclusions, listed=frozenset(clips["video_id"]))
     write_csv(layout.funnel("match"), funnel)
     return funnel
 
 
-def _funnel(matched: Matched, exclusions: Iterable[Exclusion]) -> pd.DataFrame:
-    """Count masks and clips by source, kept ones by split; then what each list banned."""
+def _funnel(
+    matched: Matched, exclusions: Iterable[Exclusion], listed: frozenset[str]
+) -> pd.DataFrame:
+    """Count masks and clips by source, kept ones by split; then what each list bans.
+
+    An exclusion's count is the number of its videos that the audio sources list, on disk or not.
+    """
     triplets = pd.DataFrame(
         [(t.mask_source, t.category, t.status, t.reason or t.split) for t in matched.triplets],
         columns=["source", "category", "status", "reason"],
@@ -63,7 +68,6 @@ def _funnel(matched: Matched, exclusions: Iterable[Exclusion]) -> pd.DataFrame:
         for kind, frame in (("masks", triplets), ("clips", pool))
         for source, group in frame.groupby("source", sort=True)
     ]
-    videos = set(pool["video_id"])
     banned = [
         (
             "match",
@@ -71,7 +75,7 @@ def _funnel(matched: Matched, exclusions: Iterable[Exclusion]) -> pd.DataFrame:
             "",
             "ok" if e.found else "absent",
             "",
-            len(e.videos & videos),
+            len(e.videos & listed),
         )
         for e in exclusions
     ]

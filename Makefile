@@ -1,0 +1,62 @@
+# Every target creates .venv when it is missing; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS ?= 2
+export DVC_NO_ANALYTICS := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check repro bench bench-build bench-models bench-loader drill-fetch clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml
+	@echo "setting up $(VENV): one pip command, about 3 minutes"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --upgrade pip
+	@$(BIN)/pip install --quiet --editable '.[all,dev]'
+	@touch $@
+
+setup: $(STAMP) ## Create .venv with everything in it
+
+demo: $(STAMP) ## From a bare checkout to the finished toy build and its report
+	@echo "demo: draws the toy world, builds the triplets, trains and reports in ./demo"
+	@test -f demo/params.yaml || avsynth init demo --preset toy
+	@cd demo && avsynth build --categories 46 --workers 2
+
+test: $(STAMP) ## Run the default tests (offline, CPU)
+	@echo "running the default tests on $$(nproc) cores: about 6 minutes"
+	@pytest -n auto -m "not slow and not gpu and not network"
+
+test-slow: $(STAMP) ## Run the slow tests: clusters, browsers, training (about 15 minutes)
+	@pytest -n 2 -m "slow and not gpu and not network"
+
+check: $(STAMP) ## Lint, format check and types
+	ruff check .
+	ruff format --check .
+	mypy
+	codespell
+
+repro: $(STAMP) ## Run every stage that has changed (DVC)
+	dvc repro
+
+bench: $(STAMP) ## Speed against peers, one table; see docs/performance.md
+	python -m bench
+
+bench-build: $(STAMP) ## Speed of reading annotations and of building
+	python bench/build.py
+
+bench-models: $(STAMP) ## Speed of the encoder and of a training step
+	python bench/models.py
+
+bench-loader: $(STAMP) ## Speed of the training loader
+	python bench/loader.py
+
+drill-fetch: $(STAMP) ## Download from a local server that fails in every way
+	python bench/drill_fetch.py
+
+clean: ## Remove what was produced (not .venv)
+	rm -rf demo data runs reports .pytest_cache .mypy_cache .ruff_cache
