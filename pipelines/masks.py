@@ -6,6 +6,7 @@ from avsynth.categories import chosen_vocabulary
 from avsynth.config import Params, Runtime
 from avsynth.errors import ConfigError, DropLimitError, suggest
 from avsynth.masks import MASK_SOURCES
+from avsynth.masks.filters import REFUSALS
 from avsynth.paths import Layout
 from avsynth.records import MaskRecord
 from avsynth.tables import funnel_of, read_table, write_csv, write_table
@@ -26,7 +27,8 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     Raises:
         ConfigError: no such source, or none of its settings.
         DataError: its files or folders are absent or of another kind.
-        DropLimitError: more than ``masks.max_drop_frac`` of the masks were dropped.
+        DropLimitError: more than ``masks.max_drop_frac`` of the masks are missing or damaged;
+            what the filters refuse does not count, it is what they are for.
     """
     if source not in MASK_SOURCES:
         raise ConfigError("masks", "a mask source", repr(source), suggest(source, MASK_SOURCES))
@@ -35,20 +37,20 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     write_table(layout.masks(source), MaskRecord, records, key=("mask_id", "category"))
     columns = ("category", "status", "reason")
     funnel = funnel_of("masks", source, read_table(layout.masks(source), MaskRecord, columns))
-    write_csv(layout.funnel(f"masks-{source}"), funnel)
+    write_csv(layout.funnel(f"masks/{source}"), funnel)
     _check_limit(source, funnel, params.masks.max_drop_frac)
     return funnel
 
 
 def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:
-    dropped = funnel[funnel["status"] == "dropped"]
-    lost, total = int(dropped["count"].sum()), int(funnel["count"].sum())
+    damaged = funnel[(funnel["status"] == "dropped") & ~funnel["reason"].isin(REFUSALS)]
+    lost, total = int(damaged["count"].sum()), int(funnel["count"].sum())
     if lost > limit * total:
-        counts = dropped.groupby("reason")["count"].sum().sort_values(ascending=False)
+        counts = damaged.groupby("reason")["count"].sum()
         found = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         raise DropLimitError(
             f"masks/{source}",
-            f"at most {limit:.1%} of {total} masks dropped",
+            f"at most {limit:.1%} of {total} masks missing or damaged",
             found,
-            "Get what is missing, ease masks.filters, or raise masks.max_drop_frac.",
+            "Get those files, or raise masks.max_drop_frac.",
         )

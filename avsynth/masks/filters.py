@@ -3,6 +3,10 @@
 from avsynth.config import MaskFilters
 from avsynth.masks.codecs import Box
 
+REFUSALS = ("crowd", "not_exhaustive", "empty", "too_small", "too_large", "border")
+"""Reasons that are a choice or a fact of the labelling; every other one says that the data is
+missing or damaged."""
+
 
 def refuse_shape(box: Box, area_px: int, height: int, width: int, filters: MaskFilters) -> str:
     """Judge a mask by its pixels.
