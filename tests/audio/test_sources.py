@@ -290,3 +290,37 @@ class TestFolder:
         write_sounds(tmp_path / "sounds", {"a": "hors/a.wav"})
         with pytest.raises(DataError, match="Did you mean 'horse'"):
             clips_of("folder", Layout(tmp_path))
+
+
+class TestRealData:
+    """Clips and lists as their publishers give them out."""
+
+    def test_vggsound(self, realdata):
+        sources = {"vggsound": {"root": "vggsound", "table": "vggsound.csv", "media": "."}}
+        params, vocabulary = make_params(sources=sources), load_vocabulary()
+        found = AUDIO_SOURCES["vggsound"](Layout(realdata), params, vocabulary, Runtime())
+        clips = {clip.clip_id: clip for clip in found}
+        assert {clip.reason for clip in clips.values()} == {"", "missing_file"}
+        there = [p for p in (realdata / "vggsound").glob("*/*") if p.stem in clips]
+        assert {p.suffix for p in there} == {".wav", ".mp4"}
+        for path in there:
+            clip = clips[path.stem]
+            assert clip.status == "ok"
+            assert 9.9 < clip.duration_s < 10.1
+            assert len(clip.second_db.split()) == int(clip.duration_s)
+            assert clip.rms_db > -40
+        commas = {clip.label for clip in clips.values() if "," in clip.label}
+        assert "bird chirping, tweeting" in commas
+
+    def test_esc50(self, realdata):
+        params = make_params(sources={"folder": {"root": "esc50"}})
+        found = AUDIO_SOURCES["folder"](Layout(realdata), params, load_vocabulary(), Runtime())
+        clips = list(found)
+        assert len(clips) > 80
+        assert all(clip.status == "ok" for clip in clips)
+        takes: dict[str, set[tuple[str, str]]] = {}
+        for clip in clips:
+            takes.setdefault(clip.video_id, set()).add((clip.licence, clip.url))
+        assert len(takes) < len(clips)
+        assert all(len(credit) == 1 and all(*credit) for credit in takes.values())
+        assert any("-inf" in clip.second_db for clip in clips), "some end in digital silence"

@@ -1,18 +1,14 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from avsynth.audio.waveform import encode_wav
 from avsynth.categories import load_vocabulary, write_vocabulary
-from avsynth.config import AudioParams, Params, Runtime, load_params
+from avsynth.config import AudioParams, Params, Runtime
 from avsynth.errors import ConfigError, DropLimitError
 from avsynth.paths import Layout
 from avsynth.pipelines.audio import audio
 from avsynth.records import AudioClip
 from avsynth.tables import read_table
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def make_params(limit: float = 0.5) -> Params:
@@ -21,8 +17,7 @@ def make_params(limit: float = 0.5) -> Params:
         "filters": {"min_duration_s": 1.0, "min_rms_db": -60.0},
         "max_drop_frac": limit,
     }
-    section = AudioParams.model_validate(changed)
-    return load_params(REPOSITORY).model_copy(update={"audio": section})
+    return Params.model_construct(audio=AudioParams.model_validate(changed))
 
 
 @pytest.fixture
