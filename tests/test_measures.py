@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from avsynth.clip_sums import MEASURES
 from avsynth.errors import ConfigError, DataError
 from avsynth.fmeasure import pack
-from avsynth.measures import MEASURES, ScoreRow, by_category, compare, estimate
+from avsynth.measures import ScoreRow, by_category, compare, estimate
 from avsynth.metrics import f_measure, frame_iou, score_frames
 from avsynth.tables import read_table, write_table
 
@@ -136,6 +137,19 @@ def test_by_category(scene):
     assert list(cells) == ["cat", "dog"]
     assert cells["cat"].value == pytest.approx(rows[rows.category == "cat"].iou.mean())
     assert cells["cat"].units == 4
+
+
+def test_interval_covers_the_truth_about_95_times_in_100():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        iou = np.repeat(rng.beta(4, 2, 80), 2)  # mean 2/3; the two frames of a clip are alike
+        rows = pd.DataFrame({"iou": iou, "protocol": "p", "benchmark": "b", "version": "v"})
+        rows["key"] = [f"{n:03d}" for n in range(160)]
+        rows["clip_key"] = [f"{n // 2:03d}" for n in range(160)]
+        interval = estimate(rows, "miou", draws=300, seed=1)
+        hits += interval.low <= 2 / 3 <= interval.high
+    assert 0.90 < hits / 200 < 0.985
 
 
 def test_comparison_finds_a_difference_and_none(scene):

@@ -7,6 +7,7 @@ these names, gives each a harmless stand-in, and refuses every other name before
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ _MOST_BYTES = 16 << 20
 _ZIP_HEAD = b"PK\x03\x04"
 _FAULTS = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, RuntimeError, OverflowError, MemoryError,
+    AttributeError, RuntimeError, OverflowError, MemoryError, OSError, zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -37,13 +38,14 @@ def read_logmel(path: Path, patches: int) -> NDArray[np.float32]:
         DataError: the file holds code, is damaged, or holds anything but such a tensor.
         MissingExtra: torch is not installed.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise _bad(path, f"{path.stat().st_size} bytes")
-    content = path.read_bytes()
     try:
-        loaded = _load_weights(content) if content.startswith(_ZIP_HEAD) else _unpickle(content)
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise _bad(path, f"{size} bytes")
+        content = path.read_bytes()
+        loaded = _load_zip(content) if content.startswith(_ZIP_HEAD) else _unpickle(content)
         values = _as_array(loaded)
-    except MissingExtra:
+    except (MissingExtra, DataError):
         raise
     except _FAULTS as error:
         raise _bad(path, str(error).split("\n")[0][:200]) from None
@@ -80,6 +82,14 @@ class _TensorUnpickler(pickle.Unpickler):
 
 def _unpickle(content: bytes) -> Any:
     return _TensorUnpickler(io.BytesIO(content)).load()
+
+
+def _load_zip(content: bytes) -> Any:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MOST_BYTES:
+        raise ValueError(f"{size} bytes once unpacked")
+    return _load_weights(content)
 
 
 def _load_weights(content: bytes) -> Any:

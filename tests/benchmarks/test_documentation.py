@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from avsynth.benchmarks import BENCHMARKS
-from avsynth.measures import MEASURES
+from avsynth.clip_sums import MEASURES
 from avsynth.metrics import PROTOCOLS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")

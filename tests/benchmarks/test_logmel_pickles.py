@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -150,4 +151,17 @@ def test_a_huge_file_is_not_read(tmp_path):
     with (tmp_path / "a.pkl").open("wb") as file:
         file.truncate(17 << 20)
     with pytest.raises(DataError, match="17825792 bytes"):
+        read_logmel(tmp_path / "a.pkl", 5)
+
+
+def test_an_archive_that_unpacks_without_end_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pkl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", bytes(64 << 20))
+    assert (tmp_path / "a.pkl").stat().st_size < 1 << 20
+    with pytest.raises(DataError, match="67108864 bytes once unpacked"):
+        read_logmel(tmp_path / "a.pkl", 5)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
         read_logmel(tmp_path / "a.pkl", 5)
