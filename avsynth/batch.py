@@ -25,10 +25,10 @@ class Batch:
     """uint8 ``[N, 3, H, W]``, RGB, already resized to the model's input size."""
     frame_size: tuple[int, int]
     """``(Hf, Wf)``: the size of the logits that the model must return."""
-    logmel: Tensor
-    """float32 ``[N, 1, 96, 64]``, VGGish log-mel of the frame's second."""
+    logmel: Tensor | None = None
+    """float32 ``[N, 1, 96, 64]``, VGGish log-mel of the frame's second, or None."""
     embedding: Tensor | None = None
-    """float32 ``[N, 128]``, VGGish embedding of the same log-mel, or None."""
+    """float32 ``[N, 128]``, VGGish embedding of that second, or None."""
     waveform: Tensor | None = None
     """float32 ``[N, S]``, mono 16 kHz in -1..1, or None (only AV-SAM's front end needs it)."""
     mask: Tensor | None = None

@@ -10,23 +10,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from avsynth.errors import ConfigError, suggest
+from avsynth.experiment_params import (
+    AblateParams,
+    ChainParams,
+    ConvertParams,
+    EvaluateParams,
+    FewshotParams,
+    ModelParams,
+    ReportParams,
+    TrainParams,
+    UnseenParams,
+    VggishParams,
+    ZeroshotParams,
+)
+from avsynth.section import Fraction, PositiveInt, Section
 
 PARAMS_FILE = "params.yaml"
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-
 
 Present = TypeVar("Present")
-
-
-class Section(BaseModel):
-    """A part of params.yaml: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _present(section: Present | None, dotted: str) -> Present:
@@ -272,6 +277,17 @@ class Params(Section):
     audio: AudioParams
     match: MatchParams
     shard: ShardParams
+    vggish: VggishParams
+    models: dict[str, ModelParams]
+    convert: ConvertParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    zeroshot: ZeroshotParams
+    fewshot: FewshotParams
+    chain: ChainParams
+    unseen: UnseenParams
+    ablate: AblateParams
+    report: ReportParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +364,8 @@ def _readable(where: str, error: ValidationError) -> ConfigError:
         if item["type"] == "extra_forbidden":
             found.append(f"unknown key {dotted!r}")
             hints.append(suggest(str(item["loc"][-1]), _known_keys(item["loc"][:-1])))
+        elif item["type"] == "missing":
+            found.append(f"no key {dotted!r}")
         else:
             found.append(f"{dotted}: {item['msg']} (got {item.get('input')!r:.80})")
     fix = " ".join(dict.fromkeys(hints)) or "Mend the values named."

@@ -24,4 +24,5 @@ STAGES: dict[str, Stage] = {
     "audio": Stage("Read and measure the clips of a source into a table.", ("source",)),
     "match": Stage("Pair masks with clips and cut the splits."),
     "shard": Stage("Write the triplets as WebDataset tars."),
+    "train": Stage("Train a model on AVS-Synthetic and score its test split.", ("model",)),
 }

@@ -1,0 +1,137 @@
+"""Shards (and the audio bank) -> `Batch`: what training and evaluation read.
+
+A batch is put together inside the worker, pictures stay uint8 until they are on the device, and
+frozen sound embeddings come from the bank: a sample costs a JPEG and two small reads.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from avsynth.bank import AudioBank
+from avsynth.batch import Batch
+from avsynth.config import Runtime
+from avsynth.decoding import decode_image, decode_logmel, decode_mask, decode_waveform
+from avsynth.errors import DataError
+from avsynth.sampling import FrameGroup, Request
+from avsynth.shards import ShardReader
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a model wants to see and hear of a sample."""
+
+    input_size: int
+    """Side of the pictures in pixels."""
+    frame_size: tuple[int, int] | None
+    """``(H, W)`` of masks and logits; None for the picture's own, one clip in a batch."""
+    waveform: bool = False
+    """Load the second's waveform, too."""
+
+
+class ShardDataset(Dataset[tuple[Request, Batch]]):
+    """Answers requests with batches.
+
+    Args:
+        reader: of one split.
+        view: what to load.
+        bank: where given, sound is drawn from it anew in every epoch; otherwise a sample brings
+            its own log-mel.
+    """
+
+    def __init__(self, reader: ShardReader, view: View, bank: AudioBank | None = None) -> None:
+        self.reader, self.view, self.bank = reader, view, bank
+
+    def __getitem__(self, request: Request) -> tuple[Request, Batch]:
+        """Load a batch.
+
+        Raises:
+            DataError: a sample is damaged; says which.
+        """
+        keys = [key for group in request.groups for key in group.keys]
+        parts = [self._parts(key) for key in keys]
+        frame_size = self.view.frame_size
+        images, masks, heard = [], [], []
+        for key, found in zip(keys, parts, strict=True):
+            with _naming(self.reader, key):
+                images.append(decode_image(_image(found), self.view.input_size))
+                masks.append(decode_mask(found["mask.png"], frame_size))
+                heard.append(self._hear(found))
+        sizes = {tuple(mask.shape) for mask in masks}
+        if len(sizes) > 1:
+            fix = "Set a frame size, or take one clip in a batch."
+            raise DataError("batch", "frames of one size", f"{sorted(sizes)}", fix)
+        bank = self.bank
+        drawn = None if bank is None else _draw(bank, request.groups, request.epoch)
+        logmels, waveforms = zip(*heard, strict=True)
+        return request, Batch(
+            keys=tuple(keys),
+            image=torch.stack(images),
+            frame_size=(masks[0].shape[0], masks[0].shape[1]),
+            logmel=torch.stack(logmels) if drawn is None else None,
+            embedding=drawn,
+            waveform=torch.stack(waveforms) if self.view.waveform else None,
+            mask=torch.stack(masks),
+            num_frames=len(request.groups[0].keys),
+        )
+
+    def _parts(self, key: str) -> dict[str, bytes]:
+        with _naming(self.reader, key):
+            return self.reader.parts(key)
+
+    def _hear(self, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
+        logmel = decode_logmel(parts["logmel.npy"]) if self.bank is None else None
+        return logmel, decode_waveform(parts["audio.flac"]) if self.view.waveform else None
+
+
+def load(
+    dataset: ShardDataset, requests: Iterable[Request], runtime: Runtime
+) -> Iterator[tuple[Request, Batch]]:
+    """Answer requests in their order, ahead of time when there is more than one worker.
+
+    The batches do not depend on the number of workers.
+    """
+    yield from DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=requests,  # type: ignore[arg-type]
+        num_workers=runtime.workers if runtime.workers > 1 else 0,
+        collate_fn=_as_it_is,
+        pin_memory=False,
+    )
+
+
+def _as_it_is(loaded: tuple[Request, Batch]) -> tuple[Request, Batch]:
+    return loaded
+
+
+def _draw(bank: AudioBank, groups: Iterable[FrameGroup], epoch: int) -> Tensor:
+    rows = [bank.drawn(group.category, epoch, key) for group in groups for key in group.keys]
+    return torch.stack([torch.from_numpy(row.copy()) for row in rows])
+
+
+def _image(parts: dict[str, bytes]) -> bytes:
+    return parts["image.jpg"] if "image.jpg" in parts else parts["image.png"]
+
+
+class _naming:
+    """Say in which sample of which dataset a fault was found."""
+
+    def __init__(self, reader: ShardReader, key: str) -> None:
+        self.where = f"{reader.folder}: {key}"
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        fix = "Write the shards again."
+        if isinstance(error, KeyError):
+            raise DataError(self.where, "a whole sample", f"no {error.args[0]}", fix) from None
+        if isinstance(error, DataError):
+            where = f"{self.where}.{error.where}"
+            raise DataError(where, error.expected, error.found, error.fix) from None
+        if isinstance(error, ValueError | UnicodeDecodeError):
+            raise DataError(self.where, "a whole sample", str(error), fix) from None

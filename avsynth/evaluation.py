@@ -1,0 +1,138 @@
+"""Model x shards -> one row per frame: the only outcome of an evaluation.
+
+Whatever a table shows is a function of these rows (`avsynth.measures`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from avsynth.batch import AvsModel, Batch
+from avsynth.config import Runtime
+from avsynth.dataset import ShardDataset, load
+from avsynth.errors import DataError
+from avsynth.fmeasure import pack
+from avsynth.measures import ScoreRow
+from avsynth.metrics import FrameScores, score_frames
+from avsynth.progress import track
+from avsynth.sampling import FrameGroup, Request, in_turn
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow(ScoreRow):
+    """A `ScoreRow` with where it comes from: a line of ``reports/scores/<stage>/<run>.csv``."""
+
+    split: str
+    run: str
+    """Name of the run, unique within its stage."""
+    setting: str
+    """How the model was trained, in the words of the papers' tables."""
+    num_frames: int
+    frame_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the rows of an evaluation have in common."""
+
+    stage: str
+    run: str
+    model: str
+    benchmark: str
+    setting: str
+    regime: str
+    """What it was trained on, one after another, e.g. ``synthetic+s4``; ``none`` untrained."""
+    split: str = "test"
+
+
+def score(
+    model: AvsModel,
+    dataset: ShardDataset,
+    groups: Sequence[FrameGroup],
+    labels: Labels,
+    *,
+    protocol: str,
+    batch_size: int,
+    runtime: Runtime,
+) -> list[FrameRow]:
+    """Score every frame once.
+
+    Args:
+        model: on the device that it runs on.
+        dataset: of the split, without a bank: pairs are fixed.
+        groups: whole clips, in order.
+        labels: what the rows have in common.
+        protocol: a name of `avsynth.metrics.PROTOCOLS`.
+        batch_size: most frames of a forward pass.
+        runtime: loader workers and device.
+
+    Returns:
+        One row per frame, in the order of the groups.
+
+    Raises:
+        DataError: there is nothing to score.
+    """
+    if not groups:
+        where = str(dataset.reader.folder)
+        raise DataError(where, f"samples of split {labels.split}", "none", "Build more data.")
+    if dataset.view.frame_size is None:
+        requests = [Request(0, i, (group,), 1.0) for i, group in enumerate(groups)]
+    else:
+        parts = in_turn(groups, batch_size)
+        requests = [Request(0, i, part, 1.0) for i, part in enumerate(parts)]
+    assert isinstance(model, nn.Module)
+    model.to(runtime.device).eval()
+    rows: list[FrameRow] = []
+    what = f"scores of {labels.run}"
+    with torch.no_grad():
+        for request, batch in track(load(dataset, requests, runtime), what, len(requests), runtime):
+            moved = batch.to(runtime.device)
+            assert moved.mask is not None
+            scores = score_frames(model(moved).logits.float(), moved.mask, protocol)
+            rows += _rows(dataset, request, batch, scores, labels, protocol)
+    return rows
+
+
+def _rows(
+    dataset: ShardDataset,
+    request: Request,
+    batch: Batch,
+    scores: FrameScores,
+    labels: Labels,
+    protocol: str,
+) -> list[FrameRow]:
+    metas = [dataset.reader.meta(key) for key in batch.keys]
+    return [
+        FrameRow(
+            key=key,
+            clip_key=meta["clip_key"],
+            benchmark=labels.benchmark,
+            version=str(meta.get("version", "build")),
+            model=labels.model,
+            regime=labels.regime,
+            protocol=protocol,
+            category=meta["category"],
+            **_numbers(scores, i),
+            split=labels.split,
+            run=labels.run,
+            setting=labels.setting,
+            num_frames=meta["num_frames"],
+            frame_index=meta["frame_index"],
+        )
+        for i, (key, meta) in enumerate(zip(batch.keys, metas, strict=True))
+    ]
+
+
+def _numbers(scores: FrameScores, i: int) -> dict[str, Any]:
+    return {
+        "iou": float(scores.iou[i]),
+        "fscore": float(scores.fscore[i]),
+        "inter_px": int(scores.inter_px[i]),
+        "union_px": int(scores.union_px[i]),
+        "gt_px": int(scores.gt_px[i]),
+        "pred_px": int(scores.pred_px[i]),
+        "histogram": pack(scores.histogram[i]),
+    }

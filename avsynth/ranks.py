@@ -1,0 +1,78 @@
+"""One process or several: which rank this is, and sums over all ranks.
+
+``torchrun`` starts the processes and says so in the environment. Gradients are summed here, after
+the backward pass, so a rank may do several backward passes in a step, or none.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among those that train together."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes what there is to write."""
+        return self.rank == 0
+
+    def total(self, *values: float) -> list[float]:
+        """Sum numbers over all ranks, in float64."""
+        if self.world == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return [float(value) for value in tensor]
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Sum the gradients over all ranks; one that a rank does not have counts as zero."""
+        if self.world == 1:
+            return
+        trained = list(parameters)
+        for parameter in trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        for kind in sorted({p.dtype for p in trained}, key=str):
+            grads = [p.grad for p in trained if p.dtype == kind and p.grad is not None]
+            flat = torch.cat([grad.flatten() for grad in grads])
+            dist.all_reduce(flat)
+            pieces = flat.split([grad.numel() for grad in grads])
+            for grad, piece in zip(grads, pieces, strict=True):
+                grad.copy_(piece.view_as(grad))
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Give every rank the leading rank's values, in place."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """Join the processes that ``torchrun`` started, or be alone.
+
+    Args:
+        device: ``cpu``, ``cuda`` (each rank takes its own) or ``cuda:N``.
+    """
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if world == 1:
+        yield Ranks(0, 1, torch.device(device))
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    place = torch.device("cuda", local) if device.startswith("cuda") else torch.device(device)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield Ranks(rank, world, place)
+    finally:
+        dist.destroy_process_group()

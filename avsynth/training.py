@@ -1,0 +1,292 @@
+"""One training loop for every model: exact resume, best weights by validation, any world size.
+
+A step is defined by its global batch: ``batch_size`` frames, whatever the number of devices and
+the micro-batches that they cut their part into (the loss of every part is weighed by its frames).
+All randomness of a step is seeded by (seed, epoch, step, micro-batch, rank); so a run that was
+killed goes on from its last saved state to the very weights that it would have reached.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avsynth.batch import AvsModel, Batch
+from avsynth.config import Runtime
+from avsynth.dataset import ShardDataset, load
+from avsynth.errors import AvsynthError, DataError
+from avsynth.experiment_params import TrainingParams
+from avsynth.matching import draw
+from avsynth.metrics import frame_iou
+from avsynth.progress import track
+from avsynth.ranks import Ranks
+from avsynth.resuming import State, read_state, write_state
+from avsynth.sampling import FrameGroup, Request, epoch_steps, in_turn, rank_requests
+from avsynth.tables import whole_file
+
+_SAVE_EVERY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A dataset and the frames of it that are used, in order."""
+
+    dataset: ShardDataset
+    groups: Sequence[FrameGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What is known after an epoch."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    val_miou: float
+
+
+@dataclass(slots=True)
+class Trained:
+    """The outcome: the model now holds the best weights."""
+
+    best_epoch: int
+    best_miou: float
+    history: list[Epoch] = field(default_factory=list)
+    effective_batch: int = 0
+    """Frames in a step, all devices and micro-batches together."""
+
+
+def train(
+    model: AvsModel,
+    data: tuple[Split, Split],
+    settings: TrainingParams,
+    run: tuple[Path, str],
+    *,
+    seed: int,
+    ranks: Ranks,
+    runtime: Runtime,
+    report: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
+    """Train a model and leave it with the weights of its best epoch.
+
+    Args:
+        model: on any device; moved to the rank's.
+        data: training and validation splits.
+        settings: optimiser, schedule and batch.
+        run: where the state is kept until the run is complete, and a fingerprint of everything
+            that the run depends on: a state of another fingerprint is not resumed.
+        seed: of order and dropout.
+        ranks: the processes that train together.
+        runtime: loader workers.
+        report: called by the leading rank after every epoch, earlier ones of a resumed run too.
+
+    Raises:
+        AvsynthError: the loss is not finite (the batch's keys are saved), or memory ran out.
+        DataError: there is nothing to train on.
+        SpaceError: the state cannot be saved; the one before it is still there.
+    """
+    if not data[0].groups or not data[1].groups:
+        where = str(data[0].dataset.reader.folder)
+        found = f"{len(data[0].groups)} and {len(data[1].groups)}"
+        raise DataError(where, "samples to train and to validate on", found, "Build more data.")
+    loop = _Loop(model, data, settings, run, seed, ranks, runtime)
+    for epoch in loop.state.history:
+        report(Epoch(**epoch))
+    batches = load(data[0].dataset, loop.requests(), runtime)
+    for epoch in range(loop.state.epoch, settings.epochs):
+        done = loop.run_epoch(epoch, batches)
+        if ranks.leads:
+            report(done)
+    loop.load_best()
+    history = [Epoch(**epoch) for epoch in loop.state.history]
+    return Trained(loop.state.best_epoch, loop.state.best_miou, history, settings.batch_size)
+
+
+class _Loop:
+    """The state of a run and what moves it forward."""
+
+    def __init__(
+        self,
+        model: AvsModel,
+        data: tuple[Split, Split],
+        settings: TrainingParams,
+        run: tuple[Path, str],
+        seed: int,
+        ranks: Ranks,
+        runtime: Runtime,
+    ) -> None:
+        self.data, self.settings, self.seed = data, settings, seed
+        self.ranks, self.runtime = ranks, runtime
+        self.path, self.fingerprint = run
+        self.model, self.module = model, _module(model).to(ranks.device)
+        self.parameters = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = _optimizer(self.parameters, settings)
+        self.state = read_state(self.path, self.fingerprint) or State(self.fingerprint)
+        if self.state.weights:
+            self._put(self.state.weights)
+            self.optimizer.load_state_dict(self.state.optimizer)
+        self.saved_at = time.monotonic()
+
+    def trained(self) -> dict[str, Tensor]:
+        """Select the tensors that training changes; they share memory with the model."""
+        tensors = self.module.state_dict()
+        return {name: tensors[name] for name in self.model.trainable_names()}
+
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        for name, tensor in self.trained().items():
+            tensor.copy_(weights[name])
+
+    def load_best(self) -> None:
+        """Give the model the weights of its best epoch."""
+        self._put(self.state.best_weights)
+
+    def requests(self) -> Iterator[Request]:
+        """Ask for every batch that this rank has yet to see, epoch after epoch."""
+        for epoch in range(self.state.epoch, self.settings.epochs):
+            first = self.state.step if epoch == self.state.epoch else 0
+            steps = self._steps(epoch)
+            for number in range(first, len(steps)):
+                yield from self._requests(steps[number], epoch, number)
+
+    def _steps(self, epoch: int) -> list[tuple[FrameGroup, ...]]:
+        return epoch_steps(self.data[0].groups, self.settings.batch_size, self.seed, epoch)
+
+    def _requests(self, step: tuple[FrameGroup, ...], epoch: int, number: int) -> list[Request]:
+        micro, ranks = self.settings.micro_batch, self.ranks
+        return rank_requests(step, micro, epoch, number, ranks.rank, ranks.world)
+
+    def run_epoch(self, epoch: int, batches: Iterator[tuple[Request, Batch]]) -> Epoch:
+        """Take the steps of an epoch that are left, validate, and keep the state."""
+        lr = cosine(self.settings, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        steps = self._steps(epoch)
+        todo = range(self.state.step, len(steps))
+        self.module.train()
+        for number in track(todo, f"epoch {epoch + 1}/{self.settings.epochs}", len(todo),
+                            self.runtime):  # fmt: skip
+            expected = len(self._requests(steps[number], epoch, number))
+            self.state.loss_sum += self._step(expected, batches)
+            self.state.step = number + 1
+            self._save(every_s=_SAVE_EVERY_S)
+        self.ranks.share(self.trained().values())
+        miou = validate(self.model, self.data[1], self.settings, self.ranks, self.runtime)
+        return self._close(Epoch(epoch, lr, self.state.loss_sum / len(steps), miou))
+
+    def _step(self, expected: int, batches: Iterator[tuple[Request, Batch]]) -> float:
+        """Take one optimiser step; return its loss over all ranks."""
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for part in range(expected):
+            request, batch = next(batches)
+            torch.manual_seed(_step_seed(self.seed, request, part, self.ranks.rank))
+            with _explaining(batch, self.settings):
+                total += self._backward(batch.to(self.ranks.device), request)
+        self.ranks.sum_gradients(self.parameters)
+        self.optimizer.step()
+        return self.ranks.total(total)[0]
+
+    def _backward(self, batch: Batch, request: Request) -> float:
+        device = self.ranks.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.settings.bf16):
+            loss = self.model.loss(batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise self._not_finite(value, request)
+        (loss * request.share).backward()
+        return value * request.share
+
+    def _not_finite(self, value: float, request: Request) -> AvsynthError:
+        path = self.path.with_name("not-finite.json")
+        keys = [key for group in request.groups for key in group.keys]
+        content = {"epoch": request.epoch, "step": request.step, "loss": str(value), "keys": keys}
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        where = f"training, epoch {request.epoch}, step {request.step}"
+        fix = f"Look at the samples named in {path}; lower train.lr, or set train.bf16 to false."
+        return AvsynthError(where, "a finite loss", str(value), fix)
+
+    def _close(self, done: Epoch) -> Epoch:
+        state = self.state
+        state.history.append({name: getattr(done, name) for name in Epoch.__slots__})
+        if done.val_miou > state.best_miou or not state.best_weights:
+            state.best_miou, state.best_epoch = done.val_miou, done.epoch
+            state.best_weights = {n: t.detach().cpu().clone() for n, t in self.trained().items()}
+        state.epoch, state.step, state.loss_sum = done.epoch + 1, 0, 0.0
+        self._save(every_s=0.0)
+        return done
+
+    def _save(self, every_s: float) -> None:
+        if self.ranks.leads and time.monotonic() - self.saved_at >= every_s:
+            self.state.weights = self.trained()
+            self.state.optimizer = self.optimizer.state_dict()
+            write_state(self.path, self.state)
+            self.saved_at = time.monotonic()
+
+
+def cosine(settings: TrainingParams, epoch: int) -> float:
+    """Return the learning rate of an epoch: half a cosine from ``lr`` down to ``min_lr``."""
+    wave = (1 + math.cos(math.pi * epoch / settings.epochs)) / 2
+    return settings.min_lr + (settings.lr - settings.min_lr) * wave
+
+
+def validate(
+    model: AvsModel, split: Split, settings: TrainingParams, ranks: Ranks, runtime: Runtime
+) -> float:
+    """Compute the mean IoU over the frames of a split, all ranks together, 0..1."""
+    requests = [
+        Request(0, number, part, 1.0)
+        for number, part in enumerate(in_turn(split.groups, settings.micro_batch))
+    ]
+    _module(model).eval()
+    total = count = 0.0
+    with torch.no_grad(), torch.autocast(ranks.device.type, torch.bfloat16, settings.bf16):
+        for _, batch in load(split.dataset, requests[ranks.rank :: ranks.world], runtime):
+            moved = batch.to(ranks.device)
+            assert moved.mask is not None
+            iou = frame_iou(model(moved).logits.float(), moved.mask)
+            total, count = total + float(iou.double().sum()), count + len(iou)
+    total, count = ranks.total(total, count)
+    return total / count
+
+
+def _module(model: AvsModel) -> nn.Module:
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def _optimizer(parameters: list[nn.Parameter], settings: TrainingParams) -> torch.optim.Optimizer:
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.optimizer]
+    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+
+
+def _step_seed(seed: int, request: Request, part: int, rank: int) -> int:
+    return draw(seed, "step", *map(str, (request.epoch, request.step, part, rank))) >> 1
+
+
+class _explaining:
+    """Turn an out-of-memory fault into a message that says what to change."""
+
+    def __init__(self, batch: Batch, settings: TrainingParams) -> None:
+        self.batch, self.settings = batch, settings
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: object) -> None:
+        cpu = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        if cpu or isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+            size = self.batch.image.shape[-1]
+            raise AvsynthError(
+                "training",
+                "memory for a step",
+                f"none left with {len(self.batch)} frames of {size} x {size} px at once",
+                f"Lower train.micro_batch (now {self.settings.micro_batch}): the effective batch "
+                f"stays {self.settings.batch_size}. Or set train.bf16 to true, or lower input_size.",
+            ) from error

@@ -1,0 +1,253 @@
+"""What the training and scoring stages share: from params.yaml to a model, its data and its rows."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from avsynth.bank import AudioBank, build_bank, pooled_clips
+from avsynth.batch import AvsModel
+from avsynth.benchmarks import BENCHMARKS
+from avsynth.config import Params, Runtime
+from avsynth.dataset import ShardDataset, View
+from avsynth.errors import ConfigError, suggest
+from avsynth.evaluation import FrameRow, Labels, score
+from avsynth.experiment_params import ModelParams, TrainingParams
+from avsynth.models import MODELS
+from avsynth.models.checkpoints import load_trained, save_trained
+from avsynth.models.sam import build_sam
+from avsynth.models.vggish import build_vggish, embed
+from avsynth.paths import Layout
+from avsynth.ranks import Ranks
+from avsynth.records import AudioClip
+from avsynth.sampling import list_groups
+from avsynth.shards import ShardReader, read_index
+from avsynth.tables import FUNNEL_COLUMNS, read_table, whole_file, write_table
+from avsynth.training import Epoch, Split, Trained, train
+
+SYNTHETIC = "synthetic"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The three arguments of a stage."""
+
+    params: Params
+    layout: Layout
+    runtime: Runtime
+
+
+def model_params(project: Project, name: str) -> ModelParams:
+    """Look a model's section up.
+
+    Raises:
+        ConfigError: params.yaml has none of this name.
+    """
+    models = project.params.models
+    if name not in models or name not in MODELS:
+        raise ConfigError("models", "a model of params.yaml", repr(name), suggest(name, models))
+    return models[name]
+
+
+def build_model(project: Project, name: str, change: Mapping[str, Any] | None = None) -> Any:
+    """Build a model as its section says, with some of the builder's parameters changed."""
+    section = model_params(project, name)
+    layout, seed = project.layout, project.params.seed
+    checkpoint = section.checkpoint and layout.resolve(section.checkpoint)
+    sam = build_sam(section.architecture, section.input_size, checkpoint or None, seed=seed)
+    return MODELS[name](sam, _vggish(project), seed=seed, **parameters(project, name, change))
+
+
+def parameters(
+    project: Project, name: str, change: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a model's builder is called with, besides backbone, VGGish and seed."""
+    return {**model_params(project, name).build, **(change or {})}
+
+
+def _vggish(project: Project) -> Any:
+    section = project.params.vggish
+    checkpoint = section.checkpoint and project.layout.resolve(section.checkpoint)
+    return build_vggish(checkpoint or None, size=section.size, seed=project.params.seed)
+
+
+def dataset_folder(project: Project, benchmark: str) -> Path:
+    """Say where a benchmark's shards lie.
+
+    Raises:
+        ConfigError: there is no such benchmark.
+    """
+    if benchmark not in BENCHMARKS:
+        fix = suggest(benchmark, BENCHMARKS)
+        raise ConfigError("benchmarks", "a benchmark", repr(benchmark), fix)
+    return project.layout.shards("avs-synthetic" if benchmark == SYNTHETIC else benchmark)
+
+
+def open_bank(project: Project) -> AudioBank:
+    """Make, or find, the bank of all clips that triplets may draw from."""
+    params, layout = project.params, project.layout
+    pool = pd.read_csv(layout.clips_csv, dtype=str, keep_default_na=False)
+    folders = {s: layout.resolve(f) for s, f in params.audio.folders().items()}
+    columns = ("source", "clip_id", "audio_path")
+    clips = pd.concat(read_table(layout.audio(s), AudioClip, columns) for s in folders)
+    vggish = _vggish(project)
+    return build_bank(
+        pooled_clips(pool, clips, folders),
+        partial(embed, vggish),
+        _digest(vggish),
+        quiet_db=params.match.quiet_second_db,
+        seed=params.seed,
+        runtime=project.runtime,
+    )
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One training run: what is trained on what, from which start, and where it goes."""
+
+    model: str
+    benchmark: str
+    folder: Path
+    """Of the run: weights, metrics and plots."""
+    training: TrainingParams
+    start: Path | None = None
+    """Weights to start from; None for the untrained model."""
+    change: Mapping[str, Any] | None = None
+
+
+def fit(project: Project, task: Task, ranks: Ranks, choose: Any = None) -> tuple[AvsModel, Trained]:
+    """Train a model as the task says and write its folder.
+
+    Args:
+        project: the stage's arguments.
+        task: what to do.
+        ranks: the processes that train together.
+        choose: a function from the training groups to those that are used; None uses all.
+    """
+    model = build_model(project, task.model, task.change)
+    if task.start is not None:
+        load_trained(model, task.start)
+    late = task.benchmark == SYNTHETIC and project.params.match.pairing == "late"
+    bank = open_bank(project) if late and not model.needs_waveform else None
+    train_split = _split(project, task, model, "train", bank)
+    if choose is not None:
+        train_split = Split(train_split.dataset, choose(train_split.groups))
+    val_split = _split(project, task, model, "val", None)
+    state = project.layout.runs / ".state" / f"{task.folder.name}.pt"
+    done = train(
+        model,
+        (train_split, val_split),
+        task.training,
+        (state, _fingerprint(project, task, train_split.groups)),
+        seed=project.params.seed,
+        ranks=ranks,
+        runtime=project.runtime,
+        report=_Log(task.folder),
+    )
+    if ranks.leads:
+        save_trained(model, task.folder / WEIGHTS, parameters(project, task.model, task.change))
+        _write_json(task.folder / "metrics.json", _metrics(done))
+        state.unlink(missing_ok=True)
+    return model, done
+
+
+def _split(project: Project, task: Task, model: Any, split: str, bank: AudioBank | None) -> Split:
+    reader = ShardReader(dataset_folder(project, task.benchmark), split)
+    size = model.input_size
+    view = View(size, (size, size), model.needs_waveform)
+    return Split(
+        ShardDataset(reader, view, bank), list_groups(reader, whole_clips=is_temporal(model))
+    )
+
+
+def is_temporal(model: Any) -> bool:
+    """Whether the frames of a clip inform one another."""
+    return bool(model.name == "st_bava")
+
+
+def _fingerprint(project: Project, task: Task, groups: Any) -> str:
+    """Hash what a run depends on."""
+    params = project.params
+    shards = [s.sha256 for s in read_index(dataset_folder(project, task.benchmark))]
+    start = None if task.start is None else hashlib.sha256(task.start.read_bytes()).hexdigest()
+    content = [
+        params.seed, params.vggish.model_dump(), params.models[task.model].model_dump(),
+        task.training.model_dump(), dict(task.change or {}), params.match.pairing, shards, start,
+        [key for group in groups for key in group.keys],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class _Log:
+    """Writes dvclive's metrics and plots, epoch by epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        from dvclive import Live
+
+        self.live = Live(
+            str(folder / "live"), report=None, save_dvc_exp=False, dvcyaml=None,
+            monitor_system=False,
+        )  # fmt: skip
+
+    def __call__(self, done: Epoch) -> None:
+        self.live.log_metric("train/loss", done.train_loss)
+        self.live.log_metric("train/lr", done.lr)
+        self.live.log_metric("val/miou", done.val_miou)
+        self.live.next_step()
+
+
+def _metrics(done: Trained) -> dict[str, Any]:
+    return {
+        "best_epoch": done.best_epoch,
+        "effective_batch": done.effective_batch,
+        "epochs": len(done.history),
+        "val_miou": done.best_miou,
+    }
+
+
+def _write_json(path: Path, content: object) -> None:
+    with whole_file(path) as temporary:
+        text = json.dumps(content, indent=1, sort_keys=True)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def score_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
+    """Score the test split of the labels' benchmark and write its rows.
+
+    Returns:
+        The stage's funnel.
+    """
+    section = project.params.evaluate
+    reader = ShardReader(dataset_folder(project, labels.benchmark), labels.split)
+    size = section.frame_size
+    view = View(model.input_size, None if size is None else (size, size), model.needs_waveform)
+    rows = score(
+        model,
+        ShardDataset(reader, view),
+        list_groups(reader, whole_clips=True),
+        labels,
+        protocol=section.protocol,
+        batch_size=section.batch_size,
+        runtime=project.runtime,
+    )
+    write_table(path, FrameRow, rows, key=("key",))
+    return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])
+
+
+def funnel(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Lay out counts as a funnel."""
+    return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
