@@ -80,7 +80,7 @@ def estimate(
 
     Raises:
         ConfigError: unknown measure.
-        DataError: no rows, or rows of several protocols.
+        DataError: no rows, or rows of several runs, protocols, benchmarks or versions.
     """
     num, den = _parts(rows, measure, clips_per_batch)
     values = _resampled(num, den, _weights(len(den), draws, seed))
@@ -144,6 +144,9 @@ def _parts(rows: pd.DataFrame, measure: str, clips_per_batch: int) -> Parts:
     if measure not in MEASURES:
         raise ConfigError("measures", "a measure", repr(measure), suggest(measure, MEASURES))
     _one_of_each(rows)
+    if rows.key.duplicated().any():
+        found = f"{rows.key[rows.key.duplicated()].iloc[0]!r} twice"
+        raise DataError("measures", "score rows of one run", found, "Select one run first.")
     ordered = rows.sort_values("key", kind="stable")
     clips = np.unique(ordered.clip_key.to_numpy(str), return_inverse=True)[1]
     return MEASURES[measure](ordered, clips // clips_per_batch)

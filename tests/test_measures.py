@@ -195,6 +195,8 @@ def test_bad_rows(scene):
         compare(rows, other, "miou", **QUICK)
     with pytest.raises(DataError, match="3 that only one has, first 'k0021'"):
         compare(rows, rows[:-3], "miou", **QUICK)
+    with pytest.raises(DataError, match="one run; found 'k0000' twice"):
+        estimate(pd.concat([rows, rows.assign(model="other")]), "miou", **QUICK)
     with pytest.raises(DataError, match="no rows"):
         estimate(rows[:0], "miou", **QUICK)
     with pytest.raises(ConfigError, match="Did you mean 'miou'"):
