@@ -100,7 +100,9 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
                     yield name, items
             except _UncleanError:
                 file.seek(0)
-                yield from _stream_elements(file, done)
+                for name, items in _stream_elements(file, Counter(done)):
+                    done[name] += len(items)
+                    yield name, items
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from None
     except msgspec.ValidationError as error:
@@ -109,7 +111,7 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
         raise _damaged(path, f"damaged or truncated JSON ({error})") from None
     missing = [name for name in _REQUIRED if name not in done]
     if missing:
-        raise _damaged(path, "JSON without the array" + " ".join(f" {m!r}" for m in missing))
+        raise _damaged(path, "JSON without the array " + " ".join(map(repr, missing)))
 
 
 def _damaged(path: Path, found: str) -> DataError:

@@ -1,0 +1,61 @@
+"""Stage masks: the table, the funnel, the limit."""
+
+from pathlib import Path
+
+import pytest
+
+from avsynth.config import Runtime, load_params
+from avsynth.errors import ConfigError, DropLimitError
+from avsynth.masks import MASK_SOURCES
+from avsynth.paths import Layout
+from avsynth.pipelines.categories import categories
+from avsynth.pipelines.masks import masks
+from avsynth.records import MaskRecord
+from avsynth.tables import read_table
+
+
+@pytest.fixture
+def project(toy_project: Path) -> Layout:
+    layout = Layout(toy_project)
+    categories(load_params(toy_project), layout, Runtime())
+    return layout
+
+
+@pytest.mark.parametrize("source", sorted(MASK_SOURCES))
+def test_the_table_and_the_funnel_agree_and_repeat(project, source, tmp_path):
+    overrides = [f"masks.sources={{coco: {COCO}}}"] if source == "coco" else []
+    params = load_params(project.root, overrides)
+    funnel = masks(source, params, project, Runtime(cache_dir=tmp_path / "a"))
+    table = read_table(project.masks(source), MaskRecord)
+    assert len(table) == funnel["count"].sum() > 15
+    assert table["mask_id"].is_monotonic_increasing
+    assert (table["status"] == "ok").sum() == funnel.loc[funnel["status"] == "ok", "count"].sum()
+    first = project.masks(source).read_bytes()
+    again = Runtime(2, "process", cache_dir=tmp_path / "b")
+    masks(source, params, project, again)
+    assert project.masks(source).read_bytes() == first
+
+
+COCO = "{root: data/raw/coco, files: [annotations/instances_train2017.json], images: data/raw/coco}"
+
+
+def test_lost_pictures_beyond_the_limit_stop_the_stage(project, tmp_path):
+    params = load_params(project.root, ["masks.max_drop_frac=0.2"])
+    pictures = sorted((project.raw / "lvis" / "train2017").iterdir())
+    assert len(pictures) > 10
+    for picture in pictures[: len(pictures) // 2]:
+        picture.unlink()
+    with pytest.raises(DropLimitError, match=r"at most 20\.0% .* missing_image"):
+        masks("lvis", params, project, Runtime(cache_dir=tmp_path))
+
+
+def test_what_filters_refuse_does_not_count_as_lost(project, tmp_path):
+    params = load_params(project.root, ["masks.max_drop_frac=0", "masks.filters.min_area_frac=0.9"])
+    funnel = masks("lvis", params, project, Runtime(cache_dir=tmp_path))
+    assert set(funnel["reason"]) >= {"too_small", "crowd"}
+    assert "ok" not in set(funnel["status"])
+
+
+def test_an_unknown_source_is_an_error(project):
+    with pytest.raises(ConfigError, match="Did you mean 'lvis'"):
+        masks("lvsi", load_params(project.root), project, Runtime())
