@@ -65,6 +65,11 @@ class Layout:
         return self.root / "reports" / "scores"
 
     @property
+    def predictions(self) -> Path:
+        """Predicted masks that the report shows: ``<stage>/<run>/<key>.png``."""
+        return self.root / "reports" / "predictions"
+
+    @property
     def runs(self) -> Path:
         """Weights and training state, one folder per run."""
         return self.root / "runs"

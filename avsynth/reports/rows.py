@@ -1,0 +1,125 @@
+"""Read the score rows of a project and refuse to mix what does not compare.
+
+``reports/scores/<stage>/<run>.csv`` holds one row per scored frame. The folder ``audio-test`` holds
+the rows of the audio test, with the sound that was played instead.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from avsynth.errors import DataError
+from avsynth.measures import ScoreRow
+
+AUDIO_TEST = "audio-test"
+SOUNDS = ("own", "silence", "noise", "other")
+COLUMNS = (
+    *(field.name for field in fields(ScoreRow)),
+    "split",
+    "run",
+    "setting",
+    "num_frames",
+    "frame_index",
+)
+SOUND_COLUMNS = ("sound", "sound_key")
+_NUMBERS = {"iou": float, "fscore": float} | dict.fromkeys(
+    ("inter_px", "union_px", "gt_px", "pred_px", "num_frames", "frame_index"), int
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All score rows of a project."""
+
+    rows: pd.DataFrame
+    """`COLUMNS`, plus ``stage`` (the folder's name)."""
+    sounds: pd.DataFrame
+    """The audio test: `COLUMNS` and `SOUND_COLUMNS`, plus ``stage``."""
+
+
+def read_scores(folder: Path, *, mix: bool = False) -> Scores:
+    """Read every csv below ``reports/scores``.
+
+    Args:
+        folder: may be absent or empty: there are no rows then.
+        mix: allow one benchmark in several versions or protocols; each is a line of its own.
+
+    Raises:
+        DataError: a file is damaged, a column is absent, or rows would be mixed unasked.
+    """
+    columns = [*COLUMNS, "stage"]
+    parts: dict[bool, list[pd.DataFrame]] = {True: [], False: []}
+    for path in sorted(folder.rglob("*.csv")):
+        sounds = path.parent.name == AUDIO_TEST
+        parts[sounds].append(_read(path, sounds))
+    scores = Scores(
+        _joined(parts[False], columns), _joined(parts[True], [*columns, *SOUND_COLUMNS])
+    )
+    if not mix:
+        for rows in (scores.rows, scores.sounds):
+            _refuse_mixed(rows)
+    return scores
+
+
+def groups(rows: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+    """Yield the rows of each scored run with their common values, sorted.
+
+    One group is one (stage, benchmark, setting, run, protocol, version): what a table's line is.
+    """
+    keys = ["stage", "benchmark", "setting", "run", "protocol", "version"]
+    parts = [group for _, group in rows.groupby(keys, sort=False)]
+    for group in sorted(parts, key=lambda part: [_natural(part.iloc[0][name]) for name in keys]):
+        yield group.iloc[0], group
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Make a sorting key in which 20 % comes before 100 %."""
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", text)]
+
+
+def _joined(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _read(path: Path, sounds: bool) -> pd.DataFrame:
+    fix = "Score the run again (the stage of the folder's name)."
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(str(path), "a csv of score rows", str(error), fix) from None
+    wanted = (*COLUMNS, *SOUND_COLUMNS) if sounds else COLUMNS
+    if absent := [name for name in wanted if name not in rows]:
+        raise DataError(str(path), "the columns of score rows", f"no {', '.join(absent)}", fix)
+    for name, kind in _NUMBERS.items():
+        numbers = pd.to_numeric(rows[name], errors="coerce")
+        bad = numbers.isna() & ~rows[name].str.lower().isin(["nan", ""])
+        if kind is int:
+            bad = numbers.isna()
+        if bad.any():
+            found = f"{rows[name][bad].iloc[0]!r} in column {name}, key {rows.key[bad].iloc[0]!r}"
+            raise DataError(str(path), "numbers", found, fix)
+        rows[name] = numbers.astype(kind)
+    if sounds and (unknown := sorted(set(rows["sound"]) - set(SOUNDS))):
+        raise DataError(str(path), f"a sound of {', '.join(SOUNDS)}", repr(unknown[0]), fix)
+    return rows.assign(stage=path.parent.name)
+
+
+def _refuse_mixed(rows: pd.DataFrame) -> None:
+    for column in ("version", "protocol"):
+        for benchmark, group in rows.groupby("benchmark", sort=True):
+            found = sorted(group[column].unique())
+            if len(found) > 1:
+                runs = group.drop_duplicates(column).sort_values(column)
+                named = ", ".join(f"{r[column]} ({r['run']})" for _, r in runs.iterrows())
+                raise DataError(
+                    f"reports/scores, benchmark {benchmark}",
+                    f"score rows of one {column}",
+                    named,
+                    "Their numbers do not compare: score the runs alike, move one away, or ask "
+                    "for both with -S report.mix=true.",
+                )

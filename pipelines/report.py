@@ -1,0 +1,109 @@
+"""Stage ``report``: score rows -> tables, metrics, one HTML page and its Markdown twin."""
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from avsynth.config import Params, Runtime
+from avsynth.paths import Layout
+from avsynth.reports.cards import Album
+from avsynth.reports.judging import Judge
+from avsynth.reports.page import Page, page_html, page_markdown
+from avsynth.reports.papers import read_papers
+from avsynth.reports.rows import Scores, groups, read_scores
+from avsynth.reports.sections import Material, make_sections
+from avsynth.tables import FUNNEL_COLUMNS, whole_file, write_csv
+
+WORDS = (
+    ("M_J, %", "Mean IoU as published: every frame’s IoU, averaged within a batch, then over "
+     "batches. A frame whose truth is empty scores the share of background that is kept."),
+    ("M_F", "F-measure (β² = 0.3) as published: in each batch the best of 255 thresholds that its "
+     "frames share, averaged over batches. It rises as batches shrink, so the batch is stated."),
+    ("mIoU, %", "Mean over frames whose truth is not empty."),
+    ("F, one threshold", "The best single threshold for all frames together."),
+    ("F of the mask", "F of the very mask that the IoU is taken of; no threshold is chosen."),
+    ("a … b", "95 % interval: 2.5th and 97.5th percentile over resampled clips. Not shown for "
+     "fewer than five units."),
+    ("protocol", "How a number was made: avsbench cuts probabilities at 0.5; sama takes F of raw "
+     "logits; gavs cuts the IoU at 0.4. Numbers of two protocols do not compare."),
+    ("a ≠ b", "The paper prints both values for the same thing; hover to see where."),
+)  # fmt: skip
+
+
+def report(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``reports/index.html``, ``index.md``, ``tables/*.csv`` and ``metrics.json``.
+
+    Everything is a function of ``reports/scores`` (and, for the pictures, of shards and stored
+    predictions): no model is loaded.
+
+    Returns:
+        The funnel: score rows read, per run.
+
+    Raises:
+        DataError: score rows are damaged, or of several versions or protocols unasked.
+    """
+    scores = read_scores(layout.scores, mix=params.report.mix)
+    judge = Judge(params.report.draws, params.seed)
+    material = Material(scores, read_papers(), judge, Album(layout), params.report.cards)
+    page = _page(scores, material)
+    for section in page.sections:
+        for table in section.tables:
+            write_csv(layout.reports / "tables" / f"{table.name}.csv", table.frame())
+    _write(layout, "index.html", page_html(page))
+    _write(layout, "index.md", page_markdown(page))
+    metrics = json.dumps(_metrics(scores, judge), sort_keys=True, indent=2)
+    _write(layout, "metrics.json", metrics + "\n")
+    funnel = _funnel(scores)
+    write_csv(layout.funnel("report"), funnel)
+    return funnel
+
+
+def _page(scores: Scores, material: Material) -> Page:
+    rows = scores.rows
+    facts = (
+        (f"{len(rows) + len(scores.sounds):,}", "scored frames"),
+        (f"{rows['benchmark'].nunique()}", "benchmarks"),
+        (f"{rows['model'].nunique()}", "models"),
+        (f"{len(list(groups(rows))) if len(rows) else 0}", "scored runs"),
+    )
+    return Page(
+        "Audio-visual segmentation: results",
+        "Which pixels of a picture make the sound that is heard? Every number on this page is "
+        "computed from per-frame score rows, next to what the papers print.",
+        facts,
+        tuple(make_sections(material)),
+        WORDS,
+        "Written by avsynth report from reports/scores. The same numbers as csv: reports/tables.",
+    )
+
+
+def _write(layout: Layout, name: str, text: str) -> None:
+    with whole_file(layout.reports / name) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _metrics(scores: Scores, judge: Judge) -> dict[str, Any]:
+    """Nest the headline values by stage, benchmark and run; for ``dvc metrics``."""
+    nested: dict[str, Any] = {}
+    if scores.rows.empty:
+        return nested
+    for run, rows in groups(scores.rows):
+        name = f"{run['run']} {run['setting']}".strip()
+        values = {
+            key: judge.cell(rows, measure, "fraction").value
+            for key, measure in (("m_j", "meter_iou"), ("m_f", "meter_f"), ("miou", "miou"))
+        }
+        kept = {key: round(value, 6) for key, value in values.items() if not math.isnan(value)}
+        nested.setdefault(run["stage"], {}).setdefault(run["benchmark"], {})[name] = kept
+    return nested
+
+
+def _funnel(scores: Scores) -> pd.DataFrame:
+    counts = [
+        ("report", f"{stage}/{run}", "", "ok", "", len(rows))
+        for part in (scores.rows, scores.sounds)
+        for (stage, run), rows in part.groupby(["stage", "run"], sort=True)
+    ]
+    return pd.DataFrame(counts, columns=list(FUNNEL_COLUMNS))
