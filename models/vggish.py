@@ -98,7 +98,10 @@ def _draw(net: Vggish) -> None:
 
 
 def embed(vggish: Vggish, logmel: Tensor, batch_size: int = 64) -> Tensor:
-    """Embed log-mels float32 ``[N, 1, 96, 64]`` as float32 ``[N, 128]``, some at a time."""
+    """Embed log-mels float32 ``[N, 1, 96, 64]`` as float32 ``[N, 128]``, some at a time.
+
+    The last bits depend on how many go together: for equal bytes give equal groups.
+    """
     with torch.no_grad():
         return torch.cat([vggish(part).float() for part in logmel.split(batch_size)])
 
@@ -111,7 +114,7 @@ def sound_embedding(vggish: Vggish | None, batch: Batch) -> Tensor:
     """
     if batch.embedding is not None:
         return batch.embedding
-    if vggish is None:
+    if vggish is None or batch.logmel is None:
         raise ConfigError(
             "model",
             "a VGGish, or batches with their embedding",

@@ -100,7 +100,7 @@ def test_checkpointing_changes_memory_and_no_number() -> None:
         loss.backward()
         kept.append(sum(sizes))
         results.append([p.grad.clone() for p in ours.parameters()])
-    assert kept[1] < kept[0] / 3
+    assert kept[1] < kept[0] / 2
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
