@@ -31,7 +31,11 @@ import segment_anything
 """
 
 
-@pytest.mark.parametrize("tried_before", [[], ["torchvision", "torchaudio"]])
+@pytest.mark.parametrize(
+    "tried_before",
+    [pytest.param([], marks=pytest.mark.slow), ["torchvision", "torchaudio"]],
+    ids=["at once", "after failed imports"],
+)
 def test_both_import_in_a_fresh_process(tried_before: list[str]) -> None:
     command = [sys.executable, "-c", USE, *tried_before]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

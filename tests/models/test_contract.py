@@ -208,7 +208,7 @@ def test_training_lowers_the_loss(name: str) -> None:
     model, batch = make_model(name, **parameters).train(), make_batch(2)
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=2e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(8):
         optimizer.zero_grad()
         loss = model.loss(batch)
         loss.backward()

@@ -269,7 +269,7 @@ def test_oracle_takes_the_proposal_of_highest_iou(monkeypatch: pytest.MonkeyPatc
     assert iou() > 0.9
     assert 0.3 < iou() < 0.8
     assert iou() == 0  # no proposal
-    assert iou() == 0  # none that overlaps
+    assert iou() < 0.01  # one that hardly overlaps
 
 
 def test_oracle_prompts_with_the_largest_regions() -> None:
