@@ -1,18 +1,21 @@
 """Bring one parcel: what lies on disk first, then archives, files and clips; all in the ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from avsynth.config import FetchParams
 from avsynth.download.crew import Job, bring_all, progress, to_try
-from avsynth.download.governor import StopLoss
+from avsynth.download.cutters import CLIP_S, Cutters, bring_clip
+from avsynth.download.governor import Governor, StopLoss
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
-from avsynth.download.ledger import Ledger, LedgerRow
+from avsynth.download.ledger import FOLDER, Ledger, LedgerRow
 from avsynth.download.members import WebBlob, member_jobs
 from avsynth.download.shelf import Shelf, unpack_tar
 from avsynth.download.wanted import Parcel, Wish
+from avsynth.download.youtube import Cut
 from avsynth.download.zips import LocalBlob
+from avsynth.errors import ConfigError
 
 
 def web_settings(fetch: FetchParams) -> WebSettings:
@@ -50,6 +53,8 @@ async def deliver(parcel: Parcel, wish: Wish, retry: tuple[str, ...]) -> dict[st
             async with Web(web_settings(fetch)) as web:
                 await run(await _member_jobs(shelf, web, left, parcel))
                 await run(partial(_bring, web, i, parcel) for i in left if _is_file(i))
+                if fetch.youtube.accept_terms:
+                    await _cut_clips(web, left, parcel, wish, run)
         return dict(ledger.rows)
 
 
@@ -87,3 +92,30 @@ async def _member_jobs(shelf: Shelf, web: Web, items: list[Item], parcel: Parcel
 
 async def _bring(web: Web, item: Item, parcel: Parcel) -> list[tuple[Item, Outcome]]:
     return [(item, await web.bring(item, parcel.root))]
+
+
+async def _cut_clips(
+    web: Web, items: list[Item], parcel: Parcel, wish: Wish, run: Callable[..., Awaitable[None]]
+) -> None:
+    youtube = wish.params.fetch.youtube
+    cookies = _cookies(youtube.cookies, wish)
+    scratch = parcel.root / FOLDER / "clips"
+    crew = wish.runtime.workers
+    async with Cutters(crew, Governor(youtube.interval_s), scratch) as cutters:
+        jobs = []
+        for item in items:
+            if item.start_s is not None:
+                url, stop_s = web.mirrored(item.url), item.start_s + CLIP_S
+                cut = Cut(url, item.start_s, stop_s, "", youtube.video, cookies)
+                jobs.append(partial(bring_clip, cutters, cut, item, parcel.root))
+        await run(jobs, crew=crew)
+
+
+def _cookies(path: str | None, wish: Wish) -> str:
+    if path is None:
+        return ""
+    file = wish.layout.resolve(path)
+    if not file.is_file():
+        where = "params.yaml: fetch.youtube.cookies"
+        raise ConfigError(where, "a cookies.txt", f"no file {file}", "Mend the path, or use null.")
+    return str(file)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from avsynth.audio.waveform import AUDIO_SUFFIXES
+from avsynth.audio.decoding import AUDIO_SUFFIXES
 from avsynth.download.items import Item, Outcome, file_fault, inside
 from avsynth.download.parts import CorruptError, Part, disk
 from avsynth.errors import DataError

@@ -21,7 +21,6 @@ from avsynth.errors import DataError
 from avsynth.masks.index import open_index
 from avsynth.paths import Layout
 
-CLIP_S = 10.0
 WATCH_URL = "https://www.youtube.com/watch?v="
 PICTURES_URL = "https://open-images-dataset.s3.amazonaws.com"
 MASKS_URL = "https://storage.googleapis.com/openimages/v5"
@@ -94,7 +93,7 @@ def _pictures_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterat
         pairs = zip(rows["image_id"].tolist(), rows["category_id"].tolist(), strict=True)
         for image_id, category_id in pairs:
             found.setdefault(image_id, set()).add(names[category_id])
-    for image_id, image in index.images(found).items():
+    for image_id, image in index.images(names).items():
         # The url says which folder: LVIS val draws on train2017 as well.
         picture = urlsplit(image.coco_url).path.lstrip("/")
         if not _COCO_PATH.fullmatch(picture):
@@ -119,7 +118,6 @@ def openimages(wish: Wish) -> Iterator[Parcel]:
     params = wish.params.masks.openimages
     root = wish.layout.resolve(params.root)
     names = [f"{split}-annotations-object-segmentation.csv" for split in params.splits]
-    names.append("class-descriptions-boxable.csv")
     listed = [file_item("openimages", name, name) for name in names]
     yield Parcel("annotations", root, [item for item in listed if item is not None])
     labels = wish.vocabulary.label_to_category("openimages")

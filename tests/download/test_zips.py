@@ -219,7 +219,7 @@ def test_a_bare_name_finds_its_member_only_when_it_is_the_only_one(tmp_path: Pat
     sizes=st.lists(st.integers(1, 3 << 20), min_size=1, max_size=60),
     wanted=st.sets(st.integers(0, 59), min_size=1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 def test_hauls_hold_every_member_once_and_stay_small(sizes: list[int], wanted: set[int]) -> None:
     contents, at = {}, 0
     for n, size in enumerate(sizes):
@@ -235,7 +235,7 @@ def test_hauls_hold_every_member_once_and_stay_small(sizes: list[int], wanted: s
 
 
 @given(st.binary(max_size=3000), st.integers(0, 200), st.binary(min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 def test_a_damaged_stretch_is_refused_or_right(content: bytes, at: int, noise: bytes) -> None:
     """Whatever is broken in transit, `unpack` gives the true bytes or refuses."""
     engine = zlib.compressobj(wbits=-15)

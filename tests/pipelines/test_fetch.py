@@ -1,0 +1,257 @@
+"""The stage against a local host that gives the toy world out like the official ones do."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from avsynth.config import Params, Runtime, load_params
+from avsynth.download.ledger import Ledger, read_ledger
+from avsynth.errors import ConfigError, DataError, DropLimitError
+from avsynth.paths import Layout
+from avsynth.pipelines.fetch import fetch
+from avsynth.project import init_project
+from tests.download.local_host import Host, RunningHost
+from tests.download.official import give_out, mirrors
+
+QUIET = Runtime(workers=2, quiet=True)
+
+
+@pytest.fixture
+def host(toy_world: Path) -> Any:
+    with RunningHost(Host()) as running:
+        give_out(running, toy_world)
+        yield running
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    init_project(tmp_path / "p", "toy")
+    return Layout(tmp_path / "p")
+
+
+def make_params(layout: Layout, host: Host, **changes: Any) -> Params:
+    params = load_params(layout.root)
+    fetching = params.fetch.model_copy(update={"mirrors": mirrors(host), **changes})
+    return params.model_copy(update={"fetch": fetching})
+
+
+def counts(funnel: pd.DataFrame) -> dict[str, int]:
+    return funnel.groupby(["status", "reason"])["count"].sum().to_dict()
+
+
+def same_files(ours: Path, theirs: Path, pattern: str) -> int:
+    """Check that what we fetched is what was given out; say how many files that are."""
+    fetched = sorted(p.relative_to(ours) for p in ours.glob(pattern) if p.is_file())
+    for name in fetched:
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    return len(fetched)
+
+
+def test_lvis_comes_with_the_pictures_that_its_categories_need(
+    host: Host, layout: Layout, toy_world: Path
+) -> None:
+    funnel = fetch("lvis", make_params(layout, host), layout, QUIET)
+    ours, theirs = layout.raw / "lvis", toy_world / "lvis"
+    assert same_files(ours, theirs, "*.json") == 2
+    assert same_files(ours, theirs, "*2017/*.jpg") == counts(funnel)[("ok", "")] - 2 > 30
+    assert counts(funnel).keys() == {("ok", "")}
+    assert pd.read_csv(layout.funnel("fetch/lvis"))["count"].sum() == funnel["count"].sum()
+    asked = sum(host.seen.values())
+    fetch("lvis", make_params(layout, host), layout, QUIET)
+    assert sum(host.seen.values()) == asked, "a second run asks for nothing"
+
+
+def test_fewer_categories_need_fewer_pictures(host: Host, layout: Layout) -> None:
+    params = make_params(layout, host)
+    one = params.categories.model_copy(update={"choose": ("dog",)})
+    funnel = fetch("lvis", params.model_copy(update={"categories": one}), layout, QUIET)
+    assert 2 < counts(funnel)[("ok", "")] < 20
+
+
+def test_a_sample_is_drawn_alike_every_time_and_grows(host: Host, layout: Layout) -> None:
+    fetch("lvis", make_params(layout, host, sample=1), layout, QUIET)
+    small = {p.name for p in layout.raw.glob("lvis/*2017/*.jpg")}
+    asked = sum(host.seen.values())
+    fetch("lvis", make_params(layout, host, sample=2), layout, QUIET)
+    larger = {p.name for p in layout.raw.glob("lvis/*2017/*.jpg")}
+    assert small < larger
+    assert sum(host.seen.values()) - asked == len(larger - small)
+
+
+@pytest.mark.parametrize("pictures", ["single", "archive"])
+def test_coco_by_single_pictures_or_out_of_its_archives(
+    host: Host, layout: Layout, toy_world: Path, pictures: str
+) -> None:
+    coco = {"root": "data/raw/coco", "files": ["annotations/instances_train2017.json"]}
+    coco["images"] = "data/raw/coco"
+    params = make_params(layout, host, pictures=pictures)
+    raw = params.model_dump()
+    raw["masks"]["sources"]["coco"] = coco
+    funnel = fetch("coco", Params.model_validate(raw), layout, QUIET)
+    assert counts(funnel).keys() == {("ok", "")}
+    ours, theirs = layout.raw / "coco", toy_world / "coco"
+    assert same_files(ours, theirs, "**/*.json") == 1
+    assert same_files(ours, theirs, "train2017/*.jpg") > 5
+    zips = [path for path in host.seen if "/zips/" in path]
+    assert bool(zips) == (pictures == "archive")
+
+
+def test_open_images_masks_come_out_of_their_sixteen_zips(
+    host: Host, layout: Layout, toy_world: Path
+) -> None:
+    funnel = fetch("openimages", make_params(layout, host), layout, QUIET)
+    assert counts(funnel).keys() == {("ok", "")}
+    ours, theirs = layout.raw / "openimages", toy_world / "openimages"
+    assert same_files(ours, theirs, "train-masks/*.png") > 10
+    assert same_files(ours, theirs, "train/*.jpg") > 5
+    asked = {path for path in host.seen if path.endswith(".zip")}
+    needed = {f"/google/v5/train-masks/train-masks-{p.name[0]}.zip"
+              for p in (ours / "train-masks").iterdir()}  # fmt: skip
+    assert asked == needed, "only the archives that hold a wanted mask are asked"
+
+
+def test_what_lies_on_disk_is_linked_and_not_asked_for(
+    host: Host, layout: Layout, toy_world: Path
+) -> None:
+    params = make_params(layout, host, have=(str(toy_world),))
+    for source in ("lvis", "openimages", "vggsound"):
+        assert counts(fetch(source, params, layout, QUIET))[("ok", "")] > 10
+    assert host.seen.total() == 0
+    (one, *_) = layout.raw.glob("lvis/train2017/*.jpg")
+    assert one.samefile(toy_world / "lvis/train2017" / one.name)
+    (clip, *_) = layout.raw.glob("vggsound/audio/*")
+    assert clip.samefile(toy_world / "vggsound/audio" / clip.name)
+
+
+def test_archives_on_disk_are_read_and_not_asked_for(
+    host: Host, layout: Layout, tmp_path: Path
+) -> None:
+    have = tmp_path / "downloads"
+    have.mkdir()
+    for path, content in host.files.items():
+        if path.endswith(".zip"):
+            (have / Path(path).name).write_bytes(content)
+    params = make_params(layout, host, have=(str(have),), pictures="archive")
+    assert counts(fetch("lvis", params, layout, QUIET)).keys() == {("ok", "")}
+    assert host.seen.total() == 0
+
+
+def test_a_damaged_file_on_disk_is_not_taken(
+    host: Host, layout: Layout, toy_world: Path, tmp_path: Path
+) -> None:
+    have = tmp_path / "have"
+    shutil.copytree(toy_world / "lvis", have)
+    (broken, *_) = sorted((have / "train2017").iterdir())
+    broken.write_bytes(b"<html>quota exceeded</html>")
+    params = make_params(layout, host, have=(str(have),))
+    assert counts(fetch("lvis", params, layout, QUIET)).keys() == {("ok", "")}
+    assert dict(host.seen) == {f"/coco/train2017/{broken.name}": 1}
+    assert broken.read_bytes() == b"<html>quota exceeded</html>", "the user's own is left alone"
+
+
+def test_clips_out_of_a_tar(host: Host, layout: Layout, toy_world: Path, tmp_path: Path) -> None:
+    import tarfile
+
+    have = tmp_path / "have"
+    have.mkdir()
+    clips = sorted((toy_world / "vggsound/audio").iterdir())
+    with tarfile.open(have / "clips.tar.gz", "w:gz") as archive:
+        for clip in clips:
+            archive.add(clip, arcname=f"../../{clip.name}")
+        link = tarfile.TarInfo(clips[0].name.replace(clips[0].stem, clips[1].stem))
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    funnel = fetch("vggsound", make_params(layout, host, have=(str(have),)), layout, QUIET)
+    assert (
+        same_files(layout.raw / "vggsound", toy_world / "vggsound", "audio/*.*")
+        == counts(funnel)[("ok", "")] - 1
+        > 60
+    )
+    assert not any(p.is_symlink() for p in layout.raw.rglob("*"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["have", "p"]
+    # Without leave to ask YouTube the rest stays untried.
+    assert counts(funnel).keys() == {("ok", ""), ("dropped", "untried")}
+    assert not [path for path in host.seen if path.startswith("/youtube")]
+
+
+def test_only_what_failed_with_the_named_status_is_tried_again(
+    host: Host, layout: Layout, tmp_path: Path
+) -> None:
+    elsewhere = Layout(tmp_path / "elsewhere")
+    fetch("lvis", make_params(layout, host), elsewhere, QUIET)
+    flaky, gone, other = sorted(path for path in host.seen if "/train2017/" in path)[:3]
+    host.seen.clear()
+    host.misbehave(flaky, *["status=500"] * 4)
+    host.misbehave(gone, "status=404")
+    params = make_params(layout, host)
+    first = counts(fetch("lvis", params, layout, QUIET))
+    assert (first[("dropped", "transient")], first[("dropped", "gone")]) == (1, 1)
+    second = counts(fetch("lvis", params, layout, QUIET))
+    assert second == first, "a run without --retry leaves failures alone"
+    assert (host.seen[flaky], host.seen[gone], host.seen[other]) == (4, 1, 1)
+    third = counts(fetch("lvis", params, layout, QUIET, retry=("transient",)))
+    assert third.keys() == {("ok", ""), ("dropped", "gone")}
+    assert (host.seen[flaky], host.seen[gone], host.seen[other]) == (5, 1, 1)
+    row = read_ledger(layout.raw / "lvis", "pictures")[flaky.removeprefix("/coco/")]
+    assert (row.status, row.attempts) == ("ok", 5)
+
+
+def test_a_file_that_was_deleted_is_fetched_again(host: Host, layout: Layout) -> None:
+    params = make_params(layout, host)
+    fetch("lvis", params, layout, QUIET)
+    (one, *_) = sorted(layout.raw.glob("lvis/train2017/*.jpg"))
+    one.unlink()
+    fetch("lvis", params, layout, QUIET)
+    assert one.exists()
+    assert host.seen[f"/coco/train2017/{one.name}"] == 2
+
+
+def test_a_network_that_fails_throughout_is_stopped(host: Host, layout: Layout) -> None:
+    params = make_params(layout, host)
+    fetch("lvis", make_params(layout, host, sample=1), layout, QUIET)
+    for path in [p for p in host.files if p.startswith("/cvdf")]:
+        host.misbehave(path, "status=404")
+    raw = params.model_dump()
+    for n in range(100):
+        host.files["/oxford/~vgg/data/vggsound/vggsound.csv"] += (
+            f"{n:011d},1,dog barking,train\n".encode()
+        )
+    raw["fetch"]["youtube"] |= {"accept_terms": True, "interval_s": 0.0}
+    with pytest.raises(DropLimitError, match=r"failures \(fetch.stop_loss\)"):
+        fetch("vggsound", Params.model_validate(raw), layout, QUIET)
+    tried = read_ledger(layout.raw / "vggsound/audio", "clips")
+    assert 40 <= len(tried) < 100
+
+
+def test_a_list_that_does_not_come_ends_the_run_with_its_reason(host: Host, layout: Layout) -> None:
+    host.misbehave("/meta/LVIS/lvis_v1_val.json.zip", "status=403")
+    with pytest.raises(DataError, match=r"lvis_v1_val.json from https.*private: HTTP 403"):
+        fetch("lvis", make_params(layout, host), layout, QUIET)
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(host: Host, layout: Layout) -> None:
+    with Ledger(layout.raw / "lvis", "annotations"), pytest.raises(DataError, match="at work"):
+        fetch("lvis", make_params(layout, host), layout, QUIET)
+
+
+def test_hostile_ids_in_the_lists_are_refused(host: Host, layout: Layout) -> None:
+    path = "/google/v5/train-annotations-object-segmentation.csv"
+    hostile = "../../../evil.png,../../../evil,/m/0bt9lr,5c80344b,0,1,0,1,,\n"
+    host.files[path] += hostile.encode()
+    host.files["/oxford/~vgg/data/vggsound/vggsound.csv"] += b"../../evil1,5,dog barking,train\n"
+    params = make_params(layout, host)
+    for source in ("openimages", "vggsound"):
+        fetch(source, params, layout, QUIET)
+    for parcel, kind in (("openimages", "masks"), ("openimages", "pictures")):
+        rows = read_ledger(layout.raw / parcel, kind)
+        assert len(rows) > 5
+        assert not [item for item in rows if "evil" in item]
+    assert not [path for path in host.seen if "evil" in path]
+
+
+def test_an_unknown_source_is_named(host: Host, layout: Layout) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'lvis'"):
+        fetch("lviss", make_params(layout, host), layout, QUIET)
