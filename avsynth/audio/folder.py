@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from avsynth.audio.decoding import AUDIO_SUFFIXES
 from avsynth.audio.measuring import listed_clip, measure_clips
-from avsynth.audio.waveform import AUDIO_SUFFIXES
 from avsynth.categories import SourceName, Vocabulary
 from avsynth.config import AudioParams, Runtime
 from avsynth.errors import DataError, suggest

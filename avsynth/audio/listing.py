@@ -1,13 +1,14 @@
 """What the lists of YouTube clips share: rows that may be bad, files that may be absent."""
 
 import csv
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avsynth.audio.decoding import AUDIO_SUFFIXES
 from avsynth.audio.measuring import drop, listed_clip
-from avsynth.audio.waveform import AUDIO_SUFFIXES
 from avsynth.errors import DataError
 from avsynth.records import AudioClip
 
@@ -92,17 +93,27 @@ def find_media(folder: Path) -> dict[str, str]:
         raise DataError(
             str(folder), "a folder of sound files", "no such folder", "Mend it in params.yaml."
         )
-    files = [p for p in (*folder.iterdir(), *folder.glob("*/*")) if _rank(p) >= 0]
-    files.sort(key=lambda p: (_rank(p), p))
+    found = []
+    for name in _files(folder):
+        stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+        if dot + suffix.lower() in AUDIO_SUFFIXES:
+            found.append((AUDIO_SUFFIXES.index(dot + suffix.lower()), name, stem))
     media: dict[str, str] = {}
-    for path in files:
-        media.setdefault(path.stem, path.relative_to(folder).as_posix())
+    for _, name, stem in sorted(found):
+        media.setdefault(stem, name)
     return media
 
 
-def _rank(path: Path) -> int:
-    suffix = path.suffix.lower()
-    return AUDIO_SUFFIXES.index(suffix) if suffix in AUDIO_SUFFIXES else -1
+def _files(folder: Path) -> Iterator[str]:
+    """Name what lies in a folder and one folder deeper, relative to it."""
+    # os.scandir: a folder of 200,000 clips takes pathlib ten times as long.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                with os.scandir(entry.path) as inner:
+                    yield from (f"{entry.name}/{one.name}" for one in inner)
+            else:
+                yield entry.name
 
 
 def list_clips(

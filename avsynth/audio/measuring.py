@@ -1,16 +1,19 @@
 """Listed clips to measured ones: decode each file once, note its loudness, drop what is unfit."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from avsynth.audio.decoding import native_rate_hz
 from avsynth.audio.waveform import (
     SAMPLE_RATE_HZ,
-    native_rate_hz,
+    Waveform,
     read_audio,
-    rms_db,
     second_db,
 )
 from avsynth.config import AudioFilters, Runtime
@@ -72,23 +75,35 @@ def measure_clips(
 def measure_clip(clip: AudioClip, root: Path, filters: AudioFilters) -> AudioClip:
     """Hear one clip; see `measure_clips`."""
     path = root / clip.audio_path
+    length, energy = 0, 0.0
+    seconds: list[float] = []
     try:
-        waveform, _ = read_audio(path)
         rate_hz = native_rate_hz(path)
+        for waveform in _minutes(path):
+            length += len(waveform)
+            energy += float(np.square(waveform, dtype=np.float64).sum())
+            seconds += second_db(waveform)
     except DataError:
         return drop(clip, "undecodable")
-    level_db = rms_db(waveform)
-    seconds = second_db(waveform)
-    duration_s = len(waveform) / SAMPLE_RATE_HZ
+    level_db = 10 * math.log10(energy / length) if energy > 0 else -math.inf
     measured = replace(
         clip,
-        duration_s=round(duration_s, 4),
+        duration_s=round(length / SAMPLE_RATE_HZ, 4),
         sample_rate_hz=rate_hz,
         rms_db=round(level_db, 1),
         second_db=" ".join(f"{level:.1f}" for level in seconds),
     )
-    if duration_s < filters.min_duration_s or not seconds:
+    if length < filters.min_duration_s * SAMPLE_RATE_HZ or not seconds:
         return drop(measured, "too_short")
     if level_db < filters.min_rms_db or level_db == -math.inf:
         return drop(measured, "silent")
     return measured
+
+
+def _minutes(path: Path) -> Iterator[Waveform]:
+    """Read a file minute by minute: an hour of sound takes no more memory than a minute."""
+    for minute in itertools.count():
+        waveform, _ = read_audio(path, 60.0 * minute, 60.0)
+        yield waveform
+        if len(waveform) < 60 * SAMPLE_RATE_HZ:
+            return

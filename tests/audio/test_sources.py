@@ -250,6 +250,15 @@ class TestYoutubeLists:
 
 
 class TestFolder:
+    def test_a_long_recording_is_heard_to_its_end(self, tmp_path):
+        sound = np.concatenate([tone(60), np.zeros(48_000, np.float32), tone(60.5, 0.05)])
+        (tmp_path / "sounds" / "dog").mkdir(parents=True)
+        (tmp_path / "sounds" / "dog" / "long.flac").write_bytes(encode_flac(sound))
+        [clip] = clips_of("folder", Layout(tmp_path))
+        assert clip.duration_s == 123.5
+        assert clip.second_db.split() == ["-9.0"] * 60 + ["-inf"] * 3 + ["-29.0"] * 60
+        assert clip.rms_db == pytest.approx(rms_db(sound), abs=0.05)
+
     def test_names_of_subfolders(self, world):
         used = {c.clip_id: c for c in clips_of("folder", world)}
         assert used["Cat purring/b.wav"].category == "cat"

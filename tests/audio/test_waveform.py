@@ -28,7 +28,7 @@ def noise(seconds: float, rate_hz: int, channels: int = 2) -> np.ndarray:
     return rng.uniform(-0.3, 0.3, (int(seconds * rate_hz), channels)).astype(np.float32)
 
 
-def write_mp4(path: Path, sound: np.ndarray, rate_hz: int) -> None:
+def write_mp4(path: Path, sound: np.ndarray, rate_hz: int, jump_s: int = 0) -> None:
     with av.open(str(path), "w") as container:
         # Without noise substitution, which the decoder fills with random numbers of its own.
         stream = container.add_stream(
@@ -37,9 +37,17 @@ def write_mp4(path: Path, sound: np.ndarray, rate_hz: int) -> None:
         for start in range(0, len(sound) - 1023, 1024):
             block = np.ascontiguousarray(sound[start : start + 1024].T)
             frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
-            frame.rate, frame.pts = rate_hz, start
+            frame.rate, frame.pts = rate_hz, start + (jump_s * rate_hz if start else 0)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def flac_that_claims(samples: int) -> bytes:
+    """Encode 32,000 samples and write another number into the header's 36 bits."""
+    data = bytearray(encode_flac(noise(2, 16_000, 1)[:, 0]))
+    data[21] = (data[21] & 0xF0) | samples >> 32
+    data[22:26] = (samples & 0xFFFF_FFFF).to_bytes(4, "big")
+    return bytes(data)
 
 
 @pytest.fixture(scope="module", params=["wav", "flac", "ogg", "mp3", "mp4", "m4a"])
@@ -81,6 +89,14 @@ def test_a_range_is_the_slice_of_the_whole(stereo_44k, start_s, duration_s):
 def test_a_range_past_the_end_is_empty_or_short(stereo_44k):
     assert len(read_audio(stereo_44k, 30, 1)[0]) == 0
     assert 0 < len(read_audio(stereo_44k, 3.5, 10)[0]) < 16_000
+
+
+def test_a_gap_in_a_track_is_silence(tmp_path):
+    write_mp4(tmp_path / "gap.mp4", noise(2, 44_100), 44_100, jump_s=3)
+    waveform, _ = read_audio(tmp_path / "gap.mp4")
+    assert len(waveform) / 16_000 == pytest.approx(5, abs=0.1)
+    assert not waveform[8_000:44_000].any()
+    assert rms_db(waveform[52_000:76_000]) > -30
 
 
 def test_resampling_keeps_a_tone_in_place(tmp_path):
@@ -162,6 +178,14 @@ class TestBadInput:
         path.write_bytes(data)
         self.refuse(path, "320000 bytes of sound by its header; found 32000 bytes")
 
+    @pytest.mark.parametrize("rate_hz", [1, 999, 2_000_000_000])
+    def test_wav_header_with_a_rate_of_no_recording(self, tmp_path, rate_hz):
+        path = tmp_path / "rate.wav"
+        data = bytearray(encode_wav(noise(1, 16_000, 1)[:, 0]))
+        data[24:28] = struct.pack("<I", rate_hz)
+        path.write_bytes(data)
+        self.refuse(path, f"found {rate_hz} Hz")
+
     def test_wav_header_of_a_stream_is_no_lie(self, tmp_path):
         path = tmp_path / "stream.wav"
         data = bytearray(encode_wav(noise(1, 16_000, 1)[:, 0]))
@@ -169,6 +193,19 @@ class TestBadInput:
         data[4:8] = data[at : at + 4] = b"\xff\xff\xff\xff"
         path.write_bytes(data)
         assert len(read_audio(path)[0]) == 16_000
+
+    @pytest.mark.parametrize("claimed", [32_001, 64_000, 2**36 - 1])
+    def test_flac_header_that_lies(self, tmp_path, claimed):
+        path = tmp_path / "liar.flac"
+        path.write_bytes(flac_that_claims(claimed))
+        self.refuse(path, "a sound file|by its header")
+
+    def test_flac_header_that_does_not_know_is_no_lie(self, tmp_path):
+        path = tmp_path / "stream.flac"
+        path.write_bytes(flac_that_claims(0))
+        whole = read_audio(path)[0]
+        np.testing.assert_array_equal(whole, quantise(noise(2, 16_000, 1)[:, 0]))
+        np.testing.assert_array_equal(read_audio(path, 1, 0.5)[0], whole[16_000:24_000])
 
     @pytest.mark.parametrize("keep", [0.03, 0.5, 0.95])
     @pytest.mark.parametrize("suffix", ["wav", "flac"])
@@ -184,6 +221,12 @@ class TestBadInput:
         write_mp4(path, noise(2, 44_100), 44_100)
         path.write_bytes(path.read_bytes()[:5_000])
         self.refuse(path, "a sound")
+
+    def test_a_gap_without_end(self, tmp_path):
+        path = tmp_path / "gap.mp4"
+        write_mp4(path, noise(1, 44_100), 44_100, jump_s=5_000)
+        self.refuse(path, "a gap of 5000 s")
+        assert len(read_audio(path, 0, 2)[0]) == 32_000
 
     def test_picture_without_sound(self, tmp_path):
         path = tmp_path / "mute.mp4"
