@@ -25,10 +25,12 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from avsynth.config import Runtime
 from avsynth.errors import DataError
+from avsynth.executors import map_items
 from avsynth.toy.audioset import write_audioset, write_sounds
 from avsynth.toy.avsbench import write_avsbench
 from avsynth.toy.avss import write_avss
@@ -38,17 +40,18 @@ from avsynth.toy.plan import Plan
 from avsynth.toy.vggsound import write_vggsound
 
 _MARKER = "toy.json"
-_Writer = Callable[[Path, Plan, Runtime], dict[str, int]]
+_Writer = Callable[[Path, Plan], dict[str, int]]
 PARTS: dict[str, _Writer] = {
-    "lvis": write_lvis,
-    "coco": write_coco,
-    "openimages": write_openimages,
+    "avsbench": write_avsbench,
     "vggsound": write_vggsound,
+    "avss": write_avss,
+    "lvis": write_lvis,
+    "openimages": write_openimages,
+    "coco": write_coco,
     "audioset": write_audioset,
     "sounds": write_sounds,
-    "avsbench": write_avsbench,
-    "avss": write_avss,
 }
+"""The longest work first, so that workers finish together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def write_toy_world(
         root: where to; other files in it are left alone.
         scale: 1 is the default of every stage; 0.1 suits tests, 10 benchmarks.
         seed: of everything.
-        workers: processes that draw; changes no byte.
+        workers: processes that draw, a folder each; changes no byte.
 
     Raises:
         DataError: a folder of this name is there and no toy world wrote it, or a bad scale.
@@ -78,18 +81,22 @@ def write_toy_world(
     if not 0 < scale <= 1000:
         raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
     _claim(root)
-    plan = Plan(seed, scale)
     runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
-    counts: dict[str, dict[str, int]] = {}
-    for name, write in PARTS.items():
-        staging = root / f"{name}.tmp"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        counts[name] = write(staging, plan, runtime)
-        shutil.rmtree(root / name, ignore_errors=True)
-        staging.replace(root / name)
+    work = partial(_write_part, root=root, plan=Plan(seed, scale))
+    counts = dict(zip(PARTS, map_items(work, PARTS, runtime), strict=True))
     _mark(root, {"finished": True, "seed": seed, "scale": scale, "counts": counts})
     return ToySummary(counts)
+
+
+def _write_part(name: str, root: Path, plan: Plan) -> dict[str, int]:
+    """Write one folder beside its place, then put it there whole."""
+    staging = root / f"{name}.tmp"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    counts = PARTS[name](staging, plan)
+    shutil.rmtree(root / name, ignore_errors=True)
+    staging.replace(root / name)
+    return counts
 
 
 def _claim(root: Path) -> None:

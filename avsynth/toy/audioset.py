@@ -11,7 +11,6 @@ from pathlib import Path
 
 import soundfile
 
-from avsynth.config import Runtime
 from avsynth.toy.chance import generator, video_id
 from avsynth.toy.plan import Plan
 from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
@@ -36,9 +35,8 @@ _SEGMENTS = (
 _FOLDERS = {"dog": "dog", "donkey, ass braying": "donkey", "frog croaking": "frog", "bird": "bird"}
 
 
-def write_audioset(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_audioset(folder: Path, plan: Plan) -> dict[str, int]:
     """Write the segments, the ontology and the clips; return how many there are."""
-    del runtime  # a handful
     (folder / "audio").mkdir()
     lines, clips = [], 0
     for number in range(plan.count(12, 6)):
@@ -68,9 +66,8 @@ def write_audioset(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]
     return {"rows": len(lines), "clips": clips}
 
 
-def write_sounds(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_sounds(folder: Path, plan: Plan) -> dict[str, int]:
     """Write the folder of sounds; return how many clips there are."""
-    del runtime  # a handful
     clips = 0
     for name, category in _FOLDERS.items():
         (folder / name).mkdir()

@@ -12,15 +12,12 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from avsynth.audio.logmel import logmel
-from avsynth.config import Runtime
-from avsynth.executors import map_items
 from avsynth.toy.cast import ROLES, S4_CAST
 from avsynth.toy.chance import generator, video_id
 from avsynth.toy.clips import Film, Script, shoot, union, write_wav
@@ -52,14 +49,12 @@ class Multi:
     name: str
 
 
-def write_avsbench(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_avsbench(folder: Path, plan: Plan) -> dict[str, int]:
     """Write S4 and MS3; return how many clips each split has, and how many pickles there are."""
     singles, multis = single_clips(plan), multi_clips(plan)
     single, multi = folder / "Single-source", folder / "Multi-sources"
-    work = partial(_film_single, folder=single / "s4_data", seed=plan.seed)
-    pickles = sum(map_items(work, singles, runtime))
-    work_multi = partial(_film_multi, folder=multi / "ms3_data", seed=plan.seed)
-    pickles += sum(map_items(work_multi, multis, runtime))
+    pickles = sum(_film_single(clip, single / "s4_data", plan.seed) for clip in singles)
+    pickles += sum(_film_multi(clip, multi / "ms3_data", plan.seed) for clip in multis)
     rows: list[Sequence[object]] = [
         (c.name, c.start_s, ROLES[c.category].s4, c.split) for c in singles
     ]
@@ -112,8 +107,8 @@ def _film_single(clip: Single, folder: Path, seed: int) -> int:
     masks = folder / "gt_masks" / where / clip.name
     _write_frames(film, [frames / f"{clip.name}_{n}.png" for n in range(1, _SECONDS + 1)])
     _write_masks(film, [masks / f"{clip.name}_{n}.png" for n in range(1, labelled + 1)])
-    write_wav(folder / "audio_wav" / where / f"{clip.name}.wav", film.sound)
-    return _write_log_mel(folder / "audio_log_mel" / where / f"{clip.name}.pkl", film.sound)
+    sound = write_wav(folder / "audio_wav" / where / f"{clip.name}.wav", film.sound)
+    return _write_log_mel(folder / "audio_log_mel" / where / f"{clip.name}.pkl", sound)
 
 
 def _film_multi(clip: Multi, folder: Path, seed: int) -> int:
@@ -131,8 +126,8 @@ def _film_multi(clip: Multi, folder: Path, seed: int) -> int:
     masks = folder / "gt_masks" / clip.split / clip.name
     _write_frames(film, [frames / f"{clip.name}.mp4_{n}.png" for n in numbers])
     _write_masks(film, [masks / f"{clip.name}_{n}.png" for n in numbers])
-    write_wav(folder / "audio_wav" / clip.split / f"{clip.name}.wav", film.sound)
-    return _write_log_mel(folder / "audio_log_mel" / clip.split / f"{clip.name}.pkl", film.sound)
+    sound = write_wav(folder / "audio_wav" / clip.split / f"{clip.name}.wav", film.sound)
+    return _write_log_mel(folder / "audio_log_mel" / clip.split / f"{clip.name}.pkl", sound)
 
 
 def _write_frames(film: Film, paths: list[Path]) -> None:

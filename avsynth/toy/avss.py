@@ -9,15 +9,12 @@ screen and a v1m clip from the background: nothing of them is labelled.
 import csv
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsynth.config import Runtime
-from avsynth.executors import map_items
 from avsynth.toy.cast import CAST, ROLES
 from avsynth.toy.chance import generator, video_id
 from avsynth.toy.clips import Film, Script, shoot, write_wav
@@ -86,12 +83,11 @@ class SemanticClip:
         return dict(zip(COLUMNS, values, strict=True))
 
 
-def write_avss(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_avss(folder: Path, plan: Plan) -> dict[str, int]:
     """Write the clips and lists; return how many clips each subset and V3 list has."""
     clips = semantic_clips(plan)
-    work = partial(_film_one, folder=folder, seed=plan.seed)
-    for _ in map_items(work, clips, runtime):
-        pass
+    for clip in clips:
+        _film_one(clip, folder, plan.seed)
     rows = [clip.row() for clip in clips]
     with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -69,7 +69,8 @@ def union(masks: dict[str, Mask], like: Pixels) -> Mask:
     return whole
 
 
-def write_wav(path: Path, sound: Wave) -> None:
-    """Write mono 16 kHz in 8-bit u-law: it halves the toy world, and a camera sounds like that."""
+def write_wav(path: Path, sound: Wave) -> Wave:
+    """Write mono 16 kHz in 8-bit u-law, which halves the toy world; return it as it is stored."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, sound, SAMPLE_RATE_HZ, subtype="ULAW")
+    return np.asarray(soundfile.read(path, dtype="float32")[0])

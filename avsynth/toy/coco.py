@@ -11,12 +11,9 @@ grey, a CMYK and an EXIF-turned JPEG, a category with few masks, one that makes 
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avsynth.config import Runtime
-from avsynth.executors import map_items
 from avsynth.toy.cast import CAST, ROLES
 from avsynth.toy.chance import generator
 from avsynth.toy.pictures import Kind, box_of, draw_picture, polygons_of, rle_of
@@ -42,7 +39,7 @@ class Still:
         return f"{self.image_id:012d}.jpg"
 
 
-def write_lvis(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_lvis(folder: Path, plan: Plan) -> dict[str, int]:
     """Write LVIS v1; return how many pictures and masks each split has."""
     last = 1 + plan.count(330, 36)
     train = _stills(range(1, last), "train2017")
@@ -50,7 +47,7 @@ def write_lvis(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
     val += _stills(range(plan.count(40, 5)), "val2017", first=_VAL_FIRST)
     found: dict[str, int] = {}
     for split, stills in (("train", train), ("val", val)):
-        images, annotations = _draw_all(folder, stills, plan, runtime, lvis=True)
+        images, annotations = _draw_all(folder, stills, plan.seed, lvis=True)
         _add_lvis_image_facts(images, annotations, plan.seed)
         if split == "train":
             _add_lvis_quirks(annotations)
@@ -66,12 +63,12 @@ def write_lvis(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
     return found
 
 
-def write_coco(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_coco(folder: Path, plan: Plan) -> dict[str, int]:
     """Write COCO instances; return how many pictures and masks there are."""
     half = plan.count(15, 8)
     shared = _stills(range(1, 1 + half), "train2017")
     own = _stills(range(half), "train2017", first=_VAL_FIRST // 2)
-    images, annotations = _draw_all(folder, shared + own, plan, runtime, lvis=False)
+    images, annotations = _draw_all(folder, shared + own, plan.seed, lvis=False)
     _make_crowd(annotations[-1], images)
     document = {
         "info": {"description": "avsynth toy world, COCO 2017 layout", "year": 2017},
@@ -107,15 +104,15 @@ def _stills(numbers: range, subset: str, first: int = 0) -> list[Still]:
 
 
 def _draw_all(
-    folder: Path, stills: list[Still], plan: Plan, runtime: Runtime, *, lvis: bool
+    folder: Path, stills: list[Still], seed: int, *, lvis: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Draw every picture and number its annotations in order."""
     for subset in {still.subset for still in stills}:
         (folder / subset).mkdir(parents=True, exist_ok=True)
-    work = partial(_draw_one, folder=folder, seed=plan.seed, lvis=lvis)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image, found in map_items(work, stills, runtime):
+    for still in stills:
+        image, found = _draw_one(still, folder, seed, lvis=lvis)
         images.append(image)
         for annotation in found:
             annotations.append({"id": len(annotations) + 1, **annotation})

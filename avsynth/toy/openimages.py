@@ -7,15 +7,11 @@ differs from its picture's, a picture may have several masks or none, and ``Pred
 """
 
 import csv
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from avsynth.config import Runtime
-from avsynth.executors import map_items
 from avsynth.toy.cast import CAST, ROLES
 from avsynth.toy.chance import generator, hex_id
 from avsynth.toy.pictures import box_of, draw_picture
@@ -29,21 +25,15 @@ _COLUMNS = (
 _MASK_SIZES = (1.25, 0.8, 1.5)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    split: str
-    number: int
-
-
-def write_openimages(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, int]:
+def write_openimages(folder: Path, plan: Plan) -> dict[str, int]:
     """Write both splits; return how many pictures and masks each has."""
     found: dict[str, int] = {}
     for split, count in (("train", plan.count(150, 16)), ("validation", plan.count(24, 4))):
         for name in (split, f"{split}-masks"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        work = partial(_draw_one, folder=folder, seed=plan.seed)
-        jobs = [_Job(split, number) for number in range(count)]
-        rows = [row for part in map_items(work, jobs, runtime) for row in part]
+        rows = [
+            row for number in range(count) for row in _draw_one(split, number, folder, plan.seed)
+        ]
         path = folder / f"{split}-annotations-object-segmentation.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -54,18 +44,18 @@ def write_openimages(folder: Path, plan: Plan, runtime: Runtime) -> dict[str, in
     return found
 
 
-def _draw_one(job: _Job, folder: Path, seed: int) -> list[tuple[str, ...]]:
-    image_id = hex_id(seed, job.split, job.number)
-    picture = draw_picture(seed, f"openimages/{image_id}", "rare" if job.number == 1 else "plain")
-    (folder / job.split / f"{image_id}.jpg").write_bytes(picture.jpeg)
-    if job.number % 20 == 19:
+def _draw_one(split: str, number: int, folder: Path, seed: int) -> list[tuple[str, ...]]:
+    image_id = hex_id(seed, split, number)
+    picture = draw_picture(seed, f"openimages/{image_id}", "rare" if number == 1 else "plain")
+    (folder / split / f"{image_id}.jpg").write_bytes(picture.jpeg)
+    if number % 15 == 7:
         return []  # a picture that nobody has segmented
     rng = generator(seed, "openimages masks", image_id)
     rows = []
     for cutout in picture.cutouts:
         if ROLES[cutout.name].mid:
             box_id = f"{rng.integers(2**32):08x}"
-            rows.append(_write_mask(cutout, image_id, box_id, folder / f"{job.split}-masks", rng))
+            rows.append(_write_mask(cutout, image_id, box_id, folder / f"{split}-masks", rng))
     return rows
 
 

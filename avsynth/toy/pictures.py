@@ -70,7 +70,7 @@ def _encode(image: Image.Image, kind: Kind) -> bytes:
 
 def polygons_of(cutout: Cutout) -> list[list[float]]:
     """Return the outline as COCO polygons ``[x0, y0, x1, y1, ...]`` in pixels."""
-    return [[round(v, 2) for v in points.ravel().tolist()] for points in cutout.polygons]
+    return [points.ravel().tolist() for points in cutout.polygons]
 
 
 def rle_of(mask: Mask, *, compressed: bool) -> dict[str, object]:

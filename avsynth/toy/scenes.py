@@ -196,14 +196,17 @@ def _thing(
 
 
 def _placed(thing: Thing) -> list[Part]:
-    """Return the parts of a thing in picture pixels."""
+    """Return the parts of a thing in picture pixels, to the hundredth as annotations have it."""
     cos, sin = np.cos(thing.turn_rad), np.sin(thing.turn_rad)
     matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
         [-1.0 if thing.mirrored else 1.0, thing.stretch]
     )
     matrix = matrix * thing.size_px
     centre = np.array([thing.x_px, thing.y_px])
-    return [replace(part, points=part.points @ matrix.T + centre) for part in FIGURES[thing.name]]
+    return [
+        replace(part, points=np.round(part.points @ matrix.T + centre, 2))
+        for part in FIGURES[thing.name]
+    ]
 
 
 def _raster(polygons: list[Points], height: int, width: int) -> Mask:

@@ -1,0 +1,77 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from avsynth.errors import DataError
+from avsynth.toy import PARTS, ToySummary, write_toy_world
+from avsynth.toy.pictures import draw_picture
+from avsynth.toy.plan import Plan
+from tests.conftest import TOY_SCALE as SMALL
+
+
+def tree(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def test_two_workers_write_the_same_bytes(world: Path, tmp_path: Path) -> None:
+    write_toy_world(tmp_path / "again", scale=SMALL, workers=2)
+    expected = tree(world)
+    assert len(expected) > 1000
+    assert tree(tmp_path / "again") == expected
+
+
+def test_another_seed_draws_another_picture() -> None:
+    name = "coco/000000000017.jpg"
+    assert draw_picture(0, name).jpeg == draw_picture(0, name).jpeg
+    assert draw_picture(0, name).jpeg != draw_picture(1, name).jpeg
+
+
+def test_every_part_appears_whole(world: Path, summary: ToySummary) -> None:
+    assert sorted(p.name for p in world.iterdir()) == sorted([*PARTS, "toy.json"])
+    assert set(summary.counts) == set(PARTS)
+    assert all(count > 0 for part in summary.counts.values() for count in part.values())
+
+
+def test_scale_changes_the_counts() -> None:
+    assert [Plan(0, scale).count(100, 5) for scale in (0.01, 0.1, 1, 10)] == [5, 10, 100, 1000]
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+def test_a_scale_out_of_range_is_refused(tmp_path: Path, scale: float) -> None:
+    with pytest.raises(DataError, match="above 0"):
+        write_toy_world(tmp_path / "world", scale=scale)
+    assert not (tmp_path / "world").exists()
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "lvis").mkdir()
+    (tmp_path / "lvis" / "mine.json").write_text("{}")
+    with pytest.raises(DataError, match="no toy world wrote"):
+        write_toy_world(tmp_path, scale=SMALL)
+    assert tree(tmp_path) == {"lvis/mine.json": hashlib.sha256(b"{}").hexdigest()}
+
+
+def test_an_interrupted_world_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {name: PARTS[name] for name in ("audioset", "sounds")}
+    monkeypatch.setattr("avsynth.toy.PARTS", {**kept, "avss": _stop})
+    with pytest.raises(KeyboardInterrupt):
+        write_toy_world(tmp_path, scale=SMALL)
+    assert '"finished": false' in (tmp_path / "toy.json").read_text()
+    assert (tmp_path / "avss.tmp").exists()
+    assert not (tmp_path / "avss").exists()
+    monkeypatch.setattr("avsynth.toy.PARTS", kept)
+    summary = write_toy_world(tmp_path, scale=SMALL)
+    assert '"finished": true' in (tmp_path / "toy.json").read_text()
+    assert set(summary.counts) == set(kept)
+
+
+def _stop(folder: Path, plan: Plan) -> dict[str, int]:
+    (folder / "half").write_text("written")
+    raise KeyboardInterrupt
