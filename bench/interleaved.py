@@ -1,0 +1,77 @@
+"""Time variants of one job against each other: round by round, so that load hits all alike."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import torch
+
+
+@dataclass(slots=True)
+class Timing:
+    """What one variant took, a value for each round."""
+
+    cpu_s: list[float] = field(default_factory=list)
+    wall_s: list[float] = field(default_factory=list)
+
+
+def measure(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
+    """Run every variant once for warmth, then ``rounds`` times in turn.
+
+    Args:
+        variants: name -> job; the first is the one that the others are compared with.
+        rounds: how often each is timed.
+    """
+    for job in variants.values():
+        job()
+    timings = {name: Timing() for name in variants}
+    for _ in range(rounds):
+        for name, job in variants.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            job()
+            timings[name].cpu_s.append(time.process_time() - cpu)
+            timings[name].wall_s.append(time.perf_counter() - wall)
+    return timings
+
+
+def ratios(base: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
+    """Return how many times less ``other`` took, by round: median, lowest, highest."""
+    found = sorted(a / b for a, b in zip(base, other, strict=True))
+    return median(found), found[0], found[-1]
+
+
+def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str]) -> str:
+    """Lay timings out as Markdown: times are medians, a ratio is against the first variant."""
+    base = next(iter(timings.values()))
+    lines = [
+        f"### {title}",
+        "",
+        "| variant | CPU s | wall s | CPU ratio (lowest to highest) | wall ratio | |",
+        "|---|---:|---:|---|---:|---|",
+    ]
+    for name, timing in timings.items():
+        middle, low, high = ratios(base.cpu_s, timing.cpu_s)
+        wall = ratios(base.wall_s, timing.wall_s)[0]
+        lines.append(
+            f"| {name} | {median(timing.cpu_s):.3f} | {median(timing.wall_s):.3f} "
+            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {wall:.2f} | {notes.get(name, '')} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def machine() -> str:
+    """Name processor, threads and library versions in one line."""
+    name = platform.processor() or platform.machine()
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            name = next(line.split(":")[1].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
+        pass
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return (
+        f"{name}, {torch.get_num_threads()} threads, {device}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
