@@ -209,7 +209,7 @@ def _file_name(text: str) -> str:
     """Make a file name of an id; a digest keeps those apart that must be changed."""
     if _PLAIN_NAME.fullmatch(text):
         return text
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text)[-40:].strip("-")
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:40].strip("-")
     return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
