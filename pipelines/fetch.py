@@ -73,6 +73,8 @@ def _real(
         if parcel.kind == "annotations":
             _require(source, parcel, rows)
         funnels.append(ledger_funnel(source, parcel.items, rows))
+    if not funnels:
+        return pd.DataFrame(columns=list(FUNNEL_COLUMNS))
     total = pd.concat(funnels, ignore_index=True)
     keys = list(FUNNEL_COLUMNS[:-1])
     return total.groupby(keys, sort=True)["count"].sum().reset_index()

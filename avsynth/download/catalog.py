@@ -6,9 +6,9 @@ from importlib import resources
 import yaml
 from pydantic import Field
 
-from avsynth.config import Section
 from avsynth.download.items import Item
 from avsynth.errors import ConfigError, suggest
+from avsynth.section import Section
 
 
 class KnownFile(Section):
@@ -43,8 +43,6 @@ class Known(Section):
     archives: dict[str, KnownArchive] = Field(default_factory=dict)
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     """What a complete list holds, per file."""
-    expect: dict[str, int] = Field(default_factory=dict)
-    """How many files each folder holds."""
     item_bytes: int = 0
     mask_bytes: int = 0
     loss: float = 0.0

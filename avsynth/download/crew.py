@@ -1,8 +1,7 @@
 """Bring many items at once: a bounded crew of tasks, the ledger, the stop-loss, a progress bar."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from avsynth.download.governor import StopLoss
@@ -12,8 +11,6 @@ from avsynth.errors import AvsynthError
 
 Job = Callable[[], Awaitable[list[tuple[Item, Outcome]]]]
 """A piece of work on one or more items; says how each of them went."""
-Bar = Callable[[int], None]
-"""Moves a progress bar on."""
 
 
 def to_try(items: Iterable[Item], ledger: Ledger, retry: tuple[str, ...]) -> list[Item]:
@@ -43,7 +40,6 @@ async def bring_all(
     *,
     crew: int,
     stop_loss: StopLoss,
-    bar: Bar,
 ) -> None:
     """Do every job, ``crew`` at a time, and write each outcome down as it comes.
 
@@ -57,8 +53,9 @@ async def bring_all(
         for job in queue:
             for item, outcome in await job():
                 ledger.add(item, outcome)
-                bar(1)
                 stop_loss.add(outcome.status)
+            # Jobs that never wait must not keep Ctrl-C waiting.
+            await asyncio.sleep(0)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -76,14 +73,3 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
         chosen = chosen.exceptions[0]
     assert isinstance(chosen, BaseException)
     return chosen
-
-
-@contextmanager
-def progress(what: str, total: int, quiet: bool) -> Iterator[Bar]:
-    """Show a progress bar on stderr, unless ``quiet``; yields what advances it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as shown:
-        task = shown.add_task(what, total=total)
-        yield lambda count: shown.advance(task, count)

@@ -74,6 +74,10 @@ class Cutters:
         with disk(self._scratch):
             return Path(tempfile.mkdtemp(dir=self._scratch))
 
+    async def look(self, job: Cut) -> Answer:
+        """Ask whether a clip could be cut, and fetch nothing of it."""
+        return await self.cut(replace(job, folder=str(self._scratch), look_only=True))
+
     async def cut(self, job: Cut) -> Answer:
         """Have a clip cut by the next idle worker.
 

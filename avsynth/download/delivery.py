@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from avsynth.config import FetchParams
-from avsynth.download.crew import Job, bring_all, progress, to_try
+from avsynth.download.crew import Job, bring_all, to_try
 from avsynth.download.cutters import CLIP_S, Cutters, bring_clip
 from avsynth.download.governor import Governor, StopLoss
 from avsynth.download.http import Web, WebSettings
@@ -16,6 +16,7 @@ from avsynth.download.wanted import Parcel, Wish
 from avsynth.download.youtube import Cut
 from avsynth.download.zips import LocalBlob
 from avsynth.errors import ConfigError
+from avsynth.progress import track
 
 
 def web_settings(fetch: FetchParams) -> WebSettings:
@@ -44,17 +45,18 @@ async def deliver(parcel: Parcel, wish: Wish, retry: tuple[str, ...]) -> dict[st
     with Ledger(parcel.root, parcel.kind) as ledger:
         items = to_try(parcel.items, ledger, retry)
         stop_loss = StopLoss(fetch.stop_loss)
-        with progress(parcel.kind, len(items), wish.runtime.quiet or not items) as bar:
-            run = partial(
-                bring_all, ledger=ledger, crew=fetch.connections, stop_loss=stop_loss, bar=bar
-            )
-            await run(_shelf_jobs(shelf, items, parcel))
-            left = [item for item in items if not ledger.holds(item)]
-            async with Web(web_settings(fetch)) as web:
-                await run(await _member_jobs(shelf, web, left, parcel))
-                await run(partial(_bring, web, i, parcel) for i in left if _is_file(i))
-                if fetch.youtube.accept_terms:
-                    await _cut_clips(web, left, parcel, wish, run)
+
+        async def run(jobs: list[Job], what: str, crew: int = fetch.connections) -> None:
+            queue = track(jobs, f"{parcel.kind} {what}", len(jobs), wish.runtime)
+            await bring_all(queue, ledger, crew=crew, stop_loss=stop_loss)
+
+        await run(list(_shelf_jobs(shelf, items, parcel)), "on disk")
+        left = [item for item in items if not ledger.holds(item)]
+        async with Web(web_settings(fetch)) as web:
+            await run(await _member_jobs(shelf, web, left, parcel), "in archives")
+            await run([partial(_bring, web, i, parcel) for i in left if _is_file(i)], "as files")
+            if fetch.youtube.accept_terms:
+                await _cut_clips(web, left, parcel, wish, run)
         return dict(ledger.rows)
 
 
@@ -95,23 +97,32 @@ async def _bring(web: Web, item: Item, parcel: Parcel) -> list[tuple[Item, Outco
 
 
 async def _cut_clips(
-    web: Web, items: list[Item], parcel: Parcel, wish: Wish, run: Callable[..., Awaitable[None]]
+    web: Web,
+    items: list[Item],
+    parcel: Parcel,
+    wish: Wish,
+    run: Callable[[list[Job], str, int], Awaitable[None]],
 ) -> None:
     youtube = wish.params.fetch.youtube
-    cookies = _cookies(youtube.cookies, wish)
+    cookies = cookies_file(youtube.cookies, wish)
     scratch = parcel.root / FOLDER / "clips"
     crew = wish.runtime.workers
     async with Cutters(crew, Governor(youtube.interval_s), scratch) as cutters:
-        jobs = []
+        jobs: list[Job] = []
         for item in items:
             if item.start_s is not None:
                 url, stop_s = web.mirrored(item.url), item.start_s + CLIP_S
                 cut = Cut(url, item.start_s, stop_s, "", youtube.video, cookies)
                 jobs.append(partial(bring_clip, cutters, cut, item, parcel.root))
-        await run(jobs, crew=crew)
+        await run(jobs, "as cuts", crew)
 
 
-def _cookies(path: str | None, wish: Wish) -> str:
+def cookies_file(path: str | None, wish: Wish) -> str:
+    """Find the cookies.txt that the user hands over; empty for none.
+
+    Raises:
+        ConfigError: it is not there.
+    """
     if path is None:
         return ""
     file = wish.layout.resolve(path)

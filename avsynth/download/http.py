@@ -5,10 +5,6 @@ http and https, never from https down to http.
 """
 
 import asyncio
-import base64
-import binascii
-import email.utils
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,8 +13,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from avsynth.download.answers import (
+    MAX_WAIT_S,
+    RefusalError,
+    check_scheme,
+    check_status,
+    extent,
+    server_digest,
+    version_of,
+)
 from avsynth.download.governor import Governor
-from avsynth.download.items import Item, Outcome, Status, inside
+from avsynth.download.items import Item, Outcome, inside
 from avsynth.download.parts import CorruptError, Part
 from avsynth.errors import MissingExtra
 
@@ -32,7 +37,7 @@ BLOCK_BYTES = 1 << 20
 MIN_RATE = 10_000
 """Bytes per second below which a transfer counts as hung."""
 MAX_REDIRECTS = 5
-MAX_WAIT_S = 600.0
+REDIRECTS = 5
 MEANING: dict[int, Status] = {
     401: "private",
     403: "private",
@@ -56,28 +61,6 @@ class WebSettings:
     """The wait after a first failure; doubles with each."""
     mirrors: Mapping[str, str] = field(default_factory=dict)
     """URL prefix → the prefix to ask instead."""
-
-
-class RefusalError(Exception):
-    """The host, or our own caution, says no.
-
-    Args:
-        status: what it means for the item.
-        reason: in words.
-        wait_s: how long the host asks us to wait.
-        again: whether the same request may succeed later.
-    """
-
-    def __init__(
-        self, status: Status, reason: str, *, wait_s: float = 0.0, again: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.wait_s, self.again = status, reason, wait_s, again
-        self.attempts = 1
-
-    def outcome(self) -> Outcome:
-        """Say it as the outcome of an item."""
-        return Outcome(self.status, self.reason, attempts=self.attempts)
 
 
 class Web:
@@ -132,13 +115,13 @@ class Web:
         """
         here = self.mirrored(url)
         for _ in range(MAX_REDIRECTS + 1):
-            _check_scheme(here, here)
+            check_scheme(here, here)
             async with self._session.get(here, headers=headers, allow_redirects=False) as response:
                 if response.status not in REDIRECTS:
                     yield response
                     return
                 there = urljoin(here, response.headers.get("Location", ""))
-            _check_scheme(here, there)
+            check_scheme(here, there)
             here = there
         raise RefusalError("corrupt", f"more than {MAX_REDIRECTS} redirects")
 
@@ -204,12 +187,12 @@ class Web:
             if response.status == 416:
                 part.forget()
             check_status(response)
-            start, total = _extent(response, start)
+            start, total = extent(response, start)
             if item.bytes is not None and total not in {None, item.bytes}:
                 raise CorruptError(f"{total} bytes offered, not {item.bytes}")
             grace = self.settings.timeout_s + (total or item.bytes or 0) / MIN_RATE
             deadline.reschedule(asyncio.get_running_loop().time() + grace)
-            part.item = item if item.digest else replace(item, digest=_server_digest(response))
+            part.item = item if item.digest else replace(item, digest=server_digest(response))
             if not start and total is not None and total <= SMALL_BYTES:
                 return part.land_bytes(await response.read())
             return await _stream(response, part, start, total)
@@ -219,7 +202,7 @@ async def _stream(
     response: "ClientResponse", part: Part, start: int, total: int | None
 ) -> tuple[int, str]:
     """Write a body to its part; when it is cut, what came stays for the next attempt."""
-    validator = _validator(response)
+    validator = version_of(response)
     writer = part.open(start, validator, total)
     try:
         async for block in response.content.iter_chunked(BLOCK_BYTES):
@@ -230,77 +213,6 @@ async def _stream(
         # What came stays: `Part.kept` offers it again if the host named its version.
         writer.close()
     return writer.land()
-
-
-def check_status(response: "ClientResponse") -> None:
-    """Turn an HTTP status into what it means for an item.
-
-    Raises:
-        RefusalError: it is not 200 or 206, or the body is compressed in transit.
-    """
-    code = response.status
-    if code in {200, 206}:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise RefusalError("corrupt", "a compressed answer that was not asked for")
-        return
-    if code in MEANING:
-        raise RefusalError(MEANING[code], f"HTTP {code}")
-    if code in {408, 416, 425, 429} or code >= 500:
-        wait_s = retry_after(response.headers.get("Retry-After", ""), time.time())
-        if code in {429, 503}:
-            wait_s = wait_s or 1.0
-        raise RefusalError("transient", f"HTTP {code}", wait_s=wait_s, again=True)
-    raise RefusalError("gone", f"HTTP {code}")
-
-
-def retry_after(value: str, now_s: float) -> float:
-    """Read a Retry-After header: seconds or a date; 0 when there is none, at most ten minutes."""
-    if value.strip().isdecimal():
-        return min(float(value), MAX_WAIT_S)
-    try:
-        when_s = email.utils.parsedate_to_datetime(value).timestamp()
-    except ValueError:
-        return 0.0
-    return min(max(when_s - now_s, 0.0), MAX_WAIT_S)
-
-
-def _check_scheme(here: str, there: str) -> None:
-    scheme = urlsplit(there).scheme
-    if scheme not in {"http", "https"}:
-        raise RefusalError("corrupt", f"refused a redirect to {scheme or 'no'}: scheme")
-    if scheme == "http" and urlsplit(here).scheme == "https":
-        raise RefusalError("corrupt", "refused a redirect from https down to http")
-
-
-def _extent(response: "ClientResponse", start: int) -> tuple[int, int | None]:
-    """Say where the body begins in the file and how long the whole file is."""
-    length = response.content_length
-    if response.status == 200:
-        return 0, length
-    unit, _, extent = response.headers.get("Content-Range", "").partition(" ")
-    first, _, total = extent.partition("/")
-    if unit != "bytes" or first.partition("-")[0] != str(start):
-        raise RefusalError("corrupt", "the answer is not the range asked for")
-    return start, int(total) if total.isdecimal() else None
-
-
-def _validator(response: "ClientResponse") -> str:
-    """Take what identifies this version of the file: a strong ETag, else its date."""
-    etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-
-
-def _server_digest(response: "ClientResponse") -> str:
-    """Take the MD5 that Google's storage sends with every plain object."""
-    for value in response.headers.getall("x-goog-hash", []):
-        for part in value.split(","):
-            kind, _, digest = part.strip().partition("=")
-            if kind == "md5":
-                try:
-                    return "md5:" + base64.b64decode(digest, validate=True).hex()
-                except binascii.Error:
-                    return ""
-    return ""
 
 
 def _in_words(error: Exception) -> str:

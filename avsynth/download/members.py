@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from avsynth.download.answers import RefusalError, check_status
 from avsynth.download.crew import Job
-from avsynth.download.http import RefusalError, Web, check_status
+from avsynth.download.http import Web
 from avsynth.download.items import Item, Outcome, inside
 from avsynth.download.parts import CorruptError, Part, check_room, disk
 from avsynth.download.zips import (

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from avsynth.audio.listing import BadRow, ListedRow, is_youtube_id, read_rows
 from avsynth.categories import Vocabulary, load_vocabulary
-from avsynth.config import CocoParams, LvisParams, Params, Runtime
+from avsynth.config import CocoParams, LvisParams, Params, Runtime, VggsoundParams
 from avsynth.download.catalog import file_item, known
 from avsynth.download.items import Item
 from avsynth.errors import DataError
@@ -152,7 +152,7 @@ def _mask_rows(path: Path, labels: dict[str, str]) -> Iterator[tuple[str, str, s
         raise DataError(
             str(path),
             "a list with MaskPath, ImageID and LabelName",
-            str(error),
+            getattr(error, "strerror", None) or str(error),
             "Fetch the annotations first, or mend masks.openimages in params.yaml.",
         ) from None
 
@@ -171,7 +171,7 @@ def vggsound(wish: Wish) -> Iterator[Parcel]:
     labels = wish.vocabulary.label_to_category("vggsound")
     suffix = ".mp4" if wish.params.fetch.youtube.video else ".flac"
     clips: dict[str, dict[str, Item]] = {}
-    for row in read_rows(root / params.table, _clip_row, "YouTube id, start, label, split"):
+    for row in clip_rows(params, wish.layout):
         if isinstance(row, BadRow) or row.labels[0] not in labels:
             continue
         category = labels[row.labels[0]]
@@ -186,6 +186,16 @@ def vggsound(wish: Wish) -> Iterator[Parcel]:
     yield Parcel("clips", root / params.media, sorted(items.values(), key=lambda i: i.item_id))
 
 
+def clip_rows(params: VggsoundParams, layout: Layout) -> Iterator[ListedRow | BadRow]:
+    """Read the list of clips.
+
+    Raises:
+        DataError: it is absent or of another kind.
+    """
+    table = layout.resolve(params.root) / params.table
+    return read_rows(table, _clip_row, "YouTube id, start, label, split")
+
+
 def _clip_row(cells: Sequence[str]) -> ListedRow:
     video_id, start, label, split = cells
     if not (is_youtube_id(video_id) and start.isdecimal()):
@@ -195,10 +205,13 @@ def _clip_row(cells: Sequence[str]) -> ListedRow:
 
 
 def checkpoints(wish: Wish) -> Iterator[Parcel]:
-    """Every SAM and VGGish checkpoint."""
-    root = wish.layout.raw / known("checkpoints").folder
-    items = (file_item("checkpoints", name, name) for name in known("checkpoints").files)
-    yield Parcel("weights", root, [item for item in items if item is not None])
+    """The SAM and VGGish weights that the models of params.yaml name, where they name them."""
+    named = {wish.params.vggish.checkpoint, *(m.checkpoint for m in wish.params.models.values())}
+    paths = sorted(wish.layout.resolve(name) for name in named if name)
+    for folder in sorted({path.parent for path in paths}):
+        names = [path.name for path in paths if path.parent == folder]
+        items = (file_item("checkpoints", name, name) for name in names)
+        yield Parcel("weights", folder, [item for item in items if item is not None])
 
 
 WANTED: dict[str, Callable[[Wish], Iterator[Parcel]]] = {

@@ -85,9 +85,9 @@ def cut(job: Cut) -> Answer:
         except yt_dlp.utils.YoutubeDLError as error:
             reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
             return Answer(classify(reason), reason.splitlines()[0][:200] if reason else "")
-    made = sorted(p for p in Path(job.folder).iterdir() if p.suffix in {".flac", ".mp4"})
     if job.look_only:
         return Answer("ok")
+    made = sorted(p for p in Path(job.folder).iterdir() if p.suffix in {".flac", ".mp4"})
     return Answer("ok", "", str(made[0])) if made else Answer("corrupt", "yt-dlp made no file")
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from avsynth.download.answers import retry_after
 from avsynth.download.governor import CircuitOpenError
-from avsynth.download.http import Web, WebSettings, retry_after
+from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
 from avsynth.errors import DataError
 from tests.download.local_host import Host

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsynth.download.http import RefusalError, Web, WebSettings
+from avsynth.download.answers import RefusalError
+from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
 from avsynth.download.members import WebBlob, member_jobs
 from avsynth.download.parts import CorruptError
