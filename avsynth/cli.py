@@ -180,6 +180,90 @@ def init(
         typer.echo(f"wrote {path}")
 
 
+@app.command()
+@with_project
+def compare(
+    project: Project,
+    run_a: Annotated[str, typer.Argument(help="As below reports/scores, e.g. zeroshot/save-s4.")],
+    run_b: Annotated[str, typer.Argument(help="What is compared with it.")],
+    measure: Annotated[str, typer.Option(help="miou, meter_iou, meter_f, f_frame ...")] = "miou",
+) -> None:
+    """Compare two scored runs on the same samples, per category, with intervals."""
+    from rich.console import Console
+
+    from avsynth.pipelines.compare import compare as run
+    from avsynth.stats import terminal_table
+
+    tables = run(run_a, run_b, project.params, project.layout, project.runtime, measure)
+    for table in tables:
+        Console().print(terminal_table(table))
+
+
+@app.command()
+@with_project
+def segment(
+    project: Project,
+    image: Annotated[Path, typer.Argument(help="A JPEG or PNG.")],
+    audio: Annotated[Path, typer.Argument(help="A sound file or video.")],
+    model: Annotated[str, typer.Option(help="A folder below runs/, e.g. train/save.")],
+    second: Annotated[
+        int | None, typer.Option(min=0, help="Of the sound; the loudest without.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(),
+) -> None:
+    """Write the mask of what sounds in a picture, and an overlay."""
+    from avsynth.pipelines.segment import Sound
+    from avsynth.pipelines.segment import segment as run
+
+    params, layout, runtime = project.params, project.layout, project.runtime
+    done = run(image, Sound(audio, second), model, params, layout, runtime, out)
+    typer.echo(f"second {done.second} of the sound: {done.covered_frac:.1%} of the picture sounds")
+    typer.echo(f"wrote {done.mask_png} and {done.overlay_png}")
+
+
+@app.command()
+@with_project
+def gallery(
+    project: Project,
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    split: Annotated[str | None, typer.Option(help="Only this one.", show_default=False)] = None,
+    cards: Annotated[int, typer.Option(min=1, help="Samples per category.")] = 6,
+    out: Annotated[Path | None, typer.Option(help="The page.", show_default=False)] = None,
+) -> None:
+    """Write one offline page of a dataset: samples to see and hear, funnel, balance."""
+    from avsynth.pipelines.gallery import gallery as run
+
+    typer.echo(f"wrote {run(dataset, split, cards, project.params, project.layout, out)}")
+
+
+@app.command()
+@with_project
+def stats(
+    project: Project,
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+) -> None:
+    """Print what a dataset holds per category and split."""
+    from rich.console import Console
+
+    from avsynth.stats import dataset_table, terminal_table
+
+    Console().print(terminal_table(dataset_table(project.layout.shards(dataset))))
+
+
+@app.command()
+@with_project
+def show(
+    project: Project,
+    key: Annotated[str, typer.Argument(help="A sample's key; its beginning is enough.")],
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    out: Annotated[Path, typer.Option(help="Folder for the overlay.")] = Path(),
+) -> None:
+    """Print one sample: what it is, where it comes from, its sound; write its overlay."""
+    from avsynth.show import show_sample
+
+    typer.echo(show_sample(project.layout.shards(dataset), key, out))
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(__version__)

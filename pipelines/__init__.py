@@ -25,4 +25,5 @@ STAGES: dict[str, Stage] = {
     "match": Stage("Pair masks with clips and cut the splits."),
     "shard": Stage("Write the triplets as WebDataset tars."),
     "train": Stage("Train a model on AVS-Synthetic and score its test split.", ("model",)),
+    "report": Stage("Write the page, tables and metrics of all score rows."),
 }

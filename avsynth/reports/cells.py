@@ -8,8 +8,9 @@ import pandas as pd
 
 from avsynth.measures import Comparison, Estimate
 
-Unit = Literal["percent", "fraction", "number"]
-"""``percent``: 0..1 shown as 0..100, one decimal; ``fraction``: 0..1, three decimals."""
+Unit = Literal["percent", "fraction", "decibel"]
+"""``percent``: 0..1 shown as 0..100, one decimal; ``fraction``: 0..1, three decimals;
+``decibel``: as it is, one decimal."""
 NOTHING = "–"
 
 
@@ -19,7 +20,7 @@ def number(value: float, unit: Unit) -> str:
         return NOTHING
     if unit == "percent":
         return f"{100 * value:.1f}"
-    return f"{value:.3f}" if unit == "fraction" else f"{value:g}"
+    return f"{value:.3f}" if unit == "fraction" else f"{value:.1f}"
 
 
 @dataclass(frozen=True, slots=True)

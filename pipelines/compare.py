@@ -1,0 +1,124 @@
+"""Compare two scored runs on the same samples, in pairs, per category."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from avsynth.clip_sums import MEASURES
+from avsynth.config import Params, Runtime
+from avsynth.errors import ConfigError, DataError, suggest
+from avsynth.measures import compare as compare_rows
+from avsynth.paths import Layout
+from avsynth.reports.cells import Cell, Column, Measured, Table, Unit
+from avsynth.reports.judging import CLIPS_PER_BATCH, FEWEST_UNITS
+from avsynth.reports.rows import groups, read_scores
+
+
+def compare(
+    a: str, b: str, params: Params, layout: Layout, runtime: Runtime, measure: str = "miou"
+) -> list[Table]:
+    """Compare run B with run A: a table per benchmark that both are scored on.
+
+    Args:
+        a: ``stage/run`` as below reports/scores, or the run alone where that is unique.
+        b: the same.
+        params: for the bootstrap's draws and seed.
+        layout: of the project.
+        runtime: not used; every entry point takes it.
+        measure: a name of `avsynth.measures.MEASURES`.
+
+    Raises:
+        ConfigError: no such run or measure.
+        DataError: the runs share no benchmark, or differ in samples, version or protocol.
+    """
+    if measure not in MEASURES:
+        raise ConfigError("compare", "a measure", repr(measure), suggest(measure, MEASURES))
+    rows = read_scores(layout.scores, mix=True).rows
+    parts_a, parts_b = _parts(rows, a), _parts(rows, b)
+    shared = [name for name in parts_a if name in parts_b]
+    if not shared:
+        found = f"{', '.join(map(str, parts_a))} and {', '.join(map(str, parts_b))}"
+        raise DataError(
+            "compare", "a benchmark that both are scored on", found, "Choose other runs."
+        )
+    return [
+        _table(name, (a, b), (parts_a[name], parts_b[name]), params, measure) for name in shared
+    ]
+
+
+def _parts(rows: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
+    """Find a run's rows, by benchmark; a run scored twice on one is asked for more exactly."""
+    every = rows["stage"] + "/" + rows["run"]
+    chosen = rows[(every == name) | (rows["run"] == name)]
+    known = sorted(set(every))
+    if chosen.empty:
+        raise ConfigError("compare", "a run of reports/scores", repr(name), suggest(name, known))
+    parts: dict[str, pd.DataFrame] = {}
+    for run, group in groups(chosen):
+        if run["benchmark"] in parts:
+            likely = [one for one in known if one.endswith(f"/{name}")] or [name]
+            raise ConfigError(
+                f"compare {name}",
+                "one scored run per benchmark",
+                f"several on {run['benchmark']}",
+                f"Name the stage too: {', '.join(likely)}.",
+            )
+        parts[run["benchmark"]] = group
+    return parts
+
+
+def _table(
+    benchmark: str,
+    names: tuple[str, str],
+    rows: tuple[pd.DataFrame, pd.DataFrame],
+    params: Params,
+    measure: str,
+) -> Table:
+    a, b = rows
+    version, protocol = a[["version", "protocol"]].iloc[0]
+    lines = []
+    for category, part_a, part_b in _categories(a, b):
+        clips = CLIPS_PER_BATCH[protocol] if measure.startswith("meter_") else 1
+        found = compare_rows(
+            part_a, part_b, measure, draws=params.report.draws, seed=params.seed,
+            clips_per_batch=clips,
+        )  # fmt: skip
+        unit: Unit = "percent" if "iou" in measure else "fraction"
+        nan = float("nan")
+        few = found.units < FEWEST_UNITS
+        cells: tuple[Cell, ...] = (
+            category,
+            Measured(found.a, nan, nan, unit),
+            Measured(found.b, nan, nan, unit),
+            Measured(found.difference, nan, nan, unit, signed=True),
+            "–" if few else Measured.difference(found, unit).interval,
+            "–" if few else f"{found.p_value:.3f}",
+            found.units,
+        )  # fmt: skip
+        lines.append(cells)
+    return Table(
+        f"compare-{benchmark}",
+        f"{benchmark}, {measure}: A = {names[0]}, B = {names[1]}",
+        (
+            Column("category", "category"),
+            Column("a", "A"),
+            Column("b", "B"),
+            Column("difference", "B − A"),
+            Column("interval", "95 %"),
+            Column("p", "p"),
+            Column("units", "clips" if clips == 1 else "batches"),
+        ),
+        tuple(lines),
+        f"version {version}, protocol {protocol}, {params.report.draws} paired resamplings; "
+        f"no interval for fewer than {FEWEST_UNITS} clips",
+    )
+
+
+def _categories(
+    a: pd.DataFrame, b: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Yield all rows, then those of every category."""
+    yield "all", a, b
+    names = sorted(a["category"].unique())
+    for name in names if len(names) > 1 else []:
+        yield name, a[a["category"] == name], b[b["category"] == name]
