@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 MAX_WAIT_S = 600.0
+MEANING: dict[int, Status] = {
+    401: "private",
+    403: "private",
+    404: "gone",
+    410: "gone",
+    451: "geo",
+}
 
 
 class RefusalError(Exception):
@@ -70,6 +77,11 @@ def retry_after(value: str, now_s: float) -> float:
 
 
 def check_scheme(here: str, there: str) -> None:
+    """See that a redirect stays with http(s), and with https once there.
+
+    Raises:
+        RefusalError: it does not.
+    """
     scheme = urlsplit(there).scheme
     if scheme not in {"http", "https"}:
         raise RefusalError("corrupt", f"refused a redirect to {scheme or 'no'}: scheme")

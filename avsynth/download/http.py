@@ -37,14 +37,6 @@ BLOCK_BYTES = 1 << 20
 MIN_RATE = 10_000
 """Bytes per second below which a transfer counts as hung."""
 MAX_REDIRECTS = 5
-REDIRECTS = 5
-MEANING: dict[int, Status] = {
-    401: "private",
-    403: "private",
-    404: "gone",
-    410: "gone",
-    451: "geo",
-}
 REDIRECTS = {301, 302, 303, 307, 308}
 USER_AGENT = "avsynth (audio-visual segmentation data builder)"
 
