@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from avsynth.tables import whole_file
 
 _LEDGER = "published.json"
 _LOCK = "lock"
-Make = Callable[[Any], Sample | Drop]
+Make = Callable[[Any], Iterable[Sample | Drop]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class ShardPlan:
 
     file: str
     split: str
-    items: tuple[Any, ...]
-    """Picklable; ``make(item)`` gives the sample or says why there is none."""
+    content: Any
+    """Picklable; ``make(content)`` yields its samples, and for what cannot be made a drop."""
     signature: str
     """Hex digest of everything that decides the tar's bytes."""
     bytes_expected: int
@@ -65,7 +65,7 @@ def pack(
         folder: of the tars and index.json; holds nothing else afterwards.
         dataset: its name, recorded in the index.
         plans: in the order of their file names.
-        make: picklable function from a plan's item to a sample.
+        make: picklable function from a plan's content to its samples.
         staging: working folder on the same disk; keeps only notes of what was published.
         runtime: workers and executor.
 
@@ -92,8 +92,7 @@ def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
     drops: list[Drop] = []
 
     def samples() -> Iterator[Sample]:
-        for item in plan.items:
-            made = make(item)
+        for made in make(plan.content):
             if isinstance(made, Drop):
                 drops.append(made)
             else:

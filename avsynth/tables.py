@@ -97,13 +97,19 @@ def _check_unique(path: Path, table: pa.Table, key: Sequence[str]) -> None:
         raise DataError(str(path), "every key once", f"{row} twice", "Mend the source's ids.")
 
 
-def read_table(path: Path, record: type, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path,
+    record: type,
+    columns: Sequence[str] | None = None,
+    category: str | None = None,
+) -> pd.DataFrame:
     """Read a table that `write_table` wrote.
 
     Args:
         path: a .parquet or .csv file.
         record: the dataclass that its rows are made of.
         columns: read only these.
+        category: read only the rows of this one; quick when the table is sorted by category.
 
     Raises:
         DataError: the file is absent, damaged, or has other columns.
@@ -115,7 +121,8 @@ def read_table(path: Path, record: type, columns: Sequence[str] | None = None) -
             options = pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=False)
             table = pa_csv.read_csv(path, convert_options=options)
         else:
-            table = pq.read_table(path)
+            wanted = None if category is None else [("category", "=", category)]
+            table = pq.read_table(path, filters=wanted)
     except FileNotFoundError:
         raise DataError(str(path), "a table", "no such file", fix) from None
     except (pa.ArrowException, OSError) as error:

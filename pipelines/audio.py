@@ -36,7 +36,7 @@ def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
         raise ConfigError("audio", "an audio source", repr(source), suggest(source, AUDIO_SOURCES))
     vocabulary = chosen_vocabulary(layout)
     clips = AUDIO_SOURCES[source](layout, params.audio, vocabulary, runtime)
-    write_table(layout.audio(source), AudioClip, clips, key=("clip_id",))
+    write_table(layout.audio(source), AudioClip, clips, key=("category", "clip_id"))
     columns = ("category", "status", "reason")
     funnel = funnel_of("audio", source, read_table(layout.audio(source), AudioClip, columns))
     write_csv(layout.funnel(f"audio/{source}"), funnel)

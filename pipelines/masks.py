@@ -34,7 +34,7 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
         raise ConfigError("masks", "a mask source", repr(source), suggest(source, MASK_SOURCES))
     vocabulary = chosen_vocabulary(layout)
     records = MASK_SOURCES[source](layout, params.masks, vocabulary, runtime)
-    write_table(layout.masks(source), MaskRecord, records, key=("mask_id", "category"))
+    write_table(layout.masks(source), MaskRecord, records, key=("category", "mask_id"))
     columns = ("category", "status", "reason")
     funnel = funnel_of("masks", source, read_table(layout.masks(source), MaskRecord, columns))
     write_csv(layout.funnel(f"masks/{source}"), funnel)

@@ -1,10 +1,11 @@
 """Stage ``shard``: write the triplets as WebDataset tars."""
 
+import dataclasses
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,23 @@ from avsynth.config import Params, Runtime
 from avsynth.errors import DataError, DropLimitError
 from avsynth.packing import Packed, ShardPlan, pack
 from avsynth.paths import Layout
-from avsynth.records import SPLITS, AudioClip, MaskRecord, Triplet
+from avsynth.records import SPLITS, AudioClip, Drop, MaskRecord, Sample, Triplet
 from avsynth.tables import FUNNEL_COLUMNS, read_table, write_csv
 
 DATASET = "avs-synthetic"
 _SOUND_BYTES = 64_000
 """Upper bound for a sample's flac, log-mel, mask, meta and headers, for the space check."""
+_FROM_TRIPLET = (
+    "category",
+    "split",
+    "triplet_id",
+    "mask_source",
+    "mask_id",
+    "clip_source",
+    "clip_id",
+    "second",
+)
+Row = Mapping[Hashable, Any]
 
 
 def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -44,7 +56,8 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
             "none",
             f"Read why in {layout.funnel('match')}; choose categories that have masks and clips.",
         )
-    packed = pack(layout.shards(DATASET), DATASET, plans, compose, layout.staging(DATASET), runtime)
+    make = partial(_samples, params=params, layout=layout)
+    packed = pack(layout.shards(DATASET), DATASET, plans, make, layout.staging(DATASET), runtime)
     funnel = _funnel(plans, packed)
     write_csv(layout.funnel("shard"), funnel)
     lost = int(funnel.loc[funnel["status"] == "dropped", "count"].sum())
@@ -60,75 +73,88 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 
 
 def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:
-    """Cut the triplets of every split and category into shards, in the order of their ids."""
+    """Cut the triplets of every category and split into shards, in the order of their ids.
+
+    Only one category's masks and clips are in memory at a time.
+    """
     triplets = read_table(layout.triplets_csv, Triplet)
-    triplets = triplets[triplets["status"] == "ok"].sort_values(["category", "triplet_id"])
-    recipe = _Cook(params, layout, triplets)
+    triplets = triplets[triplets["status"] == "ok"].sort_values("triplet_id")
+    numbers = {split: itertools.count() for split in SPLITS}
     size = params.shard.samples_per_shard
-    for split in SPLITS:
-        numbers = itertools.count()
-        for _, group in triplets[triplets["split"] == split].groupby("category", sort=True):
-            rows = group.to_dict("records")
+    for category, of_category in triplets.groupby("category", sort=True):
+        cook = _Cook(params, layout, str(category))
+        for split in SPLITS:
+            rows = of_category[of_category["split"] == split]
             for start in range(0, len(rows), size):
-                recipes = tuple(recipe(row) for row in rows[start : start + size])
+                chunk = rows[start : start + size]
+                recipes = list(cook.recipes(chunk))
                 yield ShardPlan(
-                    file=f"{split}-{next(numbers):05d}.tar",
+                    file=f"{split}-{next(numbers[split]):05d}.tar",
                     split=split,
-                    items=recipes,
+                    content=chunk,
                     signature=_signature(recipes),
                     bytes_expected=sum(_state(r.image_path)[0] + _SOUND_BYTES for r in recipes),
                 )
 
 
-class _Cook:
-    """Makes recipes: looks up what a triplet's mask and clip are."""
+def _samples(chunk: pd.DataFrame, params: Params, layout: Layout) -> Iterator[Sample | Drop]:
+    """Make the samples of one shard from its rows of triplets.csv."""
+    cook = _Cook(params, layout, str(chunk["category"].iloc[0]))
+    return map(compose, cook.recipes(chunk))
 
-    def __init__(self, params: Params, layout: Layout, triplets: pd.DataFrame) -> None:
+
+class _Cook:
+    """Makes the recipes of one category: looks up what a triplet's mask and clip are."""
+
+    def __init__(self, params: Params, layout: Layout, category: str) -> None:
         self.params = params
-        mask_ids = set(itertools.chain(*triplets["mask_id"].str.split("+")))
-        clip_ids = set(triplets["clip_id"])
         self.masks = {
-            (source, row["mask_id"]): row
+            source: _rows(layout.masks(source), MaskRecord, category)
             for source in params.masks.folders()
-            for row in _rows(layout.masks(source), MaskRecord, "mask_id", mask_ids)
         }
         self.clips = {
-            (source, row["clip_id"]): row
+            source: _rows(layout.audio(source), AudioClip, category)
             for source in params.audio.folders()
-            for row in _rows(layout.audio(source), AudioClip, "clip_id", clip_ids)
         }
         self.folders = {
             source: layout.resolve(folder)
             for source, folder in (params.masks.folders() | params.audio.folders()).items()
         }
 
-    def __call__(self, row: Mapping[Hashable, Any]) -> Recipe:
-        """Make the recipe of one row of triplets.csv."""
-        masks = [self.masks[row["mask_source"], one] for one in row["mask_id"].split("+")]
-        clip = self.clips[row["clip_source"], row["clip_id"]]
+    def recipes(self, triplets: pd.DataFrame) -> Iterator[Recipe]:
+        """Yield the recipe of every row of triplets.csv."""
+        mask_ids = set(itertools.chain(*triplets["mask_id"].str.split("+")))
+        masks = {
+            (source, row["mask_id"]): row
+            for source, table in self.masks.items()
+            for row in table[table["mask_id"].isin(mask_ids)].to_dict("records")
+        }
+        clips = {
+            (source, row["clip_id"]): row
+            for source, table in self.clips.items()
+            for row in table[table["clip_id"].isin(triplets["clip_id"])].to_dict("records")
+        }
+        for row in triplets.to_dict("records"):
+            parts = [masks[row["mask_source"], one] for one in row["mask_id"].split("+")]
+            yield self._recipe(row, parts, clips[row["clip_source"], row["clip_id"]])
+
+    def _recipe(self, row: Row, masks: Sequence[Row], clip: Row) -> Recipe:
         mask = masks[0]
         key = f"{row['category']}-{row['triplet_id'][:10]}"
         meta = {
             "schema": SAMPLE_SCHEMA,
             "dataset": DATASET,
-            "category": row["category"],
-            "split": row["split"],
-            "triplet_id": row["triplet_id"],
-            "mask_source": row["mask_source"],
-            "mask_id": row["mask_id"],
-            "image_id": mask["image_id"],
-            "clip_source": row["clip_source"],
-            "clip_id": row["clip_id"],
-            "video_id": clip["video_id"],
-            "label": clip["label"],
-            "second": row["second"],
             "clip_key": key,
             "frame_index": 0,
             "num_frames": 1,
             "has_mask": True,
             "pairing": self.params.match.pairing,
+            **{name: row[name] for name in _FROM_TRIPLET},
+            "image_id": mask["image_id"],
             "image_licence": mask["licence"],
             "image_url": mask["url"],
+            "video_id": clip["video_id"],
+            "label": clip["label"],
             "audio_licence": clip["licence"],
             "audio_url": clip["url"],
         }
@@ -146,18 +172,16 @@ class _Cook:
         )
 
 
-def _rows(path: Path, record: type, key: str, wanted: set[str]) -> list[dict[Hashable, Any]]:
-    table = read_table(path, record)
-    rows: list[dict[Hashable, Any]] = table[table[key].isin(wanted)].to_dict("records")
-    return rows
+def _rows(path: Path, record: type, category: str) -> pd.DataFrame:
+    return read_table(path, record, category=category)
 
 
-def _signature(recipes: tuple[Recipe, ...]) -> str:
+def _signature(recipes: list[Recipe]) -> str:
     """Digest the recipes and the state of the files they name."""
     digest = hashlib.sha256()
     for recipe in recipes:
         states = (_state(recipe.image_path), _state(recipe.audio_path))
-        fields = [(name, str(value)) for name, value in asdict(recipe).items()]
+        fields = [str(getattr(recipe, f.name)) for f in dataclasses.fields(recipe)]
         digest.update(repr((fields, states)).encode())
     return digest.hexdigest()[:32]
 
@@ -175,7 +199,7 @@ def _funnel(plans: list[ShardPlan], packed: list[Packed]) -> pd.DataFrame:
     """Count the samples written per category and split, and the drops per reason."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for plan, result in zip(plans, packed, strict=True):
-        counts[plan.items[0].category, "ok", plan.split] += result.info.count
+        counts[plan.content["category"].iloc[0], "ok", plan.split] += result.info.count
         counts.update((d.category, "dropped", d.reason) for d in result.drops)
     rows = [("shard", "", *what, count) for what, count in sorted(counts.items()) if count]
     return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))

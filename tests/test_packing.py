@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ from avsynth.shards import ShardReader, read_index
 SERIAL = Runtime()
 
 
-def make(item: int) -> Sample | Drop:
-    """Make a sample; every seventh cannot be made. Appends its number to $MADE when set."""
+def make(items: tuple[int, ...]) -> Iterator[Sample | Drop]:
+    """Make samples; every seventh cannot be made. Appends their numbers to $MADE when set."""
+    return map(make_one, items)
+
+
+def make_one(item: int) -> Sample | Drop:
     if log := os.environ.get("MADE"):
         with Path(log).open("a") as file:
             file.write(f"{item}\n")
@@ -33,7 +38,7 @@ def plans(count: int = 6, size: int = 5, *, changed: int | None = None) -> list[
         ShardPlan(
             file=f"train-{n:05d}.tar",
             split="train",
-            items=tuple(range(n * size, (n + 1) * size)),
+            content=tuple(range(n * size, (n + 1) * size)),
             signature=f"{n:04x}" + ("ff" if n == changed else "00"),
             bytes_expected=size * 10_000,
         )
@@ -82,7 +87,7 @@ def test_only_changed_shards_are_made_again_even_under_other_names(tmp_path: Pat
     made.unlink()
     shifted = plans(changed=2)[1:]  # One shard gone, so every other one has a new number.
     shifted = [
-        ShardPlan(f"train-{n:05d}.tar", p.split, p.items, p.signature, p.bytes_expected)
+        ShardPlan(f"train-{n:05d}.tar", p.split, p.content, p.signature, p.bytes_expected)
         for n, p in enumerate(shifted)
     ]
     run(tmp_path, shifted)
@@ -147,7 +152,7 @@ def test_two_runs_at_once_on_one_dataset_are_refused(tmp_path: Path):
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path):
     huge = [
-        ShardPlan(p.file, p.split, p.items, p.signature, bytes_expected=10**17) for p in plans(2)
+        ShardPlan(p.file, p.split, p.content, p.signature, bytes_expected=10**17) for p in plans(2)
     ]
     with pytest.raises(SpaceError, match="GB free"):
         run(tmp_path, huge)
@@ -162,7 +167,7 @@ def test_a_disk_that_fills_up_leaves_no_tar_under_a_final_name(tmp_path: Path):
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
-        small = [ShardPlan(p.file, p.split, p.items, p.signature, 0) for p in plans()]
+        small = [ShardPlan(p.file, p.split, p.content, p.signature, 0) for p in plans()]
         with pytest.raises(SpaceError, match="No space left"):
             run(disk, small)
         assert content(disk) == {}
