@@ -1,13 +1,14 @@
-"""Draw an annotation file of LVIS v1's layout and size: same counts, keys and length of polygons."""
+"""Draw an annotation file of LVIS v1's layout and size: its counts, keys and polygon lengths."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 IMAGES, ANNOTATIONS, CATEGORIES = 100_170, 1_270_141, 1_203
-_HEIGHT, _WIDTH = 480, 640
+HEIGHT, WIDTH = 480, 640
 _BANK = 30_000
 _BLOCK = 10_000
 
@@ -37,23 +38,22 @@ def write_lvis_json(path: Path, scale: float, seed: int = 0) -> tuple[int, int]:
 
 
 def blobs(count: int, rng: np.random.Generator) -> list[list[list[float]]]:
-    """Draw segmentations of one to three polygons, sizes and lengths spread as in LVIS."""
+    """Draw segmentations whose sizes, numbers of parts and of points spread as those of LVIS."""
     drawn = []
     for _ in range(count):
-        parts = int(rng.choice([1, 1, 1, 1, 2, 3]))
-        drawn.append([_blob(rng) for _ in range(parts)])
+        radius = float(np.clip(rng.lognormal(2.95, 1.1), 2, 400))
+        centre = rng.uniform((0, 0), (WIDTH, HEIGHT))
+        parts = int(rng.choice([1, 2, 3], p=[0.88, 0.08, 0.04]))
+        drawn.append([_blob(centre + rng.normal(0, radius, 2), radius, rng) for _ in range(parts)])
     return drawn
 
 
-def _blob(rng: np.random.Generator) -> list[float]:
-    points = int(np.clip(rng.lognormal(3.25, 0.75), 4, 300))
-    radius = float(np.clip(rng.lognormal(3.2, 0.9), 3, 220))
+def _blob(centre: NDArray[np.float64], radius: float, rng: np.random.Generator) -> list[float]:
+    points = int(np.clip(rng.lognormal(3.36, 0.75), 4, 400))
     angles = np.sort(rng.uniform(0, 2 * np.pi, points))
-    radii = radius * rng.uniform(0.7, 1.1, points)
-    x = rng.uniform(0, _WIDTH) + radii * np.cos(angles)
-    y = rng.uniform(0, _HEIGHT) + radii * np.sin(angles)
-    outline = np.stack([np.clip(x, 0, _WIDTH), np.clip(y, 0, _HEIGHT)], axis=1)
-    return [float(v) for v in outline.round(2).ravel()]
+    rim = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    outline = centre + radius * rng.uniform(0.7, 1.1, (points, 1)) * rim
+    return [float(v) for v in outline.clip(0, (WIDTH, HEIGHT)).round(2).ravel()]
 
 
 def _annotations(count: int, images: int, rng: np.random.Generator) -> Iterator[list[str]]:
@@ -84,8 +84,8 @@ def _image(number: int) -> str:
             "neg_category_ids": [5, 900, 1100, 33],
             "id": number,
             "license": 1,
-            "height": _HEIGHT,
-            "width": _WIDTH,
+            "height": HEIGHT,
+            "width": WIDTH,
             "flickr_url": f"http://farm5.staticflickr.com/4024/{tail}_z.jpg",
             "coco_url": f"http://images.cocodataset.org/train2017/{tail}.jpg",
             "not_exhaustive_category_ids": [number % 1203 + 1],

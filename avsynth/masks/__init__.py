@@ -1,14 +1,17 @@
 """Mask sources: each yields `MaskRecord`s of the chosen categories from one dataset's files."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from avsynth.categories import Vocabulary
 from avsynth.config import MasksParams, Runtime
 from avsynth.masks import coco, lvis, openimages
 from avsynth.paths import Layout
 from avsynth.records import MaskRecord
 
-IterMasks = Callable[[Layout, MasksParams, Vocabulary, Runtime], Iterator[MaskRecord]]
+if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
+    from avsynth.categories import Vocabulary
+
+IterMasks = Callable[[Layout, MasksParams, "Vocabulary", Runtime], Iterator[MaskRecord]]
 
 MASK_SOURCES: dict[str, IterMasks] = {
     "lvis": lvis.iter_masks,

@@ -19,6 +19,8 @@ from pycocotools import mask as coco
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
+_ZLIB_HEAD = b"\x78\x01"
+_ADLER_BASE = 65521
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _GOES_ON = bytes(range(80, 112))
@@ -123,14 +125,15 @@ def rle_box_area(rle: str, height: int, width: int) -> tuple[Box, int]:
         The tight box ``(x0, y0, x1, y1)``, ends exclusive, all 0 for an empty mask; and the
         number of pixels.
     """
+    area = int(coco.area({"size": [height, width], "counts": rle.encode("ascii")})) if rle else 0
+    return _box(rle, height, width), area
+
+
+def _box(rle: str, height: int, width: int) -> Box:
     if not rle:
-        return (0, 0, 0, 0), 0
-    as_coco = {"size": [height, width], "counts": rle.encode("ascii")}
-    area = int(coco.area(as_coco))
-    if not area:
-        return (0, 0, 0, 0), 0
-    x, y, w, h = (int(v) for v in coco.toBbox(as_coco))
-    return (x, y, x + w, y + h), area
+        return 0, 0, 0, 0
+    x, y, w, h = coco.toBbox({"size": [height, width], "counts": rle.encode("ascii")}).tolist()
+    return int(x), int(y), int(x + w), int(y + h)
 
 
 def _read_number(data: bytes, at: int) -> tuple[int, int]:
@@ -197,21 +200,35 @@ def rle_to_png(rle: str, height: int, width: int) -> bytes:
         width: of the picture in pixels.
     """
     rows = np.zeros((height, 1 + (width + 7) // 8), dtype=np.uint8)  # a filter byte begins a row
-    (x0, y0, x1, y1), area = rle_box_area(rle, height, width)
-    if area:
+    x0, y0, x1, y1 = _box(rle, height, width)
+    if x1:
         left = x0 // 8
         cropped = _crop_columns(rle, 8 * left, x1, height, width)
         pixels = coco.decode({"size": [height, x1 - 8 * left], "counts": cropped})
         packed = np.packbits(np.ascontiguousarray(pixels[y0:y1]), axis=1)
         rows[y0:y1, 1 + left : 1 + left + packed.shape[1]] = packed
-    return _png(rows, width, height)
+    return _png(rows, width, height, (y0, y1))
 
 
-def _png(rows: NDArray[np.uint8], width: int, height: int) -> bytes:
-    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    data = deflate.compress(rows) + deflate.flush()
+def _png(rows: NDArray[np.uint8], width: int, height: int, busy: tuple[int, int]) -> bytes:
+    """Write filtered rows as a 1-bit PNG; outside of the ``busy`` rows all is zero."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    check = _adler32(rows, *busy).to_bytes(4, "big")
+    data = b"".join((_ZLIB_HEAD, deflate.compress(rows), deflate.flush(), check))
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"".join((_PNG_HEAD, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _PNG_END))
+
+
+def _adler32(rows: NDArray[np.uint8], y0: int, y1: int) -> int:
+    """Compute the Adler-32 of rows that are zero outside of ``y0 <= y < y1``.
+
+    n zeros keep its low half a and add n * a to its high half (RFC 1950, section 8.2).
+    """
+    row_bytes = int(rows.shape[1])
+    before, after = y0 * row_bytes, (len(rows) - y1) * row_bytes
+    check = zlib.adler32(rows[y0:y1], before % _ADLER_BASE << 16 | 1)
+    low, high = check & 0xFFFF, check >> 16
+    return ((high + after * low) % _ADLER_BASE) << 16 | low
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

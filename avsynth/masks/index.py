@@ -6,7 +6,7 @@ and of segmentation bytes. Writing needs the memory of one run, whatever the fil
 some categories touches their extents only.
 
 A folder holds ``rows.bin`` (`ROW`), ``segmentations.bin`` (the file's own JSON text, one after
-the other), ``extents.npy`` (`EXTENT`), ``images.parquet`` and ``meta.json``.
+the other), ``extents.npy`` (`EXTENT`), ``images.jsonl`` and ``meta.json``.
 """
 
 import hashlib
@@ -18,9 +18,6 @@ from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avsynth.cache import cached_folder, file_digest
@@ -28,9 +25,10 @@ from avsynth.config import Runtime
 from avsynth.errors import DataError
 from avsynth.masks.instances import Annotation, Image, Licence, SourceCategory, stream_sections
 
-FORMAT = 1
+FORMAT = 2
 RUN_BYTES = 16 << 20
 _PIECE = 512
+_PIECE_BYTES = 1 << 20
 
 ROW = np.dtype(
     [
@@ -52,18 +50,7 @@ EXTENT = np.dtype(
         ("bytes", "<i8"),
     ]
 )
-_IMAGE_SCHEMA = pa.schema(
-    [
-        ("id", pa.int64()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("file_name", pa.string()),
-        ("coco_url", pa.string()),
-        ("flickr_url", pa.string()),
-        ("license", pa.int32()),
-        ("not_exhaustive_category_ids", pa.list_(pa.int32())),
-    ]
-)
+_images = msgspec.json.Decoder(Image)
 
 
 class _Meta(msgspec.Struct):
@@ -117,9 +104,13 @@ class InstanceIndex:
             for _, count, row, _, _ in self.extents[wanted].tolist()
         ]
         ids = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
-        table = pq.read_table(self.folder / "images.parquet")
-        shown = table.filter(pc.is_in(table["id"], pa.array(ids)))
-        return {row["id"]: msgspec.convert(row, Image) for row in shown.to_pylist()}
+        shown = set(ids.tolist())
+        images: dict[int, Image] = {}
+        with (self.folder / "images.jsonl").open("rb") as file:
+            while lines := file.readlines(_PIECE_BYTES):
+                found = _images.decode_lines(b"".join(lines))
+                images.update((image.id, image) for image in found if image.id in shown)
+        return images
 
 
 def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
@@ -170,7 +161,7 @@ def write_index(path: Path, folder: Path) -> None:
     with (
         (folder / "rows.bin").open("wb") as rows_file,
         (folder / "segmentations.bin").open("wb") as text_file,
-        pq.ParquetWriter(folder / "images.parquet", _IMAGE_SCHEMA, compression="lz4") as images,
+        (folder / "images.jsonl").open("wb") as images,
     ):
         runs = _RunWriter(rows_file, text_file)
         for name, items in stream_sections(path):
@@ -178,7 +169,7 @@ def write_index(path: Path, folder: Path) -> None:
                 case "annotations":
                     runs.add(items)
                 case "images":
-                    images.write_table(_image_table(items))
+                    images.write(msgspec.json.Encoder().encode_lines(items))
                 case "categories":
                     meta.categories += items
                 case _:
@@ -255,9 +246,3 @@ def _extents_of(rows: NDArray[Any], rows_at: int, bytes_at: int) -> NDArray[Any]
     extents["byte"] = bytes_at + ends[firsts] - rows["bytes"][firsts]
     extents["bytes"] = ends[firsts + counts - 1] - ends[firsts] + rows["bytes"][firsts]
     return extents
-
-
-def _image_table(items: list[Image]) -> pa.Table:
-    columns = [[getattr(i, name) for i in items] for name in _IMAGE_SCHEMA.names]
-    arrays = [pa.array(c, t) for c, t in zip(columns, _IMAGE_SCHEMA.types, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=_IMAGE_SCHEMA)

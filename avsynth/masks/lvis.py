@@ -9,8 +9,8 @@ other category ids under the same layout, so categories are matched by name, nev
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from avsynth.categories import Vocabulary
 from avsynth.config import MasksParams, Runtime
 from avsynth.errors import ConfigError, DataError, suggest
 from avsynth.masks.index import open_index
@@ -19,13 +19,16 @@ from avsynth.masks.instances import SourceCategory
 from avsynth.paths import Layout
 from avsynth.records import MaskRecord
 
+if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
+    from avsynth.categories import Vocabulary
+
 V1_CATEGORIES = 1203
 # Ids that v0.5 gives to names that v1 has under another id, or no longer.
 _V05_IDS = {"acorn": 1, "airplane": 4, "alarm_clock": 5, "bus_(vehicle)": 181, "zucchini": 1230}
 
 
 def iter_masks(
-    layout: Layout, params: MasksParams, vocabulary: Vocabulary, runtime: Runtime
+    layout: Layout, params: MasksParams, vocabulary: "Vocabulary", runtime: Runtime
 ) -> Iterator[MaskRecord]:
     """Yield every LVIS mask of the vocabulary, usable or not.
 

@@ -1,0 +1,157 @@
+"""Speed of building, side by side with the official tools: ``python -m bench.build``.
+
+Every figure of memory and every long figure of time comes from a process of its own, ours and the
+peer's in turns; short ones are taken in turns inside one process. Time is CPU time, a ratio is
+peer / ours in the same round, the table shows its median and range. ``--quick`` runs everything
+small and judges nothing. The full size needs 8 GB of memory and 10 GB of disk.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GROWTH = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: ratios that must reach ``must``; ``most`` turns it round."""
+
+    what: str
+    ratios: list[float]
+    must: float
+    stretch: float | None
+    most: bool = False
+
+    def judge(self) -> str:
+        """Say whether the median reaches the goals."""
+        middle = statistics.median(self.ratios)
+        if self.most:
+            return "pass" if middle <= self.must else "FAIL"
+        if self.stretch is not None and middle >= self.stretch:
+            return "pass, stretch"
+        return "pass" if middle >= self.must else "FAIL"
+
+
+def measure(task: str, *arguments: str | Path) -> dict[str, Any]:
+    """Run one task of `bench.build_tasks` in a process of its own."""
+    command = [sys.executable, "-m", "bench.build_tasks", task, *map(str, arguments)]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    )
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    shown = ", ".join(f"{k} {v:.4g}" for k, v in result.items() if isinstance(v, float))
+    print(f"  {task}: {shown}", file=sys.stderr, flush=True)
+    return result
+
+
+def annotation_rows(folder: Path, scale: float, rounds: int) -> list[Row]:
+    """Measure reading, indexing, opening again, and growth."""
+    file, index = folder / "lvis_v1_train.json", folder / "index"
+    print(measure("generate", file, str(scale))["text"], file=sys.stderr)
+    taken: list[dict[str, dict[str, Any]]] = []
+    for _ in range(rounds):
+        ours = measure("index", file, index)
+        wanted = json.dumps(ours["categories"])
+        taken.append(
+            {
+                "index": ours,
+                "columns": measure("columns", file),
+                "reopen": measure("reopen", index, wanted, str(scale)),
+                "peer": measure("peer", file, wanted, str(scale)),
+            }
+        )
+    file.unlink()
+    rows = [
+        Row("annotations -> columns, CPU", _ratios(taken, "columns", "cpu_s"), 8, 12),
+        Row("annotations -> columns, peak memory", _ratios(taken, "columns", "peak_mb"), 30, 45),
+        Row("annotations -> index with polygons, CPU", _ratios(taken, "index", "cpu_s"), 5, 8),
+        Row("annotations -> index, peak memory", _ratios(taken, "index", "peak_mb"), 25, None),
+        Row(
+            "open again, 46 categories, 60 k masks",
+            [t["peer"]["through_s"] / t["reopen"]["cpu_s"] for t in taken],
+            100,
+            250,
+        ),
+        Row(
+            "the same, polygons parsed to numbers",
+            [t["peer"]["through_s"] / t["reopen"]["parsed_s"] for t in taken],
+            0,
+            None,
+        ),
+    ]
+    return rows + growth_rows(folder, scale, [t["index"] for t in taken])
+
+
+def growth_rows(folder: Path, scale: float, once: list[dict[str, Any]]) -> list[Row]:
+    """Measure the index of a file ``GROWTH`` times as big against that of one."""
+    file = folder / "grown.json"
+    print(measure("generate", file, str(GROWTH * scale))["text"], file=sys.stderr)
+    grown = [measure("index", file, folder / "index") for _ in once]
+    file.unlink()
+    cpu = [g["cpu_s"] / GROWTH / o["cpu_s"] for g, o in zip(grown, once, strict=True)]
+    peak = [g["peak_mb"] / o["peak_mb"] for g, o in zip(grown, once, strict=True)]
+    return [
+        Row(f"cost per mask at {GROWTH}x the masks", cpu, 1.1, None, most=True),
+        Row(f"peak memory at {GROWTH}x the masks", peak, 1.5, None, most=True),
+    ]
+
+
+def _ratios(taken: list[dict[str, dict[str, Any]]], name: str, what: str) -> list[float]:
+    peer = {"cpu_s": "load_s", "peak_mb": "load_mb"}[what]
+    return [t["peer"][peer] / t[name][what] for t in taken]
+
+
+def sample_rows(folder: Path, count: int, rounds: int) -> list[Row]:
+    """Measure what is done once per mask and once per sample."""
+    png = measure("png", str(count), str(rounds))
+    whole = measure("samples", folder, str(count), str(rounds))
+    return [
+        Row("polygon -> PNG, pixel-equal", png["ratios"], 10, 16),
+        Row("whole sample -> tar, JPEG passed through", whole["ratios"], 5, 7.5),
+    ]
+
+
+def table(rows: list[Row], judged: bool) -> str:
+    """Lay the rows out as text."""
+    head = f"{'what':<42}{'median':>9}{'range':>19}{'must':>8}{'stretch':>9}"
+    lines = [head + ("  verdict" if judged else "")]
+    for row in rows:
+        bounds = f"{min(row.ratios):.2f} .. {max(row.ratios):.2f}"
+        must = f"{'<=' if row.most else '>='}{row.must:g}" if row.must else "-"
+        stretch = "-" if row.stretch is None else f">={row.stretch:g}"
+        line = (
+            f"{row.what:<42}{statistics.median(row.ratios):>9.2f}{bounds:>19}{must:>8}{stretch:>9}"
+        )
+        lines.append(line + (f"  {row.judge() if row.must else '-'}" if judged else ""))
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print the table, return 1 if a row fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is LVIS v1 train (default)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one small round, no verdict")
+    parser.add_argument("--folder", type=Path, help="for the files made (default: a temporary one)")
+    given = parser.parse_args()
+    scale, rounds, count = (0.01, 1, 60) if given.quick else (given.scale, given.rounds, 600)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=given.folder))
+    try:
+        rows = sample_rows(folder, count, max(rounds, 3)) + annotation_rows(folder, scale, rounds)
+    finally:
+        shutil.rmtree(folder)
+    judged = not given.quick and scale == 1
+    print(table(rows, judged))
+    return int(judged and any(row.must and row.judge() == "FAIL" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+"""The work that `bench.build` measures: one task per process, one line of JSON as its result."""
+
+import io
+import json
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SAMPLE = 60_000
+CANDIDATES = 95_565
+CATEGORIES = 46
+
+
+def peak_mb() -> float:
+    """Read this process's own peak of resident memory (a parent's does not count)."""
+    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    return int(status.split()[0]) / 1024
+
+
+def cpu_s(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return CPU seconds of all threads, and the result."""
+    start = time.process_time()
+    result = work()
+    return time.process_time() - start, result
+
+
+def generate(file: str, scale: str) -> dict[str, Any]:
+    """Write the annotation file."""
+    from bench.lvis_json import write_lvis_json
+
+    images, masks = write_lvis_json(Path(file), float(scale))
+    size = Path(file).stat().st_size
+    return {"text": f"{images:,} pictures, {masks:,} masks, {size / 1e6:,.0f} MB"}
+
+
+def columns(file: str) -> dict[str, Any]:
+    """Read id, picture, category, crowd, area and box of every mask and keep them."""
+    from avsynth.masks.index import annotation_rows
+    from avsynth.masks.instances import stream_sections
+
+    def work() -> list[Any]:
+        pieces = stream_sections(Path(file))
+        return [annotation_rows(items) for name, items in pieces if name == "annotations"]
+
+    seconds, kept = cpu_s(work)
+    return {"cpu_s": seconds, "peak_mb": peak_mb(), "masks": sum(map(len, kept))}
+
+
+def index(file: str, folder: str) -> dict[str, Any]:
+    """Make the index as the first run of the stage does, digest of the file included."""
+    from avsynth.cache import file_digest
+    from avsynth.masks.index import load_index, write_index
+
+    def work() -> None:
+        Path(folder).mkdir(exist_ok=True)
+        file_digest(Path(file))
+        write_index(Path(file), Path(folder))
+
+    seconds, _ = cpu_s(work)
+    peak = peak_mb()
+    return {
+        "cpu_s": seconds,
+        "peak_mb": peak,
+        "categories": _choose(load_index(Path(folder)).count()),
+    }
+
+
+def _choose(counts: dict[int, int]) -> list[int]:
+    """Choose 46 neighbours of the rank that together hold 7.5 % of the masks."""
+    ranked = sorted(counts, key=lambda c: (-counts[c], c))
+    share = CANDIDATES / 1_270_141 * sum(counts.values())
+    for start in range(len(ranked) - CATEGORIES):
+        chosen = ranked[start : start + CATEGORIES]
+        if sum(counts[c] for c in chosen) <= share:
+            return sorted(chosen)
+    return sorted(ranked[:CATEGORIES])
+
+
+def reopen(folder: str, wanted: str, scale: str) -> dict[str, Any]:
+    """Open the index, choose, and sample masks: ids, pictures, and polygons as stored."""
+    from avsynth.masks.codecs import parse_segmentation
+    from avsynth.masks.index import load_index
+
+    def work() -> list[tuple[int, int, bytes]]:
+        opened = load_index(Path(folder))
+        found: list[tuple[int, int, bytes]] = []
+        for rows, texts in opened.read(json.loads(wanted)):
+            found += zip(rows["id"].tolist(), rows["image_id"].tolist(), texts, strict=True)
+        return [found[i] for i in _sample(len(found), scale)]
+
+    seconds, kept = cpu_s(work)
+    parsing, _ = cpu_s(lambda: [parse_segmentation(text) for _, _, text in kept])
+    return {"cpu_s": seconds, "parsed_s": seconds + parsing, "masks": len(kept)}
+
+
+def _sample(found: int, scale: str) -> list[int]:
+    size = min(found, round(SAMPLE * float(scale)))
+    return np.random.default_rng(0).permutation(found)[:size].tolist()
+
+
+def peer(file: str, wanted: str, scale: str) -> dict[str, Any]:
+    """Load with the official API, and choose and sample through it."""
+    from lvis import LVIS
+
+    load_s, api = cpu_s(lambda: LVIS(file))
+    load_mb = peak_mb()
+
+    def work() -> list[Any]:
+        found = api.get_ann_ids(cat_ids=json.loads(wanted))
+        return api.load_anns([found[i] for i in _sample(len(found), scale)])
+
+    choose_s, kept = cpu_s(work)
+    return {
+        "load_s": load_s,
+        "load_mb": load_mb,
+        "through_s": load_s + choose_s,
+        "masks": len(kept),
+    }
+
+
+def png(count: str, rounds: str) -> dict[str, Any]:
+    """Polygons to PNG bytes, ours and `ann_to_mask` with PIL in turns."""
+    from PIL import Image
+
+    from avsynth.masks.codecs import png_to_mask, polygons_to_rle, rle_to_png
+    from bench.lvis_json import HEIGHT, WIDTH, blobs
+
+    shapes = blobs(int(count), np.random.default_rng(1))
+    api = _small_api(shapes)
+
+    def theirs(number: int) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(api.ann_to_mask(api.anns[number]) * 255).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def ours(number: int) -> bytes:
+        rle = polygons_to_rle(shapes[number], HEIGHT, WIDTH)
+        return rle_to_png(rle, HEIGHT, WIDTH)
+
+    for number in range(len(shapes)):
+        if not np.array_equal(png_to_mask(ours(number)), png_to_mask(theirs(number))):
+            raise SystemExit(f"mask {number} differs")
+    return _in_turns(theirs, ours, len(shapes), int(rounds))
+
+
+def _small_api(shapes: list[list[list[float]]]) -> Any:
+    """An official API object over these segmentations, one picture each."""
+    from lvis import LVIS
+
+    from bench.lvis_json import HEIGHT, WIDTH
+
+    api = LVIS.__new__(LVIS)
+    api.imgs = {i: {"height": HEIGHT, "width": WIDTH} for i in range(len(shapes))}
+    api.anns = {i: {"image_id": i, "segmentation": shape} for i, shape in enumerate(shapes)}
+    return api
+
+
+def _in_turns(
+    theirs: Callable[[int], Any], ours: Callable[[int], Any], count: int, rounds: int
+) -> dict[str, Any]:
+    ratios = []
+    for _ in range(rounds):
+        slow, _ = cpu_s(lambda: [theirs(i) for i in range(count)])
+        fast, _ = cpu_s(lambda: [ours(i) for i in range(count)])
+        ratios.append(slow / fast)
+    return {"ratios": ratios, "peer_ms": slow / count * 1e3, "ours_ms": fast / count * 1e3}
+
+
+def samples(folder: str, count: str, rounds: str) -> dict[str, Any]:
+    """Annotation and picture file to a sample in a tar; sound and meta are given on both sides."""
+    return _Samples(Path(folder), int(count)).compare(int(rounds))
+
+
+class _Samples:
+    """The same samples, written by the official tools and by ours."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        from PIL import Image
+
+        from bench.lvis_json import HEIGHT, WIDTH, blobs
+
+        rng = np.random.default_rng(2)
+        self.folder, self.count = folder, count
+        self.shapes = blobs(count, rng)
+        self.texts = [json.dumps(shape).encode() for shape in self.shapes]
+        self.api = _small_api(self.shapes)
+        self.pictures = [folder / f"{i}.jpg" for i in range(20)]
+        for path in self.pictures:
+            noise = rng.integers(0, 256, (HEIGHT // 2, WIDTH // 2, 3), dtype=np.uint8)
+            Image.fromarray(noise).resize((WIDTH, HEIGHT)).save(path, quality=78)
+        self.flac, self.logmel = rng.bytes(20_000), rng.bytes(24_704)
+        self.meta = {"category": "cat", "second": 3, "schema": 1}
+
+    def theirs(self) -> None:
+        import webdataset as wds
+        from PIL import Image
+
+        with wds.TarWriter(str(self.folder / "theirs.tar")) as tar:
+            for i in range(self.count):
+                buffer = io.BytesIO()
+                mask = self.api.ann_to_mask(self.api.anns[i])
+                Image.fromarray(mask * 255).save(buffer, "PNG")
+                sample = {
+                    "__key__": f"cat-{i:010d}",
+                    "audio.flac": self.flac,
+                    "image.jpg": self.pictures[i % 20].read_bytes(),
+                    "logmel.npy": self.logmel,
+                    "mask.png": buffer.getvalue(),
+                    "meta.json": json.dumps(self.meta).encode(),
+                }
+                tar.write(sample)
+
+    def ours(self) -> None:
+        from avsynth.shards import write_shard
+
+        write_shard(self.folder / "ours.tar", "train", map(self._sample, range(self.count)))
+
+    def _sample(self, i: int) -> Any:
+        from avsynth.masks.codecs import rle_to_png, segmentation_to_rle
+        from avsynth.records import Sample
+        from bench.lvis_json import HEIGHT, WIDTH
+
+        rle = segmentation_to_rle(self.texts[i], HEIGHT, WIDTH)
+        return Sample(
+            key=f"cat-{i:010d}",
+            image=self.pictures[i % 20].read_bytes(),
+            image_ext="jpg",
+            mask_png=rle_to_png(rle, HEIGHT, WIDTH),
+            audio_flac=self.flac,
+            logmel_npy=self.logmel,
+            meta=self.meta,
+        )
+
+    def compare(self, rounds: int) -> dict[str, Any]:
+        """Measure in turns, then check that both tars hold the same."""
+        result = _in_turns(lambda _: self.theirs(), lambda _: self.ours(), 1, rounds)
+        theirs, ours = (self._content(name) for name in ("theirs.tar", "ours.tar"))
+        if theirs != ours:
+            raise SystemExit("the two tars differ")
+        per_sample = {k: result[k] / self.count for k in ("peer_ms", "ours_ms")}
+        return result | per_sample
+
+    def _content(self, name: str) -> dict[str, bytes]:
+        from avsynth.masks.codecs import png_to_mask
+
+        content = {}
+        with tarfile.open(self.folder / name) as tar:
+            for member in tar:
+                data = tar.extractfile(member)
+                assert data is not None
+                read = data.read()
+                if member.name.endswith("mask.png"):
+                    read = np.packbits(png_to_mask(read)).tobytes()
+                if member.name.endswith("meta.json"):
+                    read = json.dumps(json.loads(read), sort_keys=True).encode()
+                content[member.name] = read
+        return content
+
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "generate": generate,
+    "columns": columns,
+    "index": index,
+    "reopen": reopen,
+    "peer": peer,
+    "png": png,
+    "samples": samples,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(TASKS[sys.argv[1]](*sys.argv[2:])))
