@@ -17,6 +17,7 @@ h w rows and columns of one window, L = h * w queries, K keys, C channels of a h
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -24,8 +25,9 @@ from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-_MASK_BYTES = 16 * 2**20
-"""Size of the relative-position mask that is built at a time: about what a cache holds."""
+_MASK_BYTES = {False: 16 * 2**20, True: 2**30}
+"""Size of the relative-position mask that is built at a time, by ``is_cuda``: about what the cache
+of a CPU holds; on a GPU enough to fill it."""
 
 
 class ImageEncoder(ImageEncoderViT):
@@ -33,6 +35,8 @@ class ImageEncoder(ImageEncoderViT):
 
     checkpointing: bool = False
     """Recompute each block in the backward pass instead of keeping its activations."""
+    folded: bool = False
+    """Fold relative positions into query and key without gradients, too: no mask is built."""
 
     def forward(
         self,
@@ -58,24 +62,27 @@ class ImageEncoder(ImageEncoderViT):
             if tokens and (token := tokens[index]) is not None:
                 x_BHWD = x_BHWD + token
             adapter = adapters[index] if adapters else None
+            step = partial(run_block, block, folded=self.folded)
             if self.checkpointing and torch.is_grad_enabled():
-                x_BHWD = checkpoint(run_block, block, x_BHWD, adapter, use_reentrant=False)
+                x_BHWD = checkpoint(step, x_BHWD, adapter, use_reentrant=False)
             else:
-                x_BHWD = run_block(block, x_BHWD, adapter)
+                x_BHWD = step(x_BHWD, adapter)
         if tokens and (token := tokens[-1]) is not None:
             x_BHWD = x_BHWD + token
         return self.neck(x_BHWD.permute(0, 3, 1, 2))
 
 
-def run_block(block: nn.Module, x_BHWD: Tensor, adapter: nn.Module | None = None) -> Tensor:
+def run_block(
+    block: nn.Module, x_BHWD: Tensor, adapter: nn.Module | None = None, *, folded: bool = False
+) -> Tensor:
     """Run one block of the encoder on tokens ``[B, H, W, D]``."""
-    x_BHWD = x_BHWD + _attend(block.attn, block.norm1(x_BHWD), block.window_size)
+    x_BHWD = x_BHWD + _attend(block.attn, block.norm1(x_BHWD), block.window_size, folded)
     normed = block.norm2(x_BHWD)
     out = x_BHWD + block.mlp(normed)
     return out if adapter is None else out + adapter(normed)
 
 
-def _attend(attn: nn.Module, x_BHWD: Tensor, window: int) -> Tensor:
+def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool) -> Tensor:
     """Self-attention inside windows (``window = 0``: over the whole grid), pads left out."""
     B, H, W, D = x_BHWD.shape
     A = attn.num_heads
@@ -91,8 +98,9 @@ def _attend(attn: nn.Module, x_BHWD: Tensor, window: int) -> Tensor:
             part = qkv[:, rows.start : rows.stop, columns.start : columns.stop]
             h, w = rows.step, columns.step
             q, k, v = _to_windows(part, h, w)
-            partial = (h, w) != (size_h, size_w)
-            out = _window(q, k, v, (table_h[:h], table_w[:w]), pad_kv if partial else None)
+            padded = (h, w) != (size_h, size_w)
+            tables = table_h[:h], table_w[:w]
+            out = _window(q, k, v, tables, pad_kv if padded else None, folded)
             cells.append(_from_windows(out, B, part.shape[1:3], (h, w)))
         bands.append(torch.cat(cells, dim=2) if len(cells) > 1 else cells[0])
     return attn.proj(torch.cat(bands, dim=1) if len(bands) > 1 else bands[0])
@@ -131,7 +139,12 @@ def _from_windows(out: Tensor, B: int, size: Sequence[int], hw: tuple[int, int])
 
 
 def _window(
-    q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor], pad_kv: Tensor | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    tables: tuple[Tensor, Tensor],
+    pad_kv: Tensor | None,
+    folded: bool,
 ) -> Tensor:
     """Attend inside equal windows.
 
@@ -141,15 +154,17 @@ def _window(
         v: values of the real tokens.
         tables: relative positions ``[h, size_h, C]`` and ``[w, size_w, C]``.
         pad_kv: ``[2, A, 1, C]``, key and value of a padded token, or None without pads.
+        folded: build no mask even where no gradient is asked for.
     """
     h, w = len(tables[0]), len(tables[1])
     if pad_kv is not None:
         pad_k, pad_v = (t.expand(len(q), -1, -1, -1) for t in pad_kv)
         k, v = torch.cat((k, pad_k), dim=2), torch.cat((v, pad_v), dim=2)
-    if torch.is_grad_enabled() and (q.requires_grad or tables[0].requires_grad):
+    gradients = torch.is_grad_enabled() and (q.requires_grad or tables[0].requires_grad)
+    if folded or gradients:
         return _folded(q, k, v, tables, pad_kv is not None)
     N, A = q.shape[:2]
-    rows = max(1, _MASK_BYTES // (N * A * w * k.shape[2] * q.element_size()))
+    rows = max(1, _MASK_BYTES[q.is_cuda] // (N * A * w * k.shape[2] * q.element_size()))
     outs = []
     for y in range(0, h, rows):
         part = q[:, :, y * w : (y + rows) * w]

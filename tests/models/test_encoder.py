@@ -8,7 +8,7 @@ import torch
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
-from avsynth.models.encoder import ImageEncoder, run_block
+from avsynth.models.encoder import _MASK_BYTES, ImageEncoder, run_block
 
 
 def pair(size: int, **changes: Any) -> tuple[ImageEncoderViT, ImageEncoder]:
@@ -82,8 +82,17 @@ def test_rows_of_queries_are_cut_without_a_seam(monkeypatch: pytest.MonkeyPatch)
     pixels = torch.randn(1, 3, 256, 256, dtype=torch.float64)
     with torch.no_grad():
         whole = ours(pixels)
-        monkeypatch.setattr("avsynth.models.encoder._MASK_BYTES", 1)
+        monkeypatch.setitem(_MASK_BYTES, False, 1)
         assert error(ours(pixels), whole) < 1e-13
+
+
+def test_folding_without_gradients_changes_no_number() -> None:
+    _, ours = pair(256)
+    pixels = torch.randn(1, 3, 256, 256, dtype=torch.float64)
+    with torch.no_grad():
+        masked = ours(pixels)
+        ours.folded = True
+        assert error(ours(pixels), masked) < 1e-13
 
 
 def test_checkpointing_changes_memory_and_no_number() -> None:
