@@ -8,19 +8,18 @@ between the worlds can be bridged.
 
 import colorsys
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from pycocotools import mask as coco_mask
 
-from avsynth.toy.shapes import FIGURES, TURNS, Part, Points
+from avsynth.toy.grounds import Field, Style, make_ground
+from avsynth.toy.parts import Part, Points
+from avsynth.toy.shapes import FIGURES, TURNS
 
-Style = Literal["drawn", "filmed"]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
-Field = NDArray[np.float32]
 _COARSE = {"drawn": 1, "filmed": 2}  # a filmed picture has half the resolution it is stored at
 _FINE = 2  # the pen works at twice the resolution, then averages: smooth edges
 _INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
@@ -90,7 +89,7 @@ def stage(
         rng: decides everything.
     """
     coarse = _COARSE[style]
-    ground = _ground(height_px // coarse, width_px // coarse, style, rng)
+    ground = make_ground(height_px // coarse, width_px // coarse, style, rng)
     spots: list[tuple[float, float, float]] = []
     for _ in names:
         spots.append(_free_spot(spots, height_px, width_px, rng))
@@ -265,63 +264,3 @@ def _film(pixels: Field, rng: np.random.Generator) -> Field:
     grain = rng.standard_normal((*soft.shape[:2], 1), dtype=np.float32) * 4
     # Steps of 16 keep the lossless frames of AVSBench small.
     return np.asarray(np.floor((soft * light + grain) / 16) * 16 + 8, np.float32)
-
-
-def _ground(height: int, width: int, style: Style, rng: np.random.Generator) -> Field:
-    ground = _pattern(height, width, rng) if style == "drawn" else _horizon(height, width, rng)
-    image = Image.fromarray(ground.clip(0, 255).astype(np.uint8))
-    pen = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(4, 10))):  # things that are nothing: no annotation, no sound
-        _scribble(pen, height, width, style, rng)
-    if style == "filmed":
-        image = image.filter(ImageFilter.BoxBlur(1.5))
-    return np.asarray(image, np.float32)
-
-
-def _scribble(
-    pen: ImageDraw.ImageDraw, height: int, width: int, style: Style, rng: np.random.Generator
-) -> None:
-    x, y = rng.uniform(0, width), rng.uniform(0, height)
-    rx, ry = rng.uniform(0.03, 0.16, 2) * min(height, width)
-    hue, saturation, value = rng.uniform(), rng.uniform(0.1, 0.8), rng.uniform(0.3, 0.9)
-    if style == "filmed":
-        saturation *= 0.4
-    red, green, blue = (int(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
-    fill = (red, green, blue)
-    kind = rng.integers(3)
-    if kind == 0:
-        pen.ellipse((x - rx, y - ry, x + rx, y + ry), fill=fill)
-    elif kind == 1:
-        pen.rectangle((x - rx, y - ry, x + rx, y + ry), fill=fill)
-    else:
-        pen.polygon([(x, y - ry), (x + rx, y + ry), (x - rx, y + 0.4 * ry)], fill=fill)
-
-
-def _pattern(height: int, width: int, rng: np.random.Generator) -> Field:
-    """Colour patches with stripes or tiles over them."""
-    cells = rng.integers(2, 6, 2)
-    base = np.array(
-        colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.5, 0.95))
-    )
-    patches = (base * 255 + rng.uniform(-45, 45, (*cells, 3))).clip(0, 255).astype(np.uint8)
-    how = Image.Resampling.NEAREST if rng.integers(2) else Image.Resampling.BICUBIC
-    ground = np.asarray(Image.fromarray(patches).resize((width, height), how), np.float32)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    angle, step = rng.uniform(0, np.pi), rng.uniform(8, 26)
-    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / step))
-    if rng.integers(2):
-        wave = wave * np.sin((y * np.cos(angle) - x * np.sin(angle)) * (2 * np.pi / step))
-    lines = (rng.uniform(4, 20) * np.sign(wave)[:, :, None]).astype(np.float32)
-    return np.asarray(ground + lines, np.float32)
-
-
-def _horizon(height: int, width: int, rng: np.random.Generator) -> Field:
-    """Sky over land, both uneven."""
-    line = int(height * rng.uniform(0.25, 0.6))
-    sky = np.array(colorsys.hsv_to_rgb(rng.uniform(0.5, 0.7), rng.uniform(0.05, 0.35), 0.85)) * 255
-    land = np.array(colorsys.hsv_to_rgb(rng.uniform(0.05, 0.4), rng.uniform(0.15, 0.5), 0.5)) * 255
-    ramp = np.linspace(0.8, 1.15, height, dtype=np.float32)[:, None, None]
-    ground = np.where(np.arange(height)[:, None, None] < line, sky, land).astype(np.float32) * ramp
-    rough = rng.uniform(-1, 1, (14, 14)).astype(np.float32)
-    uneven = Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(ground + 22 * np.asarray(uneven, np.float32)[:, :, None])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from avsynth.toy.chance import generator
-from avsynth.toy.scenes import Style, paint, stage
+from avsynth.toy.grounds import Style
+from avsynth.toy.scenes import paint, stage
 from avsynth.toy.shapes import FIGURES
 
 
