@@ -41,19 +41,19 @@ class LedgerRow:
 
 
 class Ledger:
-    """All rows of one source below one root folder; open at most once at a time.
+    """All rows of one kind below one root folder; one ledger of a folder is open at a time.
 
     Args:
-        root: the source's folder; the ledger lies in ``<root>/.fetch/``.
-        source: the source's name.
+        root: the folder; the ledger lies in ``<root>/.fetch/``.
+        kind: of the items, e.g. ``pictures``.
     """
 
-    def __init__(self, root: Path, source: str) -> None:
+    def __init__(self, root: Path, kind: str) -> None:
         self.root = root
         self.folder = root / FOLDER
-        self.table = self.folder / f"{source}.parquet"
-        self._journal = self.folder / f"{source}.journal"
-        self._lock_path = self.folder / f"{source}.lock"
+        self.table = self.folder / f"{kind}.parquet"
+        self._journal = self.folder / f"{kind}.journal"
+        self._lock_path = self.folder / "lock"
         self._lock = self._log = -1
         self.rows: dict[str, LedgerRow] = {}
 
@@ -121,16 +121,16 @@ class Ledger:
         return False
 
 
-def read_ledger(root: Path, source: str) -> dict[str, LedgerRow]:
+def read_ledger(root: Path, kind: str) -> dict[str, LedgerRow]:
     """Read a ledger's rows without locking it: the table, then what its journal adds."""
     rows: dict[str, LedgerRow] = {}
-    table = root / FOLDER / f"{source}.parquet"
+    table = root / FOLDER / f"{kind}.parquet"
     if table.exists():
         frame = read_table(table, LedgerRow)
         for values in frame.itertuples(index=False, name=None):
             row = LedgerRow(*values)
             rows[row.item] = row
-    for row in _journal_rows(root / FOLDER / f"{source}.journal"):
+    for row in _journal_rows(root / FOLDER / f"{kind}.journal"):
         rows[row.item] = row
     return rows
 

@@ -30,6 +30,8 @@ class Host:
     faults: dict[str, deque[str]] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     ranges: list[tuple[str, str]] = field(default_factory=list)
+    delay_s: float = 0.0
+    """How long every answer takes."""
     open_now: int = 0
     most_open: int = 0
     bytes_sent: int = 0
@@ -49,6 +51,7 @@ class Host:
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
         try:
+            await asyncio.sleep(self.delay_s)
             queue = self.faults.get(path) or self.faults.get("*")
             if queue:
                 fault, _, value = queue.popleft().partition("=")

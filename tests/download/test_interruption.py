@@ -1,0 +1,121 @@
+"""kill -9 and Ctrl-C in the middle of a real run, in a process of its own."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from avsynth.config import Runtime
+from avsynth.download.ledger import read_ledger
+from tests.download.local_host import Host
+
+FILES = 120
+RUN = """
+import asyncio, sys
+from pathlib import Path
+from functools import partial
+from avsynth.download.crew import bring_all, to_try
+from avsynth.download.governor import StopLoss
+from avsynth.download.http import Web, WebSettings
+from avsynth.download.items import Item
+from avsynth.download.ledger import Ledger
+
+url, root, files = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+
+async def one(web, item):
+    return [(item, await web.bring(item, root))]
+
+async def main():
+    items = [Item(f"{n:04d}", f"{url}/{n:04d}", f"pictures/{n:04d}") for n in range(files)]
+    items.append(Item("big", f"{url}/big", "big"))
+    with Ledger(root, "k") as ledger:
+        async with Web(WebSettings(connections=4)) as web:
+            jobs = [partial(one, web, item) for item in to_try(items, ledger, ())]
+            await bring_all(jobs, ledger, crew=4, stop_loss=StopLoss(1.0))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def slow(host: Host) -> Host:
+    host.files = {f"/{n:04d}": b"%04d" % n * 500 for n in range(FILES)}
+    host.files["/big"] = bytes(6 << 20)
+    host.delay_s = 0.05
+    return host
+
+
+def start(host: Host, root: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", RUN, host.url, str(root), str(FILES)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+def wait_for_rows(root: Path, count: int) -> None:
+    for _ in range(600):
+        if len(read_ledger(root, "k")) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError("nothing was fetched")
+
+
+def finish(host: Host, root: Path) -> None:
+    process = start(host, root)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+
+
+def check_complete(host: Host, root: Path) -> None:
+    rows = read_ledger(root, "k")
+    assert len(rows) == FILES + 1
+    assert {row.status for row in rows.values()} == {"ok"}
+    for n in range(FILES):
+        assert (root / f"pictures/{n:04d}").read_bytes() == host.files[f"/{n:04d}"]
+    assert not list(root.rglob("*.part"))
+
+
+def test_kill_9_loses_nothing_that_was_finished(slow: Host, tmp_path: Path) -> None:
+    process = start(slow, tmp_path)
+    wait_for_rows(tmp_path, 30)
+    process.kill()
+    process.communicate()
+    done = read_ledger(tmp_path, "k")
+    assert 30 <= len(done) < FILES
+    finish(slow, tmp_path)
+    check_complete(slow, tmp_path)
+    again = [path for path, count in slow.seen.items() if count > 1]
+    assert len(again) <= 4, "only what was in flight is asked for twice"
+    assert not [path for path in again if path.strip("/") in done]
+
+
+def test_ctrl_c_stops_within_two_seconds_and_loses_nothing(slow: Host, tmp_path: Path) -> None:
+    process = start(slow, tmp_path)
+    wait_for_rows(tmp_path, 30)
+    slow.delay_s = 30.0  # what is in flight would take half a minute
+    time.sleep(0.2)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    took_s = time.monotonic() - begun
+    assert took_s < 2.0
+    assert b"KeyboardInterrupt" in errors
+    done = read_ledger(tmp_path, "k")
+    assert (tmp_path / ".fetch/k.parquet").exists(), "the ledger was folded on the way out"
+    for row in done.values():
+        assert (tmp_path / row.target).stat().st_size == row.bytes
+    slow.delay_s = 0.0
+    finish(slow, tmp_path)
+    check_complete(slow, tmp_path)
+
+
+def test_runtime_needs_nothing_of_the_network() -> None:
+    """`avsynth --help` and the builders load no client."""
+    code = "import sys, avsynth.pipelines.fetch, avsynth.pipelines.plan, avsynth.pipelines.check\n"
+    code += (
+        "print([m for m in ('aiohttp', 'yt_dlp', 'imageio_ffmpeg', 'torch') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+    assert Runtime().workers == 1
