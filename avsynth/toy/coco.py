@@ -41,7 +41,7 @@ class Still:
 
 def write_lvis(folder: Path, plan: Plan) -> dict[str, int]:
     """Write LVIS v1; return how many pictures and masks each split has."""
-    last = 1 + plan.count(330, 36)
+    last = 1 + plan.count(400, 36)
     train = _stills(range(1, last), "train2017")
     val = _stills(range(last, last + plan.count(20, 3)), "train2017")
     val += _stills(range(plan.count(40, 5)), "val2017", first=_VAL_FIRST)

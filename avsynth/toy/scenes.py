@@ -16,12 +16,13 @@ from pycocotools import mask as coco_mask
 
 from avsynth.toy.grounds import Field, Style, make_ground
 from avsynth.toy.parts import Part, Points
-from avsynth.toy.shapes import FIGURES, TURNS
+from avsynth.toy.shapes import FIGURES, HABITS, TURNS
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 _COARSE = {"drawn": 1, "filmed": 2}  # a filmed picture has half the resolution it is stored at
 _FINE = 2  # the pen works at twice the resolution, then averages: smooth edges
+_ODD_COLOURS = 0.2  # share of things in any colour instead of their category's habit
 _INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
 
 
@@ -172,14 +173,19 @@ def _free_spot(
 def _thing(
     name: str, x: float, y: float, size: float, style: Style, rng: np.random.Generator
 ) -> Thing:
-    drawn = style == "drawn"
-    hue = rng.uniform()
-    saturation = rng.uniform(0.4, 0.95) if drawn else rng.uniform(0.12, 0.55)
-    value = rng.uniform(0.55, 0.95) if drawn else rng.uniform(0.4, 0.8)
+    hue, saturation, value = HABITS[name]
+    if rng.uniform() < _ODD_COLOURS:
+        hue, saturation, value = rng.uniform(), rng.uniform(0.3, 0.9), rng.uniform(0.5, 0.9)
+    hue = (hue + rng.normal(0, 0.03)) % 1
+    saturation = float(np.clip(saturation + rng.uniform(-0.12, 0.12), 0, 1))
+    value = float(np.clip(value + rng.uniform(-0.12, 0.12), 0.15, 1))
+    if style == "filmed":
+        saturation, value = 0.6 * saturation, 0.85 * value
     body = np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255
-    accent = np.array(colorsys.hsv_to_rgb((hue + rng.uniform(0.3, 0.7)) % 1, saturation, 0.9)) * 255
+    other = (hue + rng.uniform(0.3, 0.7)) % 1
+    accent = np.array(colorsys.hsv_to_rgb(other, max(saturation, 0.3), 0.9)) * 255
     shades = {
-        "body": body, "dark": body * 0.62, "light": body * 0.4 + 150, "accent": accent,
+        "body": body, "dark": body * 0.62, "light": body * 0.45 + 125, "accent": accent,
         "ink": np.array(_INK), "white": np.array(_WHITE), "glass": np.array(_GLASS),
     }  # fmt: skip
     limit = TURNS.get(name, 0.15)

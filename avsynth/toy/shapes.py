@@ -1,7 +1,8 @@
 """What each category looks like: a few polygons in a unit square, tinted by role.
 
 Coordinates run from -1 to 1, x to the right and y down. A category is known by its outline and its
-parts (a mane, floppy ears, a row of windows); colour and texture are drawn anew for every object.
+parts (a mane, floppy ears, a row of windows), less surely by a habit of colour; colour and texture
+are drawn anew for every object.
 Later parts lie over earlier ones.
 """
 
@@ -228,3 +229,14 @@ FIGURES: dict[str, list[Part]] = {
 
 TURNS: dict[str, float] = {"guitar": 0.9, "airplane": 1.2, "banana": 1.5, "snake": 0.5}
 """How far, in radians to either side, an object may be turned; 0.15 where not named."""
+
+HABITS: dict[str, tuple[float, float, float]] = {
+    "ambulance": (0.0, 0.12, 0.95), "cat": (0.08, 0.85, 0.95), "dog": (0.08, 0.55, 0.5),
+    "bus": (0.0, 0.9, 0.85), "horse": (0.03, 0.8, 0.35), "lion": (0.14, 0.85, 0.95),
+    "bird": (0.58, 0.85, 0.9), "guitar": (0.06, 0.9, 0.75), "piano": (0.0, 0.1, 0.25),
+    "computer_keyboard": (0.6, 0.1, 0.5), "airplane": (0.6, 0.25, 0.95),
+    "alarm_clock": (0.92, 0.75, 0.9), "donkey": (0.6, 0.12, 0.65), "duck": (0.72, 0.6, 0.75),
+    "frog": (0.33, 0.85, 0.75), "snake": (0.22, 0.9, 0.8), "squirrel": (0.48, 0.75, 0.7),
+    "helicopter": (0.25, 0.55, 0.4), "banana": (0.16, 0.9, 1.0),
+}  # fmt: skip
+"""The usual hue, saturation and value of a category, 0..1; single things stray from it."""
