@@ -77,8 +77,11 @@ def test_heat_maps_are_stretched_and_constant_maps_survive():
     assert heat.shape == (2, 224, 224)
     assert heat[0].min() == 0
     assert heat[0].max() == 1
-    assert heat[0, 0, 0] == 0  # aligned corners: the corner keeps its value
+    assert heat[0, 0, 0] == 0
     assert heat[0, -1, -1] == 1
+    assert np.allclose(
+        np.diff(heat[0, 0]), 0.5 / 223, atol=1e-6
+    )  # aligned corners: a ramp from end to end
     assert not heat[1].any()
 
 

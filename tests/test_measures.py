@@ -107,6 +107,23 @@ def test_every_measure_by_its_definition(scene):
     assert estimate(rows, "f_at_cut", **QUICK).value == pytest.approx(np.mean(at_cut))
 
 
+def test_clips_of_unequal_length_weigh_the_same_in_the_meter(scene):
+    rows = frame_of(rows_of(*scene, 3))
+    rows.loc[rows.clip_key == "c0001", "clip_key"] = "c0000"  # one clip of six frames
+    per_clip = [group.iou.mean() for _, group in rows.groupby("clip_key")]
+    meter, frames = (estimate(rows, m, **QUICK).value for m in ("meter_iou", "miou"))
+    assert meter == pytest.approx(np.mean(per_clip))
+    assert meter != pytest.approx(frames)
+
+
+def test_the_order_of_rows_changes_no_bit(scene):
+    rows = frame_of(rows_of(*scene, 3))
+    shuffled = rows.sample(frac=1, random_state=0)
+    for measure in FRAME_MEASURES:
+        same = [estimate(r, measure, clips_per_batch=2, **QUICK) for r in (rows, shuffled)]
+        assert same[0] == same[1], measure
+
+
 def test_interval_holds_the_value_is_seeded_and_narrows(scene):
     logits, gt = scene
     rows = frame_of(rows_of(logits, gt, 3))
