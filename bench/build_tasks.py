@@ -54,12 +54,13 @@ def columns(file: str) -> dict[str, Any]:
 def index(file: str, folder: str) -> dict[str, Any]:
     """Make the index as the first run of the stage does, digest of the file included."""
     from avsynth.cache import file_digest
+    from avsynth.config import Runtime
     from avsynth.masks.index import load_index, write_index
 
     def work() -> None:
         Path(folder).mkdir(exist_ok=True)
         file_digest(Path(file))
-        write_index(Path(file), Path(folder))
+        write_index(Path(file), Path(folder), Runtime(quiet=True))
 
     seconds, _ = cpu_s(work)
     peak = peak_mb()
@@ -89,7 +90,7 @@ def reopen(folder: str, wanted: str, scale: str) -> dict[str, Any]:
     def work() -> list[tuple[int, int, bytes]]:
         opened = load_index(Path(folder))
         found: list[tuple[int, int, bytes]] = []
-        for rows, texts in opened.read(json.loads(wanted)):
+        for rows, texts in opened.read(opened.extents_of(json.loads(wanted))):
             found += zip(rows["id"].tolist(), rows["image_id"].tolist(), texts, strict=True)
         return [found[i] for i in _sample(len(found), scale)]
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from avsynth.config import MasksParams, Runtime
 from avsynth.errors import DataError
 from avsynth.masks.index import open_index
-from avsynth.masks.indexed import AnnotationFile, iter_indexed, picture_name, split_of
+from avsynth.masks.indexed import AnnotationFile, iter_indexed, match_names, picture_name, split_of
 from avsynth.paths import Layout
 from avsynth.records import MaskRecord
 
 if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
     from avsynth.categories import Vocabulary
+
+CATEGORIES = 80
 
 
 def iter_masks(
@@ -27,6 +29,7 @@ def iter_masks(
 
     Raises:
         DataError: a file is absent, damaged or not COCO; a picture folder is absent.
+        ConfigError: the vocabulary has a COCO name that COCO has not.
     """
     root, images = layout.resolve(params.coco.root), layout.resolve(params.coco.images)
     labels = vocabulary.label_to_category("coco")
@@ -39,7 +42,8 @@ def iter_masks(
                 f"{len(index.categories)} categories with synsets, as in LVIS",
                 "Name it under masks.lvis, or name instances_train2017.json here.",
             )
-        categories = {c.id: labels[c.name] for c in index.categories if c.name in labels}
+        categories = match_names("coco", index.categories, labels, CATEGORIES)
         file = AnnotationFile("coco", root / name, images, categories, params.filters)
         folder = f"{split_of(root / name)}2017"
-        yield from iter_indexed(file, index, partial(picture_name, default_folder=folder))
+        name_of = partial(picture_name, default_folder=folder)
+        yield from iter_indexed(file, index, name_of, runtime)

@@ -10,7 +10,7 @@ the other), ``extents.npy`` (`EXTENT`), ``images.jsonl`` and ``meta.json``.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -20,10 +20,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avsynth.cache import cached_folder, file_digest
+from avsynth.cache import cache_root, cached_folder, file_digest
 from avsynth.config import Runtime
-from avsynth.errors import DataError
-from avsynth.masks.instances import Annotation, Image, Licence, SourceCategory, stream_sections
+from avsynth.errors import DataError, SpaceError
+from avsynth.masks.instances import (
+    CHUNK_BYTES,
+    Annotation,
+    Image,
+    Licence,
+    SourceCategory,
+    stream_sections,
+)
+from avsynth.progress import track
 
 FORMAT = 2
 RUN_BYTES = 16 << 20
@@ -76,18 +84,24 @@ class InstanceIndex:
             counts[category_id] = counts.get(category_id, 0) + rows
         return counts
 
-    def read(self, category_ids: Iterable[int]) -> Iterator[tuple[NDArray[Any], list[bytes]]]:
-        """Yield the annotations of some categories, extent by extent.
+    def extents_of(self, category_ids: Iterable[int]) -> NDArray[Any]:
+        """Choose the extents of some categories."""
+        chosen: NDArray[Any] = self.extents[
+            np.isin(self.extents["category_id"], list(category_ids))
+        ]
+        return chosen
+
+    def read(self, extents: NDArray[Any]) -> Iterator[tuple[NDArray[Any], list[bytes]]]:
+        """Yield the annotations of each extent.
 
         Yields:
             Rows as `ROW`, and the JSON text of each row's segmentation.
         """
-        wanted = np.isin(self.extents["category_id"], list(category_ids))
         with (
             (self.folder / "rows.bin").open("rb") as rows_file,
             (self.folder / "segmentations.bin").open("rb") as text_file,
         ):
-            for _, count, row, byte, size in self.extents[wanted].tolist():
+            for _, count, row, byte, size in extents.tolist():
                 rows_file.seek(row * ROW.itemsize)
                 rows = np.frombuffer(rows_file.read(count * ROW.itemsize), ROW)
                 text_file.seek(byte)
@@ -95,16 +109,14 @@ class InstanceIndex:
                 ends = np.cumsum(rows["bytes"]).tolist()
                 yield rows, [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
-    def images(self, category_ids: Iterable[int]) -> dict[int, Image]:
-        """Read the entries of the pictures that show some categories, by picture id."""
-        wanted = np.isin(self.extents["category_id"], list(category_ids))
-        rows = np.memmap(self.folder / "rows.bin", ROW, "r") if wanted.any() else np.empty(0, ROW)
-        parts = [
-            rows["image_id"][row : row + count]
-            for _, count, row, _, _ in self.extents[wanted].tolist()
-        ]
-        ids = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
-        shown = set(ids.tolist())
+    def images(self, extents: NDArray[Any]) -> dict[int, Image]:
+        """Read the entries of the pictures in some extents, by picture id."""
+        parts = [np.empty(0, np.int64)]
+        with (self.folder / "rows.bin").open("rb") as rows_file:
+            for _, count, row, _, _ in extents.tolist():
+                rows_file.seek(row * ROW.itemsize)
+                parts.append(np.frombuffer(rows_file.read(count * ROW.itemsize), ROW)["image_id"])
+        shown = set(np.concatenate(parts).tolist())
         images: dict[int, Image] = {}
         with (self.folder / "images.jsonl").open("rb") as file:
             while lines := file.readlines(_PIECE_BYTES):
@@ -118,6 +130,7 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
 
     Raises:
         DataError: the file is absent, truncated, not JSON, or JSON of another kind.
+        SpaceError: the cache cannot be written.
     """
     if not path.is_file():
         raise DataError(
@@ -128,8 +141,20 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
         )
     key = f"{_digest(path, runtime)}-{FORMAT}"
     return load_index(
-        cached_folder(runtime, "instances", key, lambda folder: write_index(path, folder))
+        _cached(runtime, "instances", key, lambda folder: write_index(path, folder, runtime))
     )
+
+
+def _cached(runtime: Runtime, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    try:
+        return cached_folder(runtime, kind, key, make)
+    except OSError as error:
+        raise SpaceError(
+            str(cache_root(runtime)),
+            "a cache folder with room for a copy of the annotation file",
+            error.strerror or str(error),
+            "Free some space, or name another folder with --cache-dir.",
+        ) from None
 
 
 def _digest(path: Path, runtime: Runtime) -> str:
@@ -137,9 +162,7 @@ def _digest(path: Path, runtime: Runtime) -> str:
     status = path.stat()
     state = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
     key = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
-    folder = cached_folder(
-        runtime, "digests", key, lambda folder: _write_digest(path, folder / "sha256")
-    )
+    folder = _cached(runtime, "digests", key, lambda folder: _write_digest(path, folder / "sha256"))
     return (folder / "sha256").read_text()
 
 
@@ -155,7 +178,7 @@ def load_index(folder: Path) -> InstanceIndex:
     )
 
 
-def write_index(path: Path, folder: Path) -> None:
+def write_index(path: Path, folder: Path, runtime: Runtime) -> None:
     """Read an annotation file once and write its index into an existing folder."""
     meta = _Meta([], [])
     with (
@@ -164,7 +187,8 @@ def write_index(path: Path, folder: Path) -> None:
         (folder / "images.jsonl").open("wb") as images,
     ):
         runs = _RunWriter(rows_file, text_file)
-        for name, items in stream_sections(path):
+        pieces = path.stat().st_size // CHUNK_BYTES + 1
+        for name, items in track(stream_sections(path), f"index of {path.name}", pieces, runtime):
             match name:
                 case "annotations":
                     runs.add(items)

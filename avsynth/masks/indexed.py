@@ -1,16 +1,17 @@
 """From an annotation index to mask records: what LVIS and COCO have in common."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avsynth.config import MaskFilters
-from avsynth.errors import DataError
+from avsynth.config import MaskFilters, Runtime
+from avsynth.errors import ConfigError, DataError, suggest
 from avsynth.masks.codecs import rle_box_area, segmentation_to_rle
 from avsynth.masks.filters import refuse_labelling, refuse_shape
 from avsynth.masks.index import InstanceIndex
-from avsynth.masks.instances import Image
+from avsynth.masks.instances import Image, SourceCategory
+from avsynth.progress import track
 from avsynth.records import MaskRecord
 
 _PICTURE = re.compile(r"(?:^|/)((?:train|val|test|unlabeled)\d{4})/(\d{12})\.jpg$", re.ASCII)
@@ -91,8 +92,48 @@ def split_of(path: Path) -> str:
     return match[1] if match else ""
 
 
+def match_names(
+    source: str,
+    categories: Sequence[SourceCategory],
+    label_to_category: Mapping[str, str],
+    full: int,
+) -> dict[int, str]:
+    """Map a file's category ids to ours, by name, else by a synonym that only one of them has.
+
+    Args:
+        source: the source's name, which is its column in the category table.
+        categories: of the file.
+        label_to_category: the source's labels and our names.
+        full: how many categories the whole dataset has; a file with fewer may lack a label.
+
+    Raises:
+        ConfigError: the file has all of the dataset's categories and still lacks a label.
+    """
+    by_name = {c.name: c.id for c in categories}
+    by_synonym: dict[str, list[int]] = {}
+    for category in categories:
+        for synonym in category.synonyms:
+            by_synonym.setdefault(synonym, []).append(category.id)
+    chosen: dict[int, str] = {}
+    for label, ours in label_to_category.items():
+        ids = [by_name[label]] if label in by_name else by_synonym.get(label, [])
+        if len(ids) == 1:
+            chosen[ids[0]] = ours
+        elif len(categories) == full:
+            raise ConfigError(
+                f"masks/{source}",
+                f"names that the dataset has in the category table's column {source}",
+                f"{label!r} (category {ours!r})",
+                suggest(label, by_name),
+            )
+    return chosen
+
+
 def iter_indexed(
-    file: AnnotationFile, index: InstanceIndex, name_of: Callable[[Image], str]
+    file: AnnotationFile,
+    index: InstanceIndex,
+    name_of: Callable[[Image], str],
+    runtime: Runtime,
 ) -> Iterator[MaskRecord]:
     """Yield a record for every annotation of the file's chosen categories.
 
@@ -100,12 +141,15 @@ def iter_indexed(
         file: the file and its pictures.
         index: its index.
         name_of: gives a picture's path below the picture folder, or empty; see `picture_name`.
+        runtime: says whether to show progress.
     """
-    pictures = index.images(file.categories)
+    pictures = index.images(index.extents_of(file.categories))
     licences = _COCO_LICENCES | {one.id: one.url or one.name for one in index.licences}
     split = split_of(file.path)
     prefix = re.sub(r"[^\w.-]", "_", file.path.stem)
-    for rows, texts in index.read(file.categories):
+    wanted = index.extents_of(file.categories)
+    extents = track(index.read(wanted), f"masks of {file.path.name}", len(wanted), runtime)
+    for rows, texts in extents:
         columns = (rows[name].tolist() for name in ("id", "image_id", "category_id", "crowd"))
         for id_, image_id, category_id, crowd, text in zip(*columns, texts, strict=True):
             image = pictures.get(image_id) or Image(image_id, 0, 0)

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from avsynth.config import MasksParams, Runtime
-from avsynth.errors import ConfigError, DataError, suggest
+from avsynth.errors import DataError
 from avsynth.masks.index import open_index
-from avsynth.masks.indexed import AnnotationFile, iter_indexed, picture_name
+from avsynth.masks.indexed import AnnotationFile, iter_indexed, match_names, picture_name
 from avsynth.masks.instances import SourceCategory
 from avsynth.paths import Layout
 from avsynth.records import MaskRecord
@@ -37,40 +37,13 @@ def iter_masks(
         ConfigError: the vocabulary has an LVIS name that LVIS v1 has not.
     """
     root, images = layout.resolve(params.lvis.root), layout.resolve(params.lvis.images)
+    labels = vocabulary.label_to_category("lvis")
     for name in params.lvis.files:
         index = open_index(root / name, runtime)
         _check_version(str(root / name), index.categories)
-        categories = match_names(index.categories, vocabulary.label_to_category("lvis"))
+        categories = match_names("lvis", index.categories, labels, V1_CATEGORIES)
         file = AnnotationFile("lvis", root / name, images, categories, params.filters)
-        yield from iter_indexed(file, index, picture_name)
-
-
-def match_names(
-    categories: Sequence[SourceCategory], label_to_category: dict[str, str]
-) -> dict[int, str]:
-    """Map the file's category ids to ours, by name, else by a synonym that only one of them has.
-
-    Raises:
-        ConfigError: the file has all of LVIS v1 and still lacks a name.
-    """
-    by_name = {c.name: c.id for c in categories}
-    by_synonym: dict[str, list[int]] = {}
-    for category in categories:
-        for synonym in category.synonyms:
-            by_synonym.setdefault(synonym, []).append(category.id)
-    chosen: dict[int, str] = {}
-    for label, ours in label_to_category.items():
-        ids = [by_name[label]] if label in by_name else by_synonym.get(label, [])
-        if len(ids) == 1:
-            chosen[ids[0]] = ours
-        elif len(categories) == V1_CATEGORIES:
-            raise ConfigError(
-                "masks/lvis",
-                "names of LVIS v1 in the category table's column lvis",
-                f"{label!r} (category {ours!r})",
-                suggest(label, by_name),
-            )
-    return chosen
+        yield from iter_indexed(file, index, picture_name, runtime)
 
 
 def _check_version(where: str, categories: Sequence[SourceCategory]) -> None:

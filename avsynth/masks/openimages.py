@@ -26,11 +26,13 @@ from avsynth.executors import map_items
 from avsynth.masks.codecs import Mask, mask_to_rle, png_to_mask, rle_box_area
 from avsynth.masks.filters import refuse_shape
 from avsynth.paths import Layout
+from avsynth.progress import track
 from avsynth.records import MaskRecord
 
 if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
     from avsynth.categories import Vocabulary
 
+_PICTURES_URL = "https://open-images-dataset.s3.amazonaws.com"
 PICTURE_LICENCE = "https://creativecommons.org/licenses/by/2.0/"
 _COLUMNS = ("MaskPath", "ImageID", "LabelName")
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -63,7 +65,8 @@ def iter_masks(
         _check_folders(root, split)
         rows = _read_rows(root / f"{split}-annotations-object-segmentation.csv", categories)
         read = partial(_read_masks, root, split, params.filters)
-        yield from chain.from_iterable(map_items(read, rows, runtime))
+        batches = track(map_items(read, rows, runtime), f"masks of {split}", None, runtime)
+        yield from chain.from_iterable(batches)
 
 
 def _check_folders(root: Path, split: str) -> None:
@@ -200,7 +203,7 @@ def _record(
         area_frac=area / (height * width) if area else 0.0,
         split_hint=_SPLIT_HINT[split],
         licence=PICTURE_LICENCE,
-        url=f"https://storage.googleapis.com/openimages/web/visualizer/?id={row.image_id}",
+        url=f"{_PICTURES_URL}/{split}/{row.image_id}.jpg",
         status="dropped" if reason else "ok",
         reason=reason,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avsynth.config import Runtime
-from avsynth.errors import DataError
+from avsynth.errors import DataError, SpaceError
 from avsynth.masks import index as index_module
 from avsynth.masks.index import load_index, open_index, write_index
 
@@ -48,10 +48,10 @@ def test_the_rows_of_categories_come_back(path, tmp_path, monkeypatch, run_bytes
     monkeypatch.setattr(index_module, "RUN_BYTES", run_bytes)
     folder = tmp_path / "index"
     folder.mkdir()
-    write_index(path, folder)
+    write_index(path, folder, Runtime())
     index = load_index(folder)
     found = {}
-    for rows, texts in index.read(wanted):
+    for rows, texts in index.read(index.extents_of(wanted)):
         assert len(set(rows["category_id"].tolist())) == 1
         assert len(rows) == len(texts)
         for row, text in zip(rows, texts, strict=True):
@@ -65,7 +65,7 @@ def test_the_rows_of_categories_come_back(path, tmp_path, monkeypatch, run_bytes
         assert row["area"] == np.float32(entry["area"])
         assert row["bbox"].tolist() == entry["bbox"]
     shown = {a["image_id"] for a in expected.values()}
-    assert {i: image.coco_url for i, image in index.images(wanted).items()} == {
+    assert {i: image.coco_url for i, image in index.images(index.extents_of(wanted)).items()} == {
         i: f"u{i}" for i in shown
     }
 
@@ -102,3 +102,9 @@ def test_a_damaged_file_leaves_no_index_behind(path, tmp_path):
         with pytest.raises(DataError, match="truncated"):
             open_index(path, Runtime(cache_dir=cache))
     assert list((cache / "instances").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(path, tmp_path):
+    (tmp_path / "cache").write_text("a file stands where the folder should be")
+    with pytest.raises(SpaceError, match="--cache-dir"):
+        open_index(path, Runtime(cache_dir=tmp_path / "cache"))
