@@ -6,20 +6,16 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from avsynth import __version__
+from avsynth.command import Project, Workers, with_project
 from avsynth.errors import AvsynthError
 from avsynth.pipelines import STAGES
-
-if TYPE_CHECKING:
-    from avsynth.config import Params, Runtime
-    from avsynth.paths import Layout
 
 app = typer.Typer(
     name="avsynth",
@@ -28,70 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Root = Annotated[
-    Path, typer.Option("--root", help="Project folder that holds params.yaml.", show_default=False)
-]
-Workers = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes to work with.")]
-Executor = Annotated[
-    Literal["serial", "process", "ray"], typer.Option("--executor", help="Who does the work.")
-]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache-dir", help="Where what can be computed again is kept.", show_default=False
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-S", metavar="KEY=VALUE", help="Override a value of params.yaml.", show_default=False
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """The three arguments of every stage."""
-
-    params: "Params"
-    layout: "Layout"
-    runtime: "Runtime"
-
-
-def open_project(
-    root: Root = Path(),
-    workers: Workers = 1,
-    executor: Executor = "process",
-    device: Device = "cpu",
-    cache_dir: CacheDir = None,
-    settings: Settings = None,
-    quiet: Quiet = False,
-) -> Project:
-    """Read params.yaml and gather the runtime options; its signature is every stage's options."""
-    from avsynth.config import Runtime, load_params
-    from avsynth.paths import Layout
-
-    runtime = Runtime(workers, executor, device, cache_dir, quiet)
-    return Project(load_params(root, settings or []), Layout(root.resolve()), runtime)
-
-
-def with_project(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the shared options, and the opened `Project` as its first argument."""
-    own = list(inspect.signature(function).parameters.values())[1:]
-    shared = list(inspect.signature(open_project).parameters.values())
-
-    def command(**options: Any) -> None:
-        project = open_project(**{p.name: options.pop(p.name) for p in shared})
-        function(project, **options)
-
-    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
-    command.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
-    command.__doc__ = function.__doc__
-    command.__name__ = function.__name__
-    return command
+exports = typer.Typer(no_args_is_help=True, help="Write our shards in other layouts.")
+app.add_typer(exports, name="export")
+catalogue = typer.Typer(help="The six systems: parameters, and cards of trained ones.")
+app.add_typer(catalogue, name="models")
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -139,14 +75,9 @@ def build(
     from avsynth.funnel import exclusion_line, funnel_table, summary_line
     from avsynth.pipelines.build import build as run
 
-    params = project.params
-    if categories is not None:
-        number = categories.removeprefix("-").isdecimal()
-        choose = int(categories) if number else tuple(c.strip() for c in categories.split(","))
-        chosen = params.categories.model_copy(update={"choose": choose})
-        params = params.model_copy(update={"categories": chosen})
+    project = project.with_categories(categories)
     funnels = {}
-    for stage, funnel in run(params, project.layout, project.runtime):
+    for stage, funnel in run(project.params, project.layout, project.runtime):
         typer.echo(summary_line(stage, funnel), err=True)
         funnels[stage] = funnel
     Console().print(funnel_table(funnels))
@@ -262,6 +193,100 @@ def show(
     from avsynth.show import show_sample
 
     typer.echo(show_sample(project.layout.shards(dataset), key, out))
+
+
+@app.command()
+@with_project
+def plan(
+    project: Project,
+    categories: Annotated[
+        str | None, typer.Option(help="As for build.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="At most so many per category.", show_default=False)
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.01, help="MB/s of the line.")] = 10.0,
+) -> None:
+    """Say what a build needs, how large it is and how long it takes; download nothing."""
+    from rich.console import Console
+
+    from avsynth.pipelines.plan import plan as run
+    from avsynth.pipelines.plan import plan_table
+
+    project = project.with_categories(categories)
+    made = run(project.params, project.layout, project.runtime, sample, rate)
+    Console().print(plan_table(made))
+
+
+@app.command()
+@with_project
+def check(project: Project) -> None:
+    """Say of every dataset and checkpoint whether it is there, whole, or where to ask for it."""
+    from rich.console import Console
+
+    from avsynth.pipelines.check import check as run
+    from avsynth.pipelines.check import check_table
+
+    Console().print(check_table(run(project.params, project.layout, project.runtime)))
+
+
+@exports.command("avs-synthetic")
+@with_project
+def export_avs_synthetic(
+    project: Project,
+    directory: Annotated[Path, typer.Argument(help="A new folder.")],
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+) -> None:
+    """Write the papers' own on-disk layout, which their loaders read."""
+    from avsynth.pipelines.export import export_avs_synthetic as run
+
+    count = run(project.layout.shards(dataset), directory)
+    typer.echo(f"wrote {count:,} samples to {directory}")
+
+
+@exports.command("coco")
+@with_project
+def export_coco(
+    project: Project,
+    path: Annotated[Path, typer.Argument(help="The json file.")],
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+) -> None:
+    """Write the masks as COCO instances json."""
+    from avsynth.pipelines.export import export_coco as run
+
+    count = run(project.layout.shards(dataset), path)
+    typer.echo(f"wrote {count:,} instances to {path}")
+
+
+@catalogue.callback(invoke_without_command=True)
+def models(
+    context: typer.Context,
+    architecture: Annotated[
+        str, typer.Option(help="Backbone: vit_b, vit_l, vit_h or tiny.")
+    ] = "vit_b",
+    input_size: Annotated[int, typer.Option(help="Side of the input in pixels.")] = 1024,
+) -> None:
+    """Print what each of the six systems trains and what it leaves frozen."""
+    if context.invoked_subcommand is None:
+        from avsynth.models.summary import describe, table
+
+        typer.echo(table(describe(architecture, input_size)))
+
+
+@catalogue.command("export-card")
+def export_card(
+    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors file of ours.")],
+    out: Annotated[Path | None, typer.Option(help="The card.", show_default=False)] = None,
+) -> None:
+    """Write the model card of a trained checkpoint."""
+    from avsynth.models.card import model_card
+    from avsynth.tables import whole_file
+
+    path = out or checkpoint.with_suffix(".md")
+    card = model_card(checkpoint)
+    with whole_file(path) as temporary:
+        temporary.write_text(card, encoding="utf-8")
+    typer.echo(f"wrote {path}")
 
 
 def _version(asked: bool) -> None:

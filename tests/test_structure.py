@@ -16,7 +16,7 @@ from avsynth.pipelines import STAGES
 from tests.conftest import REPOSITORY
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "config", "paths"),
+    ("errors", "records", "section", "experiment_params", "config", "paths"),
     ("tables", "cache", "executors", "progress"),
     ("categories", "masks", "audio", "toy", "download", "exclusion"),
     ("matching", "shards", "packing", "composing", "benchmarks", "project"),
@@ -24,7 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("reports", "viewer", "funnel", "gallery", "stats", "show"),
     ("models",),
     ("pipelines",),
-    ("cli", "__main__"),
+    ("cli", "command", "__main__"),
 )
 TORCH_FREE_ROWS = 4
 HEAVY = {"torch", "torchvision", "torchaudio", "segment_anything", "fiftyone", "ray", "dvclive"}

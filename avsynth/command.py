@@ -1,0 +1,86 @@
+"""What every command shares: the options, and the `Project` that they open."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from avsynth.config import Params, Runtime
+    from avsynth.paths import Layout
+
+Root = Annotated[
+    Path, typer.Option("--root", help="Project folder that holds params.yaml.", show_default=False)
+]
+Workers = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes to work with.")]
+Executor = Annotated[
+    Literal["serial", "process", "ray"], typer.Option("--executor", help="Who does the work.")
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache-dir", help="Where what can be computed again is kept.", show_default=False
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-S", metavar="KEY=VALUE", help="Override a value of params.yaml.", show_default=False
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The three arguments of every stage."""
+
+    params: "Params"
+    layout: "Layout"
+    runtime: "Runtime"
+
+    def with_categories(self, wanted: str | None) -> "Project":
+        """Put ``--categories`` in place of params.yaml's: a number, or names joined by commas."""
+        if wanted is None:
+            return self
+        number = wanted.removeprefix("-").isdecimal()
+        choose = int(wanted) if number else tuple(name.strip() for name in wanted.split(","))
+        chosen = self.params.categories.model_copy(update={"choose": choose})
+        return replace(self, params=self.params.model_copy(update={"categories": chosen}))
+
+
+def open_project(
+    root: Root = Path(),
+    workers: Workers = 1,
+    executor: Executor = "process",
+    device: Device = "cpu",
+    cache_dir: CacheDir = None,
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> Project:
+    """Read params.yaml and gather the runtime options; its signature is every stage's options."""
+    from avsynth.config import Runtime, load_params
+    from avsynth.paths import Layout
+
+    runtime = Runtime(workers, executor, device, cache_dir, quiet)
+    return Project(load_params(root, settings or []), Layout(root.resolve()), runtime)
+
+
+def with_project(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options, and the opened `Project` as its first argument."""
+    own = list(inspect.signature(function).parameters.values())[1:]
+    shared = list(inspect.signature(open_project).parameters.values())
+
+    def command(**options: Any) -> None:
+        project = open_project(**{p.name: options.pop(p.name) for p in shared})
+        function(project, **options)
+
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+    command.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    command.__doc__ = function.__doc__
+    command.__name__ = function.__name__
+    return command
