@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pyarrow.parquet as pq
 from rich.table import Table
 
 from avsynth.audio.listing import BadRow, find_media
@@ -118,11 +117,7 @@ def _count_list(name: str, file: str, wished: Wish) -> dict[str, int]:
         if path is None:
             return {}
         index = open_index(path, wished.runtime)
-        return {
-            "pictures": pq.read_metadata(index.folder / "images.parquet").num_rows,
-            "masks": sum(index.count().values()),
-            "categories": len(index.categories),
-        }
+        return {"masks": sum(index.count().values()), "categories": len(index.categories)}
     if name == "openimages":
         path = wished.layout.resolve(masks.openimages.root) / file
         return {"masks": _lines(path) - 1} if path.is_file() else {}
