@@ -107,7 +107,7 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
         raise _damaged(path, error.strerror or str(error)) from None
     except msgspec.ValidationError as error:
         raise _damaged(path, f"another kind of JSON ({error})") from None
-    except (ValueError, ijson.JSONError) as error:
+    except (ValueError, RecursionError, ijson.JSONError) as error:
         raise _damaged(path, f"damaged or truncated JSON ({error})") from None
     missing = [name for name in _REQUIRED if name not in done]
     if missing:
@@ -136,11 +136,12 @@ class _Window:
         self.at = 0
 
     def grow(self) -> bool:
-        """Drop what was read, append one chunk; False at the end of the file."""
-        if len(self.data) - self.at > _WINDOW_LIMIT:
+        """Drop what was read, append as much as is left, at least a chunk; False at the end."""
+        rest = self.data[self.at :]
+        if len(rest) > _WINDOW_LIMIT:
             raise _UncleanError
-        more = self._file.read(CHUNK_BYTES)
-        self.data = self.data[self.at :] + more
+        more = self._file.read(max(CHUNK_BYTES, len(rest)))
+        self.data = rest + more
         self.at = 0
         return bool(more)
 
@@ -181,17 +182,20 @@ class _Window:
 def _stream_chunks(file: BinaryIO) -> Iterator[tuple[str, list[Any]]]:
     window = _Window(file)
     window.take(b"{")
-    while window.peek() != b"}":
+    more = window.peek() != b"}"
+    while more:
         name = window.value()
         window.take(b":")
+        if not isinstance(name, str):
+            raise _UncleanError
         if name in SECTIONS and window.peek() == b"[":
             for items in _array(window, _DECODERS[name]):
                 yield name, items
         else:
             window.value()
-        if window.peek() == b"}":
-            break
-        window.take(b",")
+        more = window.peek() != b"}"
+        if more:
+            window.take(b",")
     window.take(b"}")
     if window.peek():
         raise _UncleanError

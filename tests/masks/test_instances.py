@@ -4,6 +4,8 @@ import json
 import random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from avsynth.errors import DataError
 from avsynth.masks import instances
@@ -188,3 +190,45 @@ def test_empty_arrays_are_present(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"images": [ ], "annotations": [], "categories": []}')
     assert read(path) == {"images": [], "annotations": [], "categories": []}
+
+
+def read_plainly(text):
+    """Return the ids that `json.loads` finds; None for a file that must be refused.
+
+    Bytes that are not UTF-8 are no fault: fields that nobody reads are passed over unread.
+    """
+    try:
+        content = json.loads(text.decode("utf-8", "replace"))
+        return {n: [e["id"] for e in content[n]] for n in ("annotations", "images", "categories")}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@given(st.data())
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_byte_is_an_error_or_harmless(tmp_path, data):
+    """Whatever is cut out or put in: what is read is what `json.loads` reads, or it is refused."""
+    text = json.dumps(annotation_file(6)).encode()
+    at = data.draw(st.integers(0, len(text) - 1))
+    size = data.draw(st.integers(0, 3))
+    insert = data.draw(
+        st.sampled_from([b"", b"}", b"{", b"]", b"[", b",", b'"', b"x", b"\xff", b"0"])
+    )
+    broken = text[:at] + insert + text[at + size :]
+    path = tmp_path / "a.json"
+    path.write_bytes(broken)
+    try:
+        sections = read(path)
+    except DataError:
+        return
+    found = {n: [e.id for e in sections[n]] for n in ("annotations", "images", "categories")}
+    assert found == read_plainly(broken)
+
+
+def test_nesting_without_end_is_an_error(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"info": ' + "[" * 200_000)
+    with pytest.raises(DataError):
+        read(path)
