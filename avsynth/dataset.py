@@ -4,7 +4,7 @@ A batch is put together inside the worker, pictures stay uint8 until they are on
 frozen sound embeddings come from the bank: a sample costs a JPEG and two small reads.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,10 +56,10 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):
         frame_size = self.view.frame_size
         images, masks, heard = [], [], []
         for key, found in zip(keys, parts, strict=True):
-            with _naming(self.reader, key):
+            with _Naming(self.reader, key):
                 images.append(decode_image(_image(found), self.view.input_size))
                 masks.append(decode_mask(found["mask.png"], frame_size))
-                heard.append(self._hear(found))
+                heard.append(self.hear(key, found))
         sizes = {tuple(mask.shape) for mask in masks}
         if len(sizes) > 1:
             fix = "Set a frame size, or take one clip in a batch."
@@ -79,12 +79,21 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):
         )
 
     def _parts(self, key: str) -> dict[str, bytes]:
-        with _naming(self.reader, key):
+        with _Naming(self.reader, key):
             return self.reader.parts(key)
 
-    def _hear(self, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
+    def hear(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
+        """Give a sample's log-mel (None where the bank gives embeddings) and waveform."""
         logmel = decode_logmel(parts["logmel.npy"]) if self.bank is None else None
         return logmel, decode_waveform(parts["audio.flac"]) if self.view.waveform else None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A dataset and the frames of it that are used, in order."""
+
+    dataset: ShardDataset
+    groups: Sequence[FrameGroup]
 
 
 def load(
@@ -117,7 +126,7 @@ def _image(parts: dict[str, bytes]) -> bytes:
     return parts["image.jpg"] if "image.jpg" in parts else parts["image.png"]
 
 
-class _naming:
+class _Naming:
     """Say in which sample of which dataset a fault was found."""
 
     def __init__(self, reader: ShardReader, key: str) -> None:

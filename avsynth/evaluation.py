@@ -3,7 +3,6 @@
 Whatever a table shows is a function of these rows (`avsynth.measures`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,13 @@ from torch import nn
 
 from avsynth.batch import AvsModel, Batch
 from avsynth.config import Runtime
-from avsynth.dataset import ShardDataset, load
+from avsynth.dataset import ShardDataset, Split, load
 from avsynth.errors import DataError
 from avsynth.fmeasure import pack
 from avsynth.measures import ScoreRow
 from avsynth.metrics import FrameScores, score_frames
 from avsynth.progress import track
-from avsynth.sampling import FrameGroup, Request, in_turn
+from avsynth.sampling import Request, in_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,7 @@ class Labels:
 
 def score(
     model: AvsModel,
-    dataset: ShardDataset,
-    groups: Sequence[FrameGroup],
+    split: Split,
     labels: Labels,
     *,
     protocol: str,
@@ -62,8 +60,7 @@ def score(
 
     Args:
         model: on the device that it runs on.
-        dataset: of the split, without a bank: pairs are fixed.
-        groups: whole clips, in order.
+        split: whole clips in order, without a bank: pairs are fixed.
         labels: what the rows have in common.
         protocol: a name of `avsynth.metrics.PROTOCOLS`.
         batch_size: most frames of a forward pass.
@@ -75,6 +72,7 @@ def score(
     Raises:
         DataError: there is nothing to score.
     """
+    dataset, groups = split.dataset, split.groups
     if not groups:
         where = str(dataset.reader.folder)
         raise DataError(where, f"samples of split {labels.split}", "none", "Build more data.")

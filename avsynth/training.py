@@ -9,7 +9,7 @@ killed goes on from its last saved state to the very weights that it would have 
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from avsynth.batch import AvsModel, Batch
 from avsynth.config import Runtime
-from avsynth.dataset import ShardDataset, load
+from avsynth.dataset import Split, load
 from avsynth.errors import AvsynthError, DataError
 from avsynth.experiment_params import TrainingParams
 from avsynth.matching import draw
@@ -31,14 +31,6 @@ from avsynth.sampling import FrameGroup, Request, epoch_steps, in_turn, rank_req
 from avsynth.tables import whole_file
 
 _SAVE_EVERY_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A dataset and the frames of it that are used, in order."""
-
-    dataset: ShardDataset
-    groups: Sequence[FrameGroup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +178,7 @@ class _Loop:
         for part in range(expected):
             request, batch = next(batches)
             torch.manual_seed(_step_seed(self.seed, request, part, self.ranks.rank))
-            with _explaining(batch, self.settings):
+            with _Explaining(batch, self.settings):
                 total += self._backward(batch.to(self.ranks.device), request)
         self.ranks.sum_gradients(self.parameters)
         self.optimizer.step()
@@ -263,14 +255,14 @@ def _module(model: AvsModel) -> nn.Module:
 
 def _optimizer(parameters: list[nn.Parameter], settings: TrainingParams) -> torch.optim.Optimizer:
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.optimizer]
-    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def _step_seed(seed: int, request: Request, part: int, rank: int) -> int:
     return draw(seed, "step", *map(str, (request.epoch, request.step, part, rank))) >> 1
 
 
-class _explaining:
+class _Explaining:
     """Turn an out-of-memory fault into a message that says what to change."""
 
     def __init__(self, batch: Batch, settings: TrainingParams) -> None:
@@ -288,5 +280,5 @@ class _explaining:
                 "memory for a step",
                 f"none left with {len(self.batch)} frames of {size} x {size} px at once",
                 f"Lower train.micro_batch (now {self.settings.micro_batch}): the effective batch "
-                f"stays {self.settings.batch_size}. Or set train.bf16 to true, or lower input_size.",
+                f"stays {self.settings.batch_size}. Or set bf16 to true, or lower input_size.",
             ) from error

@@ -24,6 +24,18 @@ STAGES: dict[str, Stage] = {
     "audio": Stage("Read and measure the clips of a source into a table.", ("source",)),
     "match": Stage("Pair masks with clips and cut the splits."),
     "shard": Stage("Write the triplets as WebDataset tars."),
+    "convert": Stage("Write a benchmark's official layout as shards.", ("benchmark",)),
     "train": Stage("Train a model on AVS-Synthetic and score its test split.", ("model",)),
+    "zeroshot": Stage(
+        "Score a model trained on AVS-Synthetic on a real benchmark.", ("model", "benchmark")
+    ),
+    "fewshot": Stage(
+        "Train on a share of real data, with and without pre-training, and score.",
+        ("model", "benchmark", "percent"),
+    ),
+    "chain": Stage("Go on from S4 to MS3, with and without pre-training.", ("model",)),
+    "seen": Stage("Train on the seen categories of V3, score the unseen ones.", ("model",)),
+    "unseen": Stage("Go on with shots of V3's unseen categories.", ("model", "shots")),
+    "ablate": Stage("Train and score one change to a model.", ("name",)),
     "report": Stage("Write the page, tables and metrics of all score rows."),
 }

@@ -1,4 +1,4 @@
-"""What the training and scoring stages share: from params.yaml to a model, its data and its rows."""
+"""What training and scoring stages share: from params.yaml to a model, its data, its rows."""
 
 import hashlib
 import json
@@ -14,8 +14,9 @@ from torch import nn
 from avsynth.bank import AudioBank, build_bank, pooled_clips
 from avsynth.batch import AvsModel
 from avsynth.benchmarks import BENCHMARKS
+from avsynth.benchmarks.listing import read_rows
 from avsynth.config import Params, Runtime
-from avsynth.dataset import ShardDataset, View
+from avsynth.dataset import ShardDataset, Split, View
 from avsynth.errors import ConfigError, suggest
 from avsynth.evaluation import FrameRow, Labels, score
 from avsynth.experiment_params import ModelParams, TrainingParams
@@ -26,10 +27,10 @@ from avsynth.models.vggish import build_vggish, embed
 from avsynth.paths import Layout
 from avsynth.ranks import Ranks
 from avsynth.records import AudioClip
-from avsynth.sampling import list_groups
+from avsynth.sampling import list_groups, subset
 from avsynth.shards import ShardReader, read_index
 from avsynth.tables import FUNNEL_COLUMNS, read_table, whole_file, write_table
-from avsynth.training import Epoch, Split, Trained, train
+from avsynth.training import Epoch, Trained, train
 
 SYNTHETIC = "synthetic"
 WEIGHTS = "weights.safetensors"
@@ -42,6 +43,11 @@ class Project:
     params: Params
     layout: Layout
     runtime: Runtime
+
+
+def score_path(project: Project, stage: str, name: str) -> Path:
+    """Say where the rows of a run lie."""
+    return project.layout.scores / stage / f"{name}.csv"
 
 
 def model_params(project: Project, name: str) -> ModelParams:
@@ -76,6 +82,16 @@ def _vggish(project: Project) -> Any:
     section = project.params.vggish
     checkpoint = section.checkpoint and project.layout.resolve(section.checkpoint)
     return build_vggish(checkpoint or None, size=section.size, seed=project.params.seed)
+
+
+def pretrained(project: Project, name: str) -> Path:
+    """Say where the weights of a model trained on AVS-Synthetic lie."""
+    return project.layout.runs / "train" / name / WEIGHTS
+
+
+def fine_tuning(project: Project, name: str, epochs: int, lr: float) -> TrainingParams:
+    """Take a model's training settings with other epochs and another learning rate."""
+    return model_params(project, name).train.model_copy(update={"epochs": epochs, "lr": lr})
 
 
 def dataset_folder(project: Project, benchmark: str) -> Path:
@@ -127,42 +143,57 @@ class Task:
     start: Path | None = None
     """Weights to start from; None for the untrained model."""
     change: Mapping[str, Any] | None = None
+    """Builder's parameters that differ from the model's section."""
+    percent: int = 100
+    """Share of the training clips that is used."""
 
 
-def fit(project: Project, task: Task, ranks: Ranks, choose: Any = None) -> tuple[AvsModel, Trained]:
+def fit(project: Project, task: Task, ranks: Ranks) -> AvsModel:
     """Train a model as the task says and write its folder.
 
-    Args:
-        project: the stage's arguments.
-        task: what to do.
-        ranks: the processes that train together.
-        choose: a function from the training groups to those that are used; None uses all.
+    Returns:
+        The model with the weights of its best epoch; with no data to train on, as it started.
     """
     model = build_model(project, task.model, task.change)
     if task.start is not None:
         load_trained(model, task.start)
+    done = _train(project, task, model, ranks) if task.percent else None
+    if ranks.leads:
+        save_trained(model, task.folder / WEIGHTS, parameters(project, task.model, task.change))
+        if done is not None:
+            write_json(task.folder / "metrics.json", _metrics(done))
+    return model
+
+
+def _train(project: Project, task: Task, model: Any, ranks: Ranks) -> Trained:
     late = task.benchmark == SYNTHETIC and project.params.match.pairing == "late"
     bank = open_bank(project) if late and not model.needs_waveform else None
-    train_split = _split(project, task, model, "train", bank)
-    if choose is not None:
-        train_split = Split(train_split.dataset, choose(train_split.groups))
-    val_split = _split(project, task, model, "val", None)
-    state = project.layout.runs / ".state" / f"{task.folder.name}.pt"
+    whole = _split(project, task, model, "train", bank)
+    groups = subset(whole.groups, task.percent, project.params.seed, _order(project, task))
+    name = task.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")
+    state = project.layout.runs / ".state" / f"{name}.pt"
     done = train(
         model,
-        (train_split, val_split),
+        (Split(whole.dataset, groups), _split(project, task, model, "val", None)),
         task.training,
-        (state, _fingerprint(project, task, train_split.groups)),
+        (state, _fingerprint(project, task, groups)),
         seed=project.params.seed,
         ranks=ranks,
         runtime=project.runtime,
         report=_Log(task.folder),
     )
     if ranks.leads:
-        save_trained(model, task.folder / WEIGHTS, parameters(project, task.model, task.change))
-        _write_json(task.folder / "metrics.json", _metrics(done))
         state.unlink(missing_ok=True)
-    return model, done
+    return done
+
+
+def _order(project: Project, task: Task) -> list[str] | None:
+    """Read the official order of a benchmark's training clips, where params.yaml names one."""
+    named = project.params.fewshot.order.get(task.benchmark)
+    if named is None:
+        return None
+    rows = read_rows(project.layout.resolve(named), ("name", "split"))
+    return [row["name"] for row in rows if row["split"] == "train"]
 
 
 def _split(project: Project, task: Task, model: Any, split: str, bank: AudioBank | None) -> Split:
@@ -219,29 +250,38 @@ def _metrics(done: Trained) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
+    """Write JSON with sorted keys, whole or not at all."""
     with whole_file(path) as temporary:
         text = json.dumps(content, indent=1, sort_keys=True)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def open_split(project: Project, model: Any, benchmark: str, split: str) -> Split:
+    """Open a split to score a model on: whole clips, fixed pairs, masks at the scoring size."""
+    reader = ShardReader(dataset_folder(project, benchmark), split)
+    view = View(model.input_size, score_size(project), model.needs_waveform)
+    return Split(ShardDataset(reader, view), list_groups(reader, whole_clips=True))
+
+
+def score_size(project: Project) -> tuple[int, int] | None:
+    """Say at which size masks are compared."""
+    side = project.params.evaluate.frame_size
+    return None if side is None else (side, side)
+
+
 def score_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
-    """Score the test split of the labels' benchmark and write its rows.
+    """Score a model on the split that the labels name, and write its rows.
 
     Returns:
         The stage's funnel.
     """
-    section = project.params.evaluate
-    reader = ShardReader(dataset_folder(project, labels.benchmark), labels.split)
-    size = section.frame_size
-    view = View(model.input_size, None if size is None else (size, size), model.needs_waveform)
     rows = score(
         model,
-        ShardDataset(reader, view),
-        list_groups(reader, whole_clips=True),
+        open_split(project, model, labels.benchmark, labels.split),
         labels,
-        protocol=section.protocol,
-        batch_size=section.batch_size,
+        protocol=project.params.evaluate.protocol,
+        batch_size=project.params.evaluate.batch_size,
         runtime=project.runtime,
     )
     write_table(path, FrameRow, rows, key=("key",))

@@ -1,9 +1,21 @@
-"""Stage ``train``: train a model on AVS-Synthetic and score its test split."""
+"""Stage ``train``: train a model on AVS-Synthetic, score its test split and the audio test."""
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
+from avsynth.audio_test import (
+    SOUNDS,
+    OtherSounds,
+    SoundRow,
+    audio_blind_iou,
+    other_sounds,
+    sound_rows,
+)
 from avsynth.config import Params, Runtime
-from avsynth.evaluation import Labels
+from avsynth.dataset import Split
+from avsynth.evaluation import Labels, score
 from avsynth.paths import Layout
 from avsynth.pipelines.experiment import (
     SYNTHETIC,
@@ -12,13 +24,18 @@ from avsynth.pipelines.experiment import (
     fit,
     funnel,
     model_params,
+    open_split,
+    score_path,
+    score_size,
     score_split,
+    write_json,
 )
 from avsynth.ranks import joined
+from avsynth.tables import write_table
 
 
 def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
-    """Write ``runs/train/<model>`` and ``reports/scores/test/<model>.csv``.
+    """Write ``runs/train/<model>``, and rows below ``reports/scores``: ``test``, ``audio-test``.
 
     Raises:
         ConfigError: params.yaml has no such model.
@@ -26,11 +43,43 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
         AvsynthError: the loss is not finite, or memory ran out.
     """
     project = Project(params, layout, runtime)
-    training = model_params(project, model).train
-    folder = layout.runs / "train" / model
+    task = Task(model, SYNTHETIC, layout.runs / "train" / model, model_params(project, model).train)
     with joined(runtime.device) as ranks:
-        trained, _ = fit(project, Task(model, SYNTHETIC, folder, training), ranks)
-        if not ranks.leads:
-            return funnel([])
-        labels = Labels("test", model, model, SYNTHETIC, "trained on AVS-Synthetic", SYNTHETIC)
-        return score_split(project, trained, labels, layout.scores / "test" / f"{model}.csv")
+        trained = fit(project, task, ranks)
+    if not ranks.leads:
+        return funnel([])
+    labels = Labels("test", model, model, SYNTHETIC, "trained on AVS-Synthetic", SYNTHETIC)
+    done = score_split(project, trained, labels, score_path(project, "test", model))
+    if params.train.audio_test:
+        _test_sounds(project, trained, labels)
+    return done
+
+
+def _test_sounds(project: Project, model: Any, labels: Labels) -> None:
+    """Score the test pictures with every sound, and write what listening is worth."""
+    seed, section = project.params.seed, project.params.evaluate
+    split = open_split(project, model, SYNTHETIC, labels.split)
+    reader = split.dataset.reader
+    partners = other_sounds({key: reader.meta(key) for key in reader.keys}, seed)
+    groups = [g for g in split.groups if set(g.keys) <= set(partners)]
+    rows: list[SoundRow] = []
+    for sound in SOUNDS:
+        played = Split(OtherSounds(split.dataset, sound, partners, seed), groups)
+        scored = score(
+            model,
+            played,
+            labels,
+            protocol=section.protocol,
+            batch_size=section.batch_size,
+            runtime=project.runtime,
+        )
+        rows += sound_rows(scored, sound, partners)
+    write_table(score_path(project, "audio-test", labels.run), SoundRow, rows, key=("key", "sound"))
+    blind = audio_blind_iou(reader, score_size(project))
+    content = {f"miou_{s}": _mean([r.iou for r in rows if r.sound == s]) for s in SOUNDS}
+    content["miou_audio_blind_bound"] = _mean(list(blind.values()))
+    write_json(project.layout.scores / "audio-test" / f"{labels.run}.json", content)
+
+
+def _mean(values: list[float]) -> float:
+    return round(float(np.mean(values)), 6)

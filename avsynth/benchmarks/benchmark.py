@@ -79,6 +79,17 @@ class Benchmark:
             ConfigError: the benchmark has no such split.
             DataError: the layout is incomplete (before the first sample), or a file is damaged.
         """
+        self.require(root, split)
+        for clip in self.list_clips(root, split):
+            yield from self.read_clip(clip)
+
+    def require(self, root: Path, split: str) -> None:
+        """Make sure that everything a split's lists name is there.
+
+        Raises:
+            ConfigError: the benchmark has no such split.
+            DataError: the layout is incomplete.
+        """
         faults = [f for f in self.check(root, split) if f.found != f.expected]
         if faults:
             raise DataError(
@@ -87,8 +98,6 @@ class Benchmark:
                 "; ".join(map(str, faults)),
                 f"Fetch what is missing ({self.url}), or take the rows out of the csv.",
             )
-        for clip in self.list_clips(root, split):
-            yield from self.read_clip(clip)
 
     def check(self, root: Path, split: str | None = None) -> list[Finding]:
         """Compare what lies below ``root`` with the lists, and the lists with the paper.

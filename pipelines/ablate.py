@@ -1,0 +1,41 @@
+"""Stage ``ablate``: one change to a model, trained and tested on a benchmark."""
+
+import pandas as pd
+
+from avsynth.config import Params, Runtime
+from avsynth.errors import ConfigError, suggest
+from avsynth.evaluation import Labels
+from avsynth.paths import Layout
+from avsynth.pipelines.experiment import (
+    Project,
+    Task,
+    fine_tuning,
+    fit,
+    funnel,
+    score_path,
+    score_split,
+)
+from avsynth.ranks import joined
+
+
+def ablate(name: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``runs/ablate/<name>`` and its rows.
+
+    Raises:
+        ConfigError: params.yaml has no such ablation.
+        DataError: the benchmark's shards are absent or damaged.
+    """
+    section = params.ablate
+    if name not in section.runs:
+        fix = suggest(name, section.runs)
+        raise ConfigError("ablate.runs", "an ablation", repr(name), fix)
+    run, project = section.runs[name], Project(params, layout, runtime)
+    training = fine_tuning(project, run.model, section.epochs, section.lr)
+    folder = layout.runs / "ablate" / name
+    task = Task(run.model, run.benchmark, folder, training, change=run.build)
+    with joined(runtime.device) as ranks:
+        trained = fit(project, task, ranks)
+    if not ranks.leads:
+        return funnel([])
+    labels = Labels("ablate", run.model, run.model, run.benchmark, run.setting, run.benchmark)
+    return score_split(project, trained, labels, score_path(project, "ablate", name))

@@ -1,0 +1,81 @@
+"""Stage ``convert``: a benchmark in its official layout -> shards; after it only these are read."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip
+from avsynth.config import Params, Runtime
+from avsynth.errors import ConfigError, suggest
+from avsynth.executors import map_items
+from avsynth.paths import Layout
+from avsynth.progress import track
+from avsynth.shards import ShardInfo, write_index, write_shard
+from avsynth.tables import FUNNEL_COLUMNS, write_csv
+
+
+def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``data/shards/<benchmark>``; the frames of a clip stand side by side in one tar.
+
+    Raises:
+        ConfigError: params.yaml says nothing of this benchmark.
+        DataError: the layout is incomplete, or a file is damaged; what was there stays.
+    """
+    roots = params.convert.roots
+    if benchmark not in roots or benchmark not in BENCHMARKS:
+        fix = suggest(benchmark, roots)
+        raise ConfigError("convert.roots", "a benchmark", repr(benchmark), fix)
+    chosen, root = BENCHMARKS[benchmark], layout.resolve(roots[benchmark])
+    for split in chosen.clips:
+        chosen.require(root, split)
+    staging = layout.staging(benchmark)
+    shutil.rmtree(staging, ignore_errors=True)
+    jobs = list(_jobs(chosen, root, staging, params.convert.samples_per_shard))
+    infos = list(track(map_items(_write, jobs, runtime), f"shards of {benchmark}", len(jobs),
+                       runtime))  # fmt: skip
+    write_index(staging, benchmark, infos)
+    shutil.rmtree(layout.shards(benchmark), ignore_errors=True)
+    staging.rename(layout.shards(benchmark))
+    counted = Counter[str]()
+    for info in infos:
+        counted[info.split] += info.count
+    rows = [("convert", benchmark, "", "ok", split, n) for split, n in sorted(counted.items())]
+    done = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    write_csv(layout.funnel(f"convert/{benchmark}"), done)
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One tar."""
+
+    benchmark: str
+    path: Path
+    split: str
+    clips: tuple[Clip, ...]
+
+
+def _jobs(benchmark: Benchmark, root: Path, folder: Path, most: int) -> Iterator[_Job]:
+    """Cut the clips of every split into tars of at most ``most`` frames, or one clip."""
+    for split in benchmark.clips:
+        number, clips = 0, list[Clip]()
+        for clip in benchmark.list_clips(root, split):
+            if clips and sum(len(c.images) for c in (*clips, clip)) > most:
+                yield _Job(benchmark.name, folder / _name(split, number), split, tuple(clips))
+                number, clips = number + 1, []
+            clips.append(clip)
+        if clips:
+            yield _Job(benchmark.name, folder / _name(split, number), split, tuple(clips))
+
+
+def _name(split: str, number: int) -> str:
+    return f"{split}-{number:05d}.tar"
+
+
+def _write(job: _Job) -> ShardInfo:
+    read = BENCHMARKS[job.benchmark].read_clip
+    return write_shard(job.path, job.split, (sample for clip in job.clips for sample in read(clip)))

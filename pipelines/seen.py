@@ -1,0 +1,34 @@
+"""Stage ``seen``: train on the seen categories of V3 and score the unseen ones, with no shots."""
+
+import pandas as pd
+
+from avsynth.config import Params, Runtime
+from avsynth.evaluation import Labels
+from avsynth.paths import Layout
+from avsynth.pipelines.experiment import (
+    Project,
+    Task,
+    fine_tuning,
+    fit,
+    funnel,
+    score_path,
+    score_split,
+)
+from avsynth.ranks import joined
+
+
+def seen(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``runs/seen/<model>`` and the rows of the 0-shot test.
+
+    Raises:
+        ConfigError: params.yaml has no such model.
+        DataError: the shards of V3 are absent or damaged.
+    """
+    project = Project(params, layout, runtime)
+    training = fine_tuning(project, model, params.unseen.epochs, params.unseen.lr)
+    with joined(runtime.device) as ranks:
+        trained = fit(project, Task(model, "v3", layout.runs / "seen" / model, training), ranks)
+    if not ranks.leads:
+        return funnel([])
+    labels = Labels("seen", model, model, "v3", "0-shot", "v3-seen")
+    return score_split(project, trained, labels, score_path(project, "seen", model))

@@ -1,0 +1,41 @@
+"""Stage ``unseen``: go on with some shots of V3's unseen categories and score the rest of them."""
+
+import pandas as pd
+
+from avsynth.config import Params, Runtime
+from avsynth.evaluation import Labels
+from avsynth.paths import Layout
+from avsynth.pipelines.experiment import (
+    WEIGHTS,
+    Project,
+    Task,
+    fine_tuning,
+    fit,
+    funnel,
+    score_path,
+    score_split,
+)
+from avsynth.ranks import joined
+
+
+def unseen(
+    model: str, shots: str, params: Params, layout: Layout, runtime: Runtime
+) -> pd.DataFrame:
+    """Write ``runs/unseen/<model>-<shots>`` and the rows of the k-shot test.
+
+    Raises:
+        ConfigError: params.yaml has no such model, or V3 no such shots.
+        CheckpointError: ``seen <model>`` has not been run.
+        DataError: the shards of V3 are absent or damaged.
+    """
+    project = Project(params, layout, runtime)
+    training = fine_tuning(project, model, params.unseen.shot_epochs, params.unseen.lr)
+    name, benchmark = f"{model}-{shots}", f"v3-{shots}shot"
+    start = layout.runs / "seen" / model / WEIGHTS
+    task = Task(model, benchmark, layout.runs / "unseen" / name, training, start)
+    with joined(runtime.device) as ranks:
+        trained = fit(project, task, ranks)
+    if not ranks.leads:
+        return funnel([])
+    labels = Labels("unseen", model, model, benchmark, f"{shots}-shot", "v3-seen+shots")
+    return score_split(project, trained, labels, score_path(project, "unseen", name))
