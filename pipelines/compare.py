@@ -20,7 +20,8 @@ def compare(
     """Compare run B with run A: a table per benchmark that both are scored on.
 
     Args:
-        a: ``stage/run`` as below reports/scores, or the run alone where that is unique.
+        a: a file below reports/scores without its ending, e.g. ``zeroshot/save-s4``; the name
+            alone will do where only one stage has it.
         b: the same.
         params: for the bootstrap's draws and seed.
         layout: of the project.
@@ -47,9 +48,9 @@ def compare(
 
 
 def _parts(rows: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
-    """Find a run's rows, by benchmark; a run scored twice on one is asked for more exactly."""
-    every = rows["stage"] + "/" + rows["run"]
-    chosen = rows[(every == name) | (rows["run"] == name)]
+    """Find a run's rows, by benchmark."""
+    every = rows["stage"] + "/" + rows["name"]
+    chosen = rows[(every == name) | (rows["name"] == name)]
     known = sorted(set(every))
     if chosen.empty:
         raise ConfigError("compare", "a run of reports/scores", repr(name), suggest(name, known))

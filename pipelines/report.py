@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -48,9 +49,7 @@ def report(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     judge = Judge(params.report.draws, params.seed)
     material = Material(scores, read_papers(), judge, Album(layout), params.report.cards)
     page = _page(scores, material)
-    for section in page.sections:
-        for table in section.tables:
-            write_csv(layout.reports / "tables" / f"{table.name}.csv", table.frame())
+    _write_tables(layout.reports / "tables", page)
     _write(layout, "index.html", page_html(page))
     _write(layout, "index.md", page_markdown(page))
     metrics = json.dumps(_metrics(scores, judge), sort_keys=True, indent=2)
@@ -77,6 +76,16 @@ def _page(scores: Scores, material: Material) -> Page:
         WORDS,
         "Written by avsynth report from reports/scores. The same numbers as csv: reports/tables.",
     )
+
+
+def _write_tables(folder: Path, page: Page) -> None:
+    """Write every table of the page, and remove those of an earlier one that it has not."""
+    tables = {f"{table.name}.csv": table for section in page.sections for table in section.tables}
+    for name, table in tables.items():
+        write_csv(folder / name, table.frame())
+    for path in folder.glob("*.csv"):
+        if path.name not in tables:
+            path.unlink()
 
 
 def _write(layout: Layout, name: str, text: str) -> None:

@@ -75,14 +75,14 @@ class Album:
         reader, keys = self._reader(benchmark)
         return reader.parts(key) if reader and key in keys else None
 
-    def prediction(self, stage: str, run: str, name: str) -> np.ndarray | None:
+    def prediction(self, stage: str, run: str, key: str) -> np.ndarray | None:
         """Read a stored prediction: bool ``[H, W]``, or None."""
-        path = self.prediction_path(stage, run, name)
+        path = self.prediction_path(stage, run, key)
         return decode_mask(path.read_bytes()) if path.is_file() else None
 
-    def prediction_path(self, stage: str, run: str, name: str) -> Path:
+    def prediction_path(self, stage: str, run: str, key: str) -> Path:
         """Spell where the evaluation leaves a predicted mask."""
-        return self.layout.predictions / stage / run / f"{name}.png"
+        return self.layout.predictions / stage / run / f"{key}.png"
 
     def _open(self, benchmark: str) -> tuple[ShardReader | None, frozenset[str]]:
         try:
@@ -117,7 +117,7 @@ def score_cards(album: Album, rows: pd.DataFrame, title: str, each: int) -> Card
         each: cards of each kind.
     """
     first = rows.iloc[0]
-    stored = [album.prediction_path(first["stage"], first["run"], key).is_file()
+    stored = [album.prediction_path(first["stage"], first["name"], key).is_file()
               for key in rows["key"]]  # fmt: skip
     cards = []
     for word, row in best_median_worst(rows[stored], each):
@@ -125,11 +125,11 @@ def score_cards(album: Album, rows: pd.DataFrame, title: str, each: int) -> Card
         if parts is None:
             where = album.layout.shards(DATASETS.get(row["benchmark"], row["benchmark"]))
             return Cards(title, (), f"The shards are not in {_relative(album, where)}.")
-        predicted = album.prediction(row["stage"], row["run"], row["key"])
+        predicted = album.prediction(row["stage"], row["name"], row["key"])
         remark = f"{word} · IoU {100 * row['iou']:.1f} %"
         cards.append(_card(row, remark, parts, predicted))
     if not cards:
-        where = album.prediction_path(first["stage"], first["run"], "x").parent
+        where = album.prediction_path(first["stage"], first["name"], "x").parent
         return Cards(title, (), f"No predicted masks are stored in {_relative(album, where)}.")
     note = f"Out of {sum(stored)} of {len(rows)} frames, those with a stored prediction."
     return Cards(title, tuple(cards), note if sum(stored) < len(rows) else "")
@@ -161,7 +161,7 @@ def _sound_card(album: Album, of_key: pd.DataFrame) -> Card | None:
     pictures = [_truth_picture(image, parts, category)]
     for sound in SOUNDS:
         for _, row in of_key[of_key["sound"] == sound].iterrows():
-            predicted = album.prediction(row["stage"], row["run"], f"{row['key']}.{sound}")
+            predicted = album.prediction(row["stage"], row["name"], f"{row['key']}.{sound}")
             if predicted is None:
                 return None
             picture = _prediction_picture(image, predicted, category)
@@ -180,7 +180,7 @@ def _sound_of(album: Album, row: pd.Series, parts: dict[str, bytes]) -> tuple[st
         other = album.parts(row["benchmark"], row["sound_key"])
         name = row["sound_key"].rpartition("-")[0] or "another category"
         return f"sound of {name}", other["audio.flac"] if other else b""
-    path = album.prediction_path(row["stage"], row["run"], f"{row['key']}.{row['sound']}")
+    path = album.prediction_path(row["stage"], row["name"], f"{row['key']}.{row['sound']}")
     stored = path.with_suffix(".flac")
     name = "white noise" if row["sound"] == "noise" else "silence"
     return name, stored.read_bytes() if stored.is_file() else b""

@@ -1,5 +1,6 @@
 """Figures as inline SVG: drawn by matplotlib, the same bytes every time, text left as text."""
 
+import hashlib
 import io
 import math
 import re
@@ -150,13 +151,19 @@ def draw_svg(draw: Any, width_in: float, height_in: float) -> str:
         nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
         canvas.savefig(file, format="svg", transparent=True, metadata=nothing)
     text = file.getvalue()
-    return _without_idle_ids(text[text.index("<svg") :].strip())
+    return _own_ids(text[text.index("<svg") :].strip())
 
 
-def _without_idle_ids(svg: str) -> str:
-    """Drop the ids that nothing refers to: they would stand twice in a page of two figures."""
+def _own_ids(svg: str) -> str:
+    """Drop the ids that nothing refers to and make the others this figure's own.
+
+    Otherwise a page of two figures would hold an id twice.
+    """
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     used = set(re.findall(r"#([\w.-]+)", svg))
-    return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
+    kept = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
+    place = re.compile(r'( id="|#)(?=([\w.-]+))')
+    return place.sub(lambda found: found[1] + (own if found[2] in used else ""), kept)
 
 
 def _place(percent: float) -> float:

@@ -4,6 +4,7 @@
 the rows of the audio test, with the sound that was played instead.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -35,9 +36,11 @@ class Scores:
     """All score rows of a project."""
 
     rows: pd.DataFrame
-    """`COLUMNS`, plus ``stage`` (the folder's name)."""
+    """`COLUMNS`, plus ``stage`` and ``name`` (of the folder and the file)."""
     sounds: pd.DataFrame
-    """The audio test: `COLUMNS` and `SOUND_COLUMNS`, plus ``stage``."""
+    """The audio test: the same and `SOUND_COLUMNS`."""
+    blind: dict[str, float]
+    """Run -> the best mean IoU that one mask per picture could have, whatever sounds."""
 
 
 def read_scores(folder: Path, *, mix: bool = False) -> Scores:
@@ -50,13 +53,15 @@ def read_scores(folder: Path, *, mix: bool = False) -> Scores:
     Raises:
         DataError: a file is damaged, a column is absent, or rows would be mixed unasked.
     """
-    columns = [*COLUMNS, "stage"]
+    columns = [*COLUMNS, "stage", "name"]
     parts: dict[bool, list[pd.DataFrame]] = {True: [], False: []}
     for path in sorted(folder.rglob("*.csv")):
         sounds = path.parent.name == AUDIO_TEST
         parts[sounds].append(_read(path, sounds))
     scores = Scores(
-        _joined(parts[False], columns), _joined(parts[True], [*columns, *SOUND_COLUMNS])
+        _joined(parts[False], columns),
+        _joined(parts[True], [*columns, *SOUND_COLUMNS]),
+        _bounds(folder / AUDIO_TEST),
     )
     if not mix:
         for rows in (scores.rows, scores.sounds):
@@ -67,9 +72,9 @@ def read_scores(folder: Path, *, mix: bool = False) -> Scores:
 def groups(rows: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
     """Yield the rows of each scored run with their common values, sorted.
 
-    One group is one (stage, benchmark, setting, run, protocol, version): what a table's line is.
+    One group is what a table's line is: one benchmark and setting of one file.
     """
-    keys = ["stage", "benchmark", "setting", "run", "protocol", "version"]
+    keys = ["stage", "benchmark", "setting", "run", "protocol", "version", "name"]
     parts = [group for _, group in rows.groupby(keys, sort=False)]
     for group in sorted(parts, key=lambda part: [_natural(part.iloc[0][name]) for name in keys]):
         yield group.iloc[0], group
@@ -106,7 +111,19 @@ def _read(path: Path, sounds: bool) -> pd.DataFrame:
         rows[name] = numbers.astype(kind)
     if sounds and (unknown := sorted(set(rows["sound"]) - set(SOUNDS))):
         raise DataError(str(path), f"a sound of {', '.join(SOUNDS)}", repr(unknown[0]), fix)
-    return rows.assign(stage=path.parent.name)
+    return rows.assign(stage=path.parent.name, name=path.stem)
+
+
+def _bounds(folder: Path) -> dict[str, float]:
+    """Read what the audio test says of answers that do not listen."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path.stem] = float(json.loads(path.read_bytes())["miou_audio_blind_bound"])
+        except (ValueError, KeyError, TypeError) as error:
+            fix = "Run the stage train again."
+            raise DataError(str(path), "the bound of the audio test", f"{error!r}", fix) from None
+    return found
 
 
 def _refuse_mixed(rows: pd.DataFrame) -> None:

@@ -138,7 +138,7 @@ def _sounds(material: Material) -> Section:
     sounds = material.scores.sounds
     tables, cards = [], []
     if len(sounds):
-        tables.append(sound_table(sounds, material.judge))
+        tables.append(sound_table(sounds, material.scores.blind, material.judge))
         for run, rows in groups(sounds):
             cards.append(sound_cards(material.album, rows, run["run"], material.cards_each))
     return Section(

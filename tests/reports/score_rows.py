@@ -1,11 +1,17 @@
 """Plausible score rows, drawn by program: sharper masks for better models, softer for others."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from avsynth.fmeasure import pack
+from avsynth.paths import Layout
+from avsynth.pictures import decode_mask
+from avsynth.reports.rows import read_scores
+from avsynth.shards import ShardReader
 
 CATEGORIES = ("bird", "cat", "dog", "horse")
 PIXELS = 1024
@@ -123,3 +129,28 @@ def write_scores(folder, *, models=("sama_avs", "save"), keys=None):
         ]))  # fmt: skip
         put("audio-test", sound_rows(run=model, model=model, keys=keys, version="build",
                                      other_key=keys[0][0] if keys else "bird-0000-0"))  # fmt: skip
+
+
+def write_predictions(layout):
+    """Store a mask for every row that can be shown: the truth, moved by more where IoU is low."""
+    reader = ShardReader(layout.shards("avs-synthetic"), "test")
+    scores = read_scores(layout.scores)
+    names = [(r["stage"], r["name"], r["key"], r["key"], r["iou"])
+             for _, r in scores.rows[scores.rows["stage"] == "test"].iterrows()]  # fmt: skip
+    names += [(r["stage"], r["name"], f"{r['key']}.{r['sound']}", r["key"], r["iou"])
+              for _, r in scores.sounds.iterrows()]  # fmt: skip
+    for stage, run, name, key, iou in names:
+        truth = decode_mask(reader.parts(key)["mask.png"])
+        path = layout.predictions / stage / run / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(truth, int(40 * (1 - iou)), axis=(0, 1))).save(path)
+
+
+def scored_project(built, root, **options):
+    """Make a project with the data of a finished build and plausible scores of its test split."""
+    layout = Layout(root)
+    shutil.copytree(built, root, ignore=lambda *_: ["raw"], dirs_exist_ok=True)
+    keys = ShardReader(layout.shards("avs-synthetic"), "test").keys
+    write_scores(layout.scores, keys=[(key, key.rsplit("-", 1)[0], 0) for key in keys], **options)
+    write_predictions(layout)
+    return layout

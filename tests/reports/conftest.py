@@ -1,0 +1,17 @@
+"""A project with scores and stored predictions, and its report, made once."""
+
+import pytest
+
+from avsynth.config import Runtime, load_params
+from avsynth.pipelines.report import report
+from tests.reports.score_rows import scored_project
+
+QUICK = ["report.draws=100", "report.cards=1"]
+
+
+@pytest.fixture(scope="session")
+def reported(built, tmp_path_factory):
+    """Layout of a project whose report has been written; read only."""
+    layout = scored_project(built, tmp_path_factory.mktemp("reported") / "project")
+    report(load_params(layout.root, QUICK), layout, Runtime())
+    return layout
