@@ -142,7 +142,11 @@ def training_case(architecture: str, size: int, frames: int, rounds: int) -> str
 
 def saved_bytes(model: nn.Module, step: Callable[[], Tensor]) -> tuple[int, float]:
     """Count the bytes that autograd keeps for backward, each storage once, parameters not."""
-    parameters = {p.untyped_storage().data_ptr() for p in model.state_dict().values()}
+    step()  # rounded copies of frozen weights are made once; they are no activations
+    weights = [*model.state_dict().values()]
+    for layer in model.modules():
+        weights += layer.__dict__.get("_rounded", ())[1:]
+    parameters = {p.untyped_storage().data_ptr() for p in weights}
     storages: dict[int, int] = {}
     kept: list[Tensor] = []  # alive, so that no address is given out twice
 

@@ -12,6 +12,8 @@ way the forward pass is computed differs, in three points that are exact up to r
 * With gradients it is folded into extra channels of query and key, so that the fused kernels,
   which take no mask with gradients, still apply and no score matrix is saved for backward.
 
+Under autocast the rounded copies of frozen weights are kept: half the encoder's memory again.
+
 Shape letters: B frames, H W token rows and columns, D channels, N windows x frames, A heads,
 h w rows and columns of one window, L = h * w queries, K keys, C channels of a head.
 """
@@ -23,6 +25,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from torch.utils.checkpoint import checkpoint
 
 _MASK_BYTES = {False: 16 * 2**20, True: 2**30}
@@ -78,8 +81,26 @@ def run_block(
     """Run one block of the encoder on tokens ``[B, H, W, D]``."""
     x_BHWD = x_BHWD + _attend(block.attn, block.norm1(x_BHWD), block.window_size, folded)
     normed = block.norm2(x_BHWD)
-    out = x_BHWD + block.mlp(normed)
+    out = x_BHWD + _linear(block.mlp.lin2, block.mlp.act(_linear(block.mlp.lin1, normed)))
     return out if adapter is None else out + adapter(normed)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Apply a layer; under autocast a frozen weight is rounded once, not at every call.
+
+    Autocast remembers rounded weights of trained layers only. Those of frozen ones it would make
+    anew in each forward pass and keep for the backward pass.
+    """
+    weight, device = layer.weight, x.device.type
+    if weight.requires_grad or not torch.is_autocast_enabled(device) or is_compiling():
+        return layer(x)
+    dtype = torch.get_autocast_dtype(device)
+    key = weight.data_ptr(), weight._version, dtype
+    held = layer.__dict__.get("_rounded")
+    if held is None or held[0] != key:
+        held = key, weight.detach().to(dtype), layer.bias.detach().to(dtype)
+        layer.__dict__["_rounded"] = held
+    return F.linear(x, held[1], held[2])
 
 
 def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool) -> Tensor:
@@ -87,7 +108,7 @@ def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool) -> Tenso
     B, H, W, D = x_BHWD.shape
     A = attn.num_heads
     size_h, size_w = (window, window) if window else (H, W)
-    qkv = attn.qkv(x_BHWD).view(B, H, W, 3, A, D // A)
+    qkv = _linear(attn.qkv, x_BHWD).view(B, H, W, 3, A, D // A)
     table_h = _relative(attn.rel_pos_h, size_h)
     table_w = _relative(attn.rel_pos_w, size_w)
     pad_kv = attn.qkv.bias.to(qkv.dtype).view(3, A, 1, D // A)[1:]
@@ -103,7 +124,7 @@ def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool) -> Tenso
             out = _window(q, k, v, tables, pad_kv if padded else None, folded)
             cells.append(_from_windows(out, B, part.shape[1:3], (h, w)))
         bands.append(torch.cat(cells, dim=2) if len(cells) > 1 else cells[0])
-    return attn.proj(torch.cat(bands, dim=1) if len(bands) > 1 else bands[0])
+    return _linear(attn.proj, torch.cat(bands, dim=1) if len(bands) > 1 else bands[0])
 
 
 def _bands(size: int, window: int) -> Iterator[slice]:

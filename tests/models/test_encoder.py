@@ -154,6 +154,24 @@ def test_bfloat16_stays_near() -> None:
         assert error(rounded.float(), ours(pixels)) < 1.5e-2
 
 
+def test_a_frozen_weight_is_rounded_once_and_anew_when_it_changes() -> None:
+    _, ours = pair(64)
+    ours.float().requires_grad_(False)
+    pixels = torch.randn(1, 3, 64, 64)
+    layer = ours.blocks[0].mlp.lin1
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        first = ours(pixels)
+        copy = layer._rounded[1]
+        assert torch.equal(ours(pixels), first)
+        assert layer._rounded[1] is copy
+        layer.weight.mul_(1.5)
+        changed = ours(pixels)
+        assert not torch.equal(changed, first)
+        assert "_rounded" not in ours.state_dict()
+        ours.requires_grad_(True)  # autocast's own rounding
+        assert torch.equal(ours(pixels), changed)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_compile_gives_the_same_numbers() -> None:

@@ -1,0 +1,313 @@
+"""Speed of the models on a GPU, all variants in one process, goals G1 to G9.
+
+    python -m bench.gpu                   # ViT-H, about 25 minutes on one H200
+    python -m bench.gpu --cases forward   # one group of forward, training, cached, evaluation
+    python -m bench.gpu --tiny            # tiny backbone, also without a GPU: does everything run?
+
+The reference is segment-anything's own encoder, run as shipped, in fp32 without and with TF32 and
+under bf16 autocast. Each variant takes the batch size at which it is fastest. The share of the GPU
+is FLOPs without padding over the rate of a large bf16 matrix product measured in the same run.
+Not measured before: run it, and put what it prints into docs/performance.md.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from avsynth.metrics import score_frames
+from avsynth.models import MODELS
+from avsynth.models.architectures import ARCHITECTURES
+from avsynth.models.sam import build_sam
+from bench.interleaved import machine
+from bench.models import FAST, OFFICIAL, Setting, make_batch, run_as, saved_bytes
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run on a GPU."""
+
+    setting: Setting
+    tf32: bool = False
+    folded: bool = False
+    compiled: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name the variant for the table."""
+        marks = [m for m, on in (("TF32", self.tf32), ("folded", self.folded)) if on]
+        return ", ".join([self.setting.name, *marks, *(["compiled"] if self.compiled else [])])
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is."""
+
+    architecture: str
+    sizes: tuple[int, ...]
+    batches: dict[int, tuple[int, ...]]
+    rounds: int
+    device: str
+    frames: int
+    """Frames of the training set that the cache is worth for (printed only)."""
+
+
+FULL = Scale("vit_h", (1024, 256), {1024: (1, 2, 4, 8), 256: (8, 16, 32, 64)}, 7, "cuda", 60_000)
+TINY = Scale("tiny", (128, 64), {128: (1, 2), 64: (2,)}, 1, "cpu", 60_000)
+
+REFERENCES = [
+    Variant(Setting(OFFICIAL)),
+    Variant(Setting(OFFICIAL), tf32=True),
+    Variant(Setting(OFFICIAL, True)),
+]
+INFERENCE = [
+    *REFERENCES,
+    Variant(Setting(FAST)),
+    Variant(Setting(FAST, True)),
+    Variant(Setting(FAST, True), folded=True),
+    Variant(Setting(FAST, True), compiled=True),
+    Variant(Setting(FAST, True), folded=True, compiled=True),
+]
+TRAINING = [
+    *REFERENCES,
+    Variant(Setting(FAST, True)),
+    Variant(Setting(FAST, True), compiled=True),
+    Variant(Setting(FAST, True, True)),
+]
+
+
+def seconds(job: Callable[[], object], scale: Scale) -> float:
+    """Time a job: median wall time of the rounds after two runs for warmth."""
+    found = []
+    for index in range(scale.rounds + 2):
+        synchronise(scale)
+        start = time.perf_counter()
+        job()
+        synchronise(scale)
+        if index > 1:
+            found.append(time.perf_counter() - start)
+    return median(found)
+
+
+def synchronise(scale: Scale) -> None:
+    """Wait until the device has done what it was given."""
+    if scale.device == "cuda":
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def running(variant: Variant, model: nn.Module, scale: Scale) -> Iterator[None]:
+    """Switch model and backend to a variant."""
+    run_as(variant.setting, model)
+    encoder = model.sam.image_encoder
+    encoder.folded = variant.folded
+    if variant.compiled:
+        torch.compiler.reset()
+        encoder.compile()
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = variant.tf32
+    try:
+        with torch.autocast(scale.device, torch.bfloat16, enabled=variant.setting.bfloat16):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        encoder._compiled_call_impl = None
+
+
+def flops(architecture: str, size: int) -> float:
+    """Count the encoder's floating-point operations for one picture, padding left out."""
+    a = ARCHITECTURES[architecture]
+    tokens = (size // a.patch) ** 2
+    linear = a.depth * 24 * tokens * a.dim**2
+    spans = len(a.global_blocks) * tokens + (a.depth - len(a.global_blocks)) * a.window**2
+    ends = 2 * tokens * (3 * a.patch**2 * a.dim + a.dim * a.out_dim + 9 * a.out_dim**2)
+    return linear + 4 * tokens * a.dim * spans + ends
+
+
+def gemm_rate(scale: Scale) -> float:
+    """Measure the rate of a large bf16 matrix product in FLOP/s."""
+    side = 8192 if scale.device == "cuda" else 256
+    left, right = (
+        torch.randn(side, side, device=scale.device, dtype=torch.bfloat16) for _ in range(2)
+    )
+    return 2 * side**3 / seconds(lambda: left @ right, scale)
+
+
+Row = tuple[float, int, float]
+"""Seconds a picture, batch size, peak bytes a picture."""
+
+
+def fastest(
+    job: Callable[[int], Callable[[], object]], batches: tuple[int, ...], scale: Scale
+) -> Row:
+    """Try batch sizes and return what is best."""
+    best = (float("inf"), 0, 0.0)
+    for frames in batches:
+        try:
+            run = job(frames)
+            if scale.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            taken = seconds(run, scale) / frames
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            break
+        peak = torch.cuda.max_memory_allocated() / frames if scale.device == "cuda" else 0.0
+        best = min(best, (taken, frames, peak))
+    return best
+
+
+def report(title: str, rows: list[tuple[str, Row]], work: float, rate: float) -> None:
+    """Print a table; ratios are against each of the three references."""
+    print(f"### {title}\n")
+    print("| variant | batch | images/s | vs fp32 | vs TF32 | vs bf16 | GPU share | MiB an image |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for name, (taken, frames, peak) in rows:
+        against = " | ".join(f"{rows[i][1][0] / taken:.2f}" for i in range(3))
+        print(
+            f"| {name} | {frames} | {1 / taken:.1f} | {against} | {work / taken / rate:.0%} "
+            f"| {peak / 2**20:.0f} |",
+            flush=True,
+        )
+    print()
+
+
+def forward_case(scale: Scale, size: int, rate: float) -> None:
+    """G1 to G4: encode pictures."""
+    model = MODELS["ap_sam"](build_sam(scale.architecture, size)).to(scale.device)
+    rows, exact = [], None
+
+    def job(frames: int) -> Callable[[], Tensor]:
+        batch = make_batch(scale.architecture, size, frames).to(scale.device)
+        return lambda: model.sam.encode(batch)
+
+    for variant in INFERENCE:
+        with torch.no_grad(), running(variant, model, scale):
+            sample = job(1)().float()
+            exact = sample if exact is None else exact
+            error = ((sample - exact).norm() / exact.norm()).item()
+            row = fastest(job, scale.batches[size], scale)
+        rows.append((f"{variant.name} (error {error:.0e})", row))
+    report(f"Encoder {scale.architecture}, {size} px", rows, flops(scale.architecture, size), rate)
+
+
+def training_case(scale: Scale, size: int, rate: float) -> None:
+    """G5 to G7: SAMA-AVS training steps; 2.08 forward passes' work, the weights being frozen."""
+    model = MODELS["sama_avs"](build_sam(scale.architecture, size)).to(scale.device)
+    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=0.0)
+    rows = []
+
+    def job(frames: int) -> Callable[[], Tensor]:
+        batch = make_batch(scale.architecture, size, frames).to(scale.device)
+
+        def step() -> Tensor:
+            optimizer.zero_grad()
+            loss = model.loss(batch)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        return step
+
+    for variant in TRAINING:
+        notes = ""
+        with running(variant, model, scale):
+            if not variant.compiled:
+                saved, loss = saved_bytes(model, job(1))
+                notes = f" (loss {loss:.5f}, saves {saved / 2**20:.0f} MiB)"
+            row = fastest(job, scale.batches[size], scale)
+        rows.append((variant.name + notes, row))
+    title = f"SAMA-AVS training step {scale.architecture}, {size} px"
+    report(title, rows, 2.08 * flops(scale.architecture, size), rate)
+
+
+def cached_case(scale: Scale) -> None:
+    """G8: AP-SAM training steps with the encoder run, or its output from a cache."""
+    size = scale.sizes[-1]
+    model = MODELS["ap_sam"](build_sam(scale.architecture, size)).to(scale.device)
+    frames = scale.batches[size][-1]
+    batch = make_batch(scale.architecture, size, frames).to(scale.device)
+    with torch.no_grad():
+        cached = replace(batch, image_embedding=model.sam.encode(batch).bfloat16())
+    print(f"### AP-SAM training step {scale.architecture}, {size} px, batch {frames}\n")
+    print(f"| variant | images/s | hours for 80 epochs of {scale.frames:,} |\n|---|---:|---:|")
+    for variant, given, name in (
+        (REFERENCES[0], batch, "encoder run"),
+        (REFERENCES[2], batch, "encoder run"),
+        (INFERENCE[4], batch, "encoder run"),
+        (INFERENCE[4], cached, "from the cache"),
+    ):
+
+        def step(given: object = given) -> None:
+            model.loss(given).backward()
+
+        with running(variant, model, scale):
+            rate = frames / seconds(step, scale)
+        hours = 80 * scale.frames / rate / 3600
+        print(f"| {variant.name}, {name} | {rate:.1f} | {hours:.2f} |", flush=True)
+    print()
+
+
+def evaluation_case(scale: Scale) -> None:
+    """G9: SAMA-AVS on frames with IoU and F, against the field's loop over 255 thresholds."""
+    size = scale.sizes[0]
+    model = MODELS["sama_avs"](build_sam(scale.architecture, size)).to(scale.device).eval()
+    batch = make_batch(scale.architecture, size, 5).to(scale.device)
+    assert batch.mask is not None
+    truth = batch.mask
+
+    def looped() -> None:
+        logits = model(batch).logits.sigmoid()
+        for threshold in torch.linspace(0, 1 - 1e-10, 255).tolist():
+            found = (logits >= threshold).float()
+            hits = (found * truth).sum((1, 2))
+            (hits / (found.sum((1, 2)) + 1e-20)).cpu()
+            (hits / (truth.sum((1, 2)) + 1e-20)).cpu()
+
+    def ours() -> None:
+        score_frames(model(batch).logits, truth)
+
+    print(f"### Evaluation of 5 frames, {scale.architecture}, {size} px\n")
+    print("| variant | frames/s |\n|---|---:|")
+    for variant, job, name in (
+        (REFERENCES[0], looped, "255 thresholds"),
+        (REFERENCES[2], looped, "255 thresholds"),
+        (INFERENCE[4], ours, "one pass"),
+    ):
+        with torch.no_grad(), running(variant, model, scale):
+            print(f"| {variant.name}, {name} | {5 / seconds(job, scale):.1f} |", flush=True)
+    print()
+
+
+def main() -> None:
+    """Run the cases and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--tiny", action="store_true", help="tiny backbone on the CPU")
+    parser.add_argument("--architecture", default="vit_h", choices=sorted(ARCHITECTURES))
+    parser.add_argument("--cases", default="forward,training,cached,evaluation")
+    options = parser.parse_args()
+    if not options.tiny and not torch.cuda.is_available():
+        parser.error("there is no CUDA device here; --tiny runs without one")
+    if options.tiny:
+        for variants in (INFERENCE, TRAINING):  # compiling takes a minute for each on a CPU
+            variants[:] = [v for v in variants if not v.compiled]
+    scale = TINY if options.tiny else replace(FULL, architecture=options.architecture)
+    print(machine(), end="\n\n")
+    rate = gemm_rate(scale)
+    print(f"bf16 matrix product: {rate / 1e12:.2f} TFLOP/s\n")
+    cases: dict[str, Callable[[], object]] = {
+        "forward": lambda: [forward_case(scale, size, rate) for size in scale.sizes],
+        "training": lambda: [training_case(scale, size, rate) for size in scale.sizes],
+        "cached": lambda: cached_case(scale),
+        "evaluation": lambda: evaluation_case(scale),
+    }
+    for case in options.cases.split(","):
+        cases[case]()
+
+
+if __name__ == "__main__":
+    main()
