@@ -20,6 +20,11 @@ class Layout:
         return self.root / "data" / "raw"
 
     @property
+    def release(self) -> Path:
+        """AVS-Synthetic as its authors give it out."""
+        return self.raw / "avs_synthetic"
+
+    @property
     def interim(self) -> Path:
         """Tables between the stages."""
         return self.root / "data" / "interim"

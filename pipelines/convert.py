@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip
+from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
 from avsynth.config import Params, Runtime
 from avsynth.errors import ConfigError, suggest
 from avsynth.executors import map_items
@@ -17,29 +17,37 @@ from avsynth.progress import track
 from avsynth.shards import ShardInfo, write_index, write_shard
 from avsynth.tables import FUNNEL_COLUMNS, write_csv
 
+RELEASE = "avs-synthetic"
+"""The dataset as its authors give it out, or as ``avsynth export avs-synthetic`` writes it."""
+READERS = {**BENCHMARKS, RELEASE: avs_synthetic_release.BENCHMARK}
+
 
 def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     """Write ``data/shards/<benchmark>``; the frames of a clip stand side by side in one tar.
+
+    ``avs-synthetic`` is read from ``data/raw/avs_synthetic`` where ``convert.roots`` names no other
+    folder, and goes to ``data/shards/avs-synthetic-release``, beside our own build.
 
     Raises:
         ConfigError: params.yaml says nothing of this benchmark.
         DataError: the layout is incomplete, or a file is damaged; what was there stays.
     """
-    roots = params.convert.roots
-    if benchmark not in roots or benchmark not in BENCHMARKS:
+    roots = {RELEASE: str(layout.release), **params.convert.roots}
+    if benchmark not in roots or benchmark not in READERS:
         fix = suggest(benchmark, roots)
         raise ConfigError("convert.roots", "a benchmark", repr(benchmark), fix)
-    chosen, root = BENCHMARKS[benchmark], layout.resolve(roots[benchmark])
+    chosen, root = READERS[benchmark], layout.resolve(roots[benchmark])
+    folder = layout.shards(chosen.name)
     for split in chosen.clips:
         chosen.require(root, split)
-    staging = layout.staging(benchmark)
+    staging = layout.staging(chosen.name)
     shutil.rmtree(staging, ignore_errors=True)
-    jobs = list(_jobs(chosen, root, staging, params.convert.samples_per_shard))
+    jobs = list(_jobs(benchmark, root, staging, params.convert.samples_per_shard))
     infos = list(track(map_items(_write, jobs, runtime), f"shards of {benchmark}", len(jobs),
                        runtime))  # fmt: skip
-    write_index(staging, benchmark, infos)
-    shutil.rmtree(layout.shards(benchmark), ignore_errors=True)
-    staging.rename(layout.shards(benchmark))
+    write_index(staging, chosen.name, infos)
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
     counted = Counter[str]()
     for info in infos:
         counted[info.split] += info.count
@@ -59,17 +67,18 @@ class _Job:
     clips: tuple[Clip, ...]
 
 
-def _jobs(benchmark: Benchmark, root: Path, folder: Path, most: int) -> Iterator[_Job]:
+def _jobs(benchmark: str, root: Path, folder: Path, most: int) -> Iterator[_Job]:
     """Cut the clips of every split into tars of at most ``most`` frames, or one clip."""
-    for split in benchmark.clips:
+    reader: Benchmark = READERS[benchmark]
+    for split in reader.clips:
         number, clips = 0, list[Clip]()
-        for clip in benchmark.list_clips(root, split):
+        for clip in reader.list_clips(root, split):
             if clips and sum(len(c.images) for c in (*clips, clip)) > most:
-                yield _Job(benchmark.name, folder / _name(split, number), split, tuple(clips))
+                yield _Job(benchmark, folder / _name(split, number), split, tuple(clips))
                 number, clips = number + 1, []
             clips.append(clip)
         if clips:
-            yield _Job(benchmark.name, folder / _name(split, number), split, tuple(clips))
+            yield _Job(benchmark, folder / _name(split, number), split, tuple(clips))
 
 
 def _name(split: str, number: int) -> str:
@@ -77,5 +86,5 @@ def _name(split: str, number: int) -> str:
 
 
 def _write(job: _Job) -> ShardInfo:
-    read = BENCHMARKS[job.benchmark].read_clip
+    read = READERS[job.benchmark].read_clip
     return write_shard(job.path, job.split, (sample for clip in job.clips for sample in read(clip)))
