@@ -210,7 +210,7 @@ def annotation_rows(items: list[Annotation]) -> NDArray[Any]:
     rows["id"] = np.fromiter([a.id for a in items], np.int64, count)
     rows["image_id"] = np.fromiter([a.image_id for a in items], np.int64, count)
     rows["category_id"] = np.fromiter([a.category_id for a in items], np.int32, count)
-    rows["crowd"] = np.fromiter([a.iscrowd for a in items], np.int32, count)
+    rows["crowd"] = np.fromiter([bool(a.iscrowd) for a in items], np.int32, count)
     rows["area"] = np.fromiter([a.area for a in items], np.float32, count)
     corners = chain.from_iterable([a.bbox for a in items])
     rows["bbox"] = np.fromiter(corners, np.float32, 4 * count).reshape(count, 4)

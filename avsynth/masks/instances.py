@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import ijson
 import msgspec
@@ -28,24 +28,30 @@ _SPACE = b" \t\r\n"
 _ARRAY_END = re.compile(rb"\}\s*\]")
 
 
+# Bounds that the index's columns can hold; a file beyond them is damaged or not of this family.
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+SmallId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
+
+
 class Annotation(msgspec.Struct, gc=False):
     """One instance; ``segmentation`` keeps the file's own JSON text."""
 
-    id: int
-    image_id: int
-    category_id: int
+    id: Id
+    image_id: Id
+    category_id: SmallId
     area: float = 0.0
     bbox: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    iscrowd: int = 0
+    iscrowd: bool | int = 0
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
 class Image(msgspec.Struct, gc=False):
     """One picture; ``coco_url`` is in both datasets, ``file_name`` in COCO only."""
 
-    id: int
-    height: int
-    width: int
+    id: Id
+    height: Side
+    width: Side
     file_name: str = ""
     coco_url: str = ""
     flickr_url: str = ""
@@ -56,7 +62,7 @@ class Image(msgspec.Struct, gc=False):
 class SourceCategory(msgspec.Struct, gc=False):
     """One category as the file names it; only LVIS has synsets and synonyms."""
 
-    id: int
+    id: SmallId
     name: str
     synset: str = ""
     synonyms: tuple[str, ...] = ()

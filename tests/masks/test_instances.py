@@ -167,6 +167,12 @@ def test_every_cut_of_a_small_file_is_an_error(tmp_path):
         ('{"annotations": [1], "images": [], "categories": []}', "another kind"),
         ('{"annotations": [{"a": 1}], "images": [], "categories": []}', "another kind"),
         ('{"annotations": [], "images": [{"id": "x"}], "categories": []}', "another kind"),
+        (
+            f'{{"annotations": [{{"id": {2**70}, "image_id": 1, "category_id": 1}}]}}',
+            "another kind",
+        ),
+        ('{"images": [{"id": 1, "height": 0, "width": 9}]}', "another kind"),
+        ('{"images": [{"id": 1, "height": 9, "width": 99999999}]}', "another kind"),
         ('{"annotations": [], "images": [], "categories": []} {', "damaged"),
         ("not json", "damaged"),
         ("\ufeff{}", "damaged"),
