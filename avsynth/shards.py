@@ -197,25 +197,33 @@ class ShardReader:
         Raises:
             DataError: no such key, or the tar is damaged there.
         """
+        return {name: tar[start:end] for name, tar, start, end in self._members(key)}
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """List a sample's parts without reading them."""
+        return tuple(name for name, *_ in self._members(key))
+
+    def meta(self, key: str) -> dict[str, Any]:
+        """Read a sample's ``meta.json`` and nothing else of it."""
+        spans = {name: (tar, start, end) for name, tar, start, end in self._members(key)}
+        tar, start, end = spans["meta.json"]
+        meta: dict[str, Any] = json.loads(tar[start:end])
+        return meta
+
+    def _members(self, key: str) -> Iterator[tuple[str, mmap.mmap, int, int]]:
+        """Yield where the parts of a sample lie: name, tar, first byte, end."""
         if key not in self._place:
             raise DataError(str(self.folder), "a key of this split", repr(key), "Check the key.")
         number, i = self._place[key]
         shard = self.shards[number]
+        start = shard.offsets[i]
         end = shard.offsets[i + 1] if i + 1 < shard.count else shard.bytes - len(_END)
-        return dict(self._members(number, shard.offsets[i], end))
-
-    def meta(self, key: str) -> dict[str, Any]:
-        """Read a sample's ``meta.json``."""
-        meta: dict[str, Any] = json.loads(self.parts(key)["meta.json"])
-        return meta
-
-    def _members(self, number: int, start: int, end: int) -> Iterator[tuple[str, bytes]]:
         tar = self._map(number)
         while start < end:
             name = tar[start : start + 100].rstrip(b"\0").decode("ascii")
             size = int(tar[start + 124 : start + 135], 8)
             start += BLOCK
-            yield name.partition(".")[2], tar[start : start + size]
+            yield name.partition(".")[2], tar, start, start + size
             start += size + -size % BLOCK
 
     def _map(self, number: int) -> mmap.mmap:
