@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsynth.audio.logmel import SAMPLE_RATE_HZ, logmel
-from avsynth.audio.waveform import quantise
+from avsynth.audio.logmel import logmel
+from avsynth.audio.waveform import SAMPLE_RATE_HZ, encode_flac, quantise
 from avsynth.dataset import ShardDataset
 from avsynth.decoding import decode_logmel, decode_mask, decode_waveform
 from avsynth.evaluation import FrameRow
@@ -69,6 +69,12 @@ class OtherSounds(ShardDataset):
         waveform = quantise(waveform.clip(-1, 1))
         return torch.from_numpy(logmel(waveform)[0]), torch.from_numpy(waveform)
 
+    def flac(self, key: str) -> bytes:
+        """Encode what is played with a picture."""
+        _, waveform = self.hear(key, self.reader.parts(key))
+        assert waveform is not None
+        return encode_flac(waveform.numpy())
+
 
 def other_sounds(metas: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, str]:
     """Choose for each sample one whose category is not known to be in its picture.
@@ -97,9 +103,11 @@ def sound_rows(
 ) -> list[SoundRow]:
     """Say of score rows what was played."""
     names = [f.name for f in fields(FrameRow)]
-    played = {"own": lambda key: key, "other": lambda key: partners[key]}.get(sound, lambda key: "")
+    played = {"own": {row.key: row.key for row in rows}, "other": partners}.get(sound, {})
     return [
-        SoundRow(**{n: getattr(row, n) for n in names}, sound=sound, sound_key=played(row.key))
+        SoundRow(
+            **{n: getattr(row, n) for n in names}, sound=sound, sound_key=played.get(row.key, "")
+        )
         for row in rows
     ]
 

@@ -66,6 +66,8 @@ class EvaluateParams(Section):
     """Side of the square that masks are compared on; null for each picture's own size."""
     batch_size: PositiveInt
     """Frames in a forward pass; changes no score."""
+    pictures: PositiveInt
+    """Best, median and worst frames of a run, each, whose masks are kept for the report."""
 
 
 class ZeroshotParams(Section):
@@ -128,7 +130,5 @@ class ReportParams(Section):
 
     draws: PositiveInt
     """Bootstrap resamplings behind every 95 % interval."""
-    cards: PositiveInt
-    """Pictures of each kind (best, median, worst) and run."""
     mix: bool
     """Allow one benchmark in several versions or protocols, each a line of its own."""

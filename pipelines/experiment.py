@@ -25,6 +25,7 @@ from avsynth.models.checkpoints import load_trained, save_trained
 from avsynth.models.sam import build_sam
 from avsynth.models.vggish import build_vggish, embed
 from avsynth.paths import Layout
+from avsynth.predictions import best_median_worst, predict, write_predictions
 from avsynth.ranks import Ranks
 from avsynth.records import AudioClip
 from avsynth.sampling import list_groups, subset
@@ -34,6 +35,8 @@ from avsynth.training import Epoch, Trained, train
 
 SYNTHETIC = "synthetic"
 WEIGHTS = "weights.safetensors"
+SHOWN = ("test", "zeroshot")
+"""Stages whose best, median and worst frames are kept as pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ def fit(project: Project, task: Task, ranks: Ranks) -> AvsModel:
     Returns:
         The model with the weights of its best epoch; with no data to train on, as it started.
     """
-    model = build_model(project, task.model, task.change)
+    model: AvsModel = build_model(project, task.model, task.change)
     if task.start is not None:
         load_trained(model, task.start)
     done = _train(project, task, model, ranks) if task.percent else None
@@ -271,20 +274,27 @@ def score_size(project: Project) -> tuple[int, int] | None:
 
 
 def score_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
-    """Score a model on the split that the labels name, and write its rows.
+    """Score a model on the split that the labels name; write its rows and some of its masks.
 
     Returns:
         The stage's funnel.
     """
+    section, runtime = project.params.evaluate, project.runtime
+    split = open_split(project, model, labels.benchmark, labels.split)
     rows = score(
         model,
-        open_split(project, model, labels.benchmark, labels.split),
+        split,
         labels,
-        protocol=project.params.evaluate.protocol,
-        batch_size=project.params.evaluate.batch_size,
-        runtime=project.runtime,
+        protocol=section.protocol,
+        batch_size=section.batch_size,
+        runtime=runtime,
     )
     write_table(path, FrameRow, rows, key=("key",))
+    if labels.stage in SHOWN:
+        keys = best_median_worst(rows, section.pictures)
+        masks = predict(model, split, keys, protocol=section.protocol, runtime=runtime)
+        folder = project.layout.predictions / labels.stage / path.stem
+        write_predictions(folder, {f"{key}.png": mask for key, mask in masks})
     return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])
 
 

@@ -47,7 +47,7 @@ def report(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     """
     scores = read_scores(layout.scores, mix=params.report.mix)
     judge = Judge(params.report.draws, params.seed)
-    material = Material(scores, read_papers(), judge, Album(layout), params.report.cards)
+    material = Material(scores, read_papers(), judge, Album(layout))
     page = _page(scores, material)
     _write_tables(layout.reports / "tables", page)
     _write(layout, "index.html", page_html(page))

@@ -30,6 +30,7 @@ from avsynth.pipelines.experiment import (
     score_split,
     write_json,
 )
+from avsynth.predictions import best_of_categories, predict, write_predictions
 from avsynth.ranks import joined
 from avsynth.tables import write_table
 
@@ -63,8 +64,10 @@ def _test_sounds(project: Project, model: Any, labels: Labels) -> None:
     partners = other_sounds({key: reader.meta(key) for key in reader.keys}, seed)
     groups = [g for g in split.groups if set(g.keys) <= set(partners)]
     rows: list[SoundRow] = []
+    files: dict[str, Any] = {}
     for sound in SOUNDS:
-        played = Split(OtherSounds(split.dataset, sound, partners, seed), groups)
+        heard = OtherSounds(split.dataset, sound, partners, seed)
+        played = Split(heard, groups)
         scored = score(
             model,
             played,
@@ -74,6 +77,12 @@ def _test_sounds(project: Project, model: Any, labels: Labels) -> None:
             runtime=project.runtime,
         )
         rows += sound_rows(scored, sound, partners)
+        keys = best_of_categories([row for row in rows if row.sound == "own"], section.pictures)
+        masks = predict(model, played, keys, protocol=section.protocol, runtime=project.runtime)
+        files |= {f"{key}.{sound}.png": mask for key, mask in masks}
+        if sound == "noise":
+            files |= {f"{key}.noise.flac": heard.flac(key) for key in keys}
+    write_predictions(project.layout.predictions / "audio-test" / labels.run, files)
     write_table(score_path(project, "audio-test", labels.run), SoundRow, rows, key=("key", "sound"))
     blind = audio_blind_iou(reader, score_size(project))
     content = {f"miou_{s}": _mean([r.iou for r in rows if r.sound == s]) for s in SOUNDS}

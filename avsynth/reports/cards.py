@@ -92,60 +92,47 @@ class Album:
         return reader, frozenset(reader.keys)
 
 
-def best_median_worst(rows: pd.DataFrame, each: int) -> list[tuple[str, pd.Series]]:
-    """Choose ``each`` rows from the top, the middle and the bottom by IoU; none twice."""
-    ordered = rows.sort_values(["iou", "key"], ascending=[False, True], kind="stable")
-    count = len(ordered)
-    each = min(each, count // 3) or min(1, count)
-    middle = (count - each) // 2
-    spans = {"best": range(each), "median": range(middle, middle + each),
-             "worst": range(count - each, count)}  # fmt: skip
-    chosen: dict[int, str] = {}
-    for word, span in spans.items():
-        for place in span:
-            chosen.setdefault(place, word)
-    return [(word, ordered.iloc[place]) for place, word in chosen.items()]
+def score_cards(album: Album, rows: pd.DataFrame, title: str) -> Cards:
+    """Make the cards of one scored run, best first: the frames whose prediction is kept.
 
-
-def score_cards(album: Album, rows: pd.DataFrame, title: str, each: int) -> Cards:
-    """Make the cards of one scored run: best, median and worst of the frames that can be shown.
+    The evaluation keeps the best, the median and the worst, as many of each.
 
     Args:
         album: where pictures and predictions lie.
         rows: of one run on one benchmark.
         title: heading.
-        each: cards of each kind.
     """
     first = rows.iloc[0]
-    stored = [album.prediction_path(first["stage"], first["name"], key).is_file()
-              for key in rows["key"]]  # fmt: skip
+    kept = [album.prediction_path(first["stage"], first["name"], k).is_file() for k in rows["key"]]
+    shown = rows[kept].sort_values(["iou", "key"], ascending=[False, True])
     cards = []
-    for word, row in best_median_worst(rows[stored], each):
+    for place, (_, row) in enumerate(shown.iterrows()):
         parts = album.parts(row["benchmark"], row["key"])
         if parts is None:
             where = album.layout.shards(DATASETS.get(row["benchmark"], row["benchmark"]))
             return Cards(title, (), f"The shards are not in {_relative(album, where)}.")
         predicted = album.prediction(row["stage"], row["name"], row["key"])
+        word = ("best", "median", "worst")[3 * place // len(shown)]
         remark = f"{word} · IoU {100 * row['iou']:.1f} %"
         cards.append(_card(row, remark, parts, predicted))
     if not cards:
         where = album.prediction_path(first["stage"], first["name"], "x").parent
         return Cards(title, (), f"No predicted masks are stored in {_relative(album, where)}.")
-    note = f"Out of {sum(stored)} of {len(rows)} frames, those with a stored prediction."
-    return Cards(title, tuple(cards), note if sum(stored) < len(rows) else "")
+    return Cards(title, tuple(cards))
 
 
-def sound_cards(album: Album, sounds: pd.DataFrame, title: str, count: int) -> Cards:
+def sound_cards(album: Album, sounds: pd.DataFrame, title: str) -> Cards:
     """Make the cards of the audio test: one picture, a prediction for every sound.
 
-    The pictures are those where the run does best with their own sound, of different categories.
+    The evaluation keeps those where the run does best with their own sound, of different
+    categories.
     """
     own = sounds[sounds["sound"] == "own"].sort_values(["iou", "key"], ascending=[False, True])
     cards: list[Card] = []
-    for key in own.drop_duplicates("category")["key"]:
-        card = _sound_card(album, sounds[sounds["key"] == key])
-        if card and len(cards) < count:
-            cards.append(card)
+    for _, row in own.iterrows():
+        kept = album.prediction_path(row["stage"], row["name"], f"{row['key']}.own").is_file()
+        card = _sound_card(album, sounds[sounds["key"] == row["key"]]) if kept else None
+        cards += [card] if card else []
     missing = "" if cards else "No pictures or predicted masks of the audio test are stored."
     return Cards(title, tuple(cards), missing)
 

@@ -47,7 +47,6 @@ class Material:
     papers: pd.DataFrame
     judge: Judge
     album: Album
-    cards_each: int
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -140,7 +139,7 @@ def _sounds(material: Material) -> Section:
     if len(sounds):
         tables.append(sound_table(sounds, material.scores.blind, material.judge))
         for run, rows in groups(sounds):
-            cards.append(sound_cards(material.album, rows, run["run"], material.cards_each))
+            cards.append(sound_cards(material.album, rows, run["run"]))
     return Section(
         "audio-test",
         "Does the model listen?",
@@ -174,7 +173,6 @@ def _pictures(material: Material) -> Section:
             material.album,
             group,
             f"{run['run']} on {benchmark_title(run['benchmark'])}",
-            material.cards_each,
         )
         for run, group in groups(rows)
     )

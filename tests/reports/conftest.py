@@ -6,7 +6,7 @@ from avsynth.config import Runtime, load_params
 from avsynth.pipelines.report import report
 from tests.reports.score_rows import scored_project
 
-QUICK = ["report.draws=100", "report.cards=1"]
+QUICK = ["report.draws=100"]
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from PIL import Image
 from avsynth.fmeasure import pack
 from avsynth.paths import Layout
 from avsynth.pictures import decode_mask
+from avsynth.predictions import best_median_worst, best_of_categories
 from avsynth.reports.rows import read_scores
 from avsynth.shards import ShardReader
 
@@ -135,10 +136,18 @@ def write_predictions(layout):
     """Store a mask for every row that can be shown: the truth, moved by more where IoU is low."""
     reader = ShardReader(layout.shards("avs-synthetic"), "test")
     scores = read_scores(layout.scores)
-    names = [(r["stage"], r["name"], r["key"], r["key"], r["iou"])
-             for _, r in scores.rows[scores.rows["stage"] == "test"].iterrows()]  # fmt: skip
-    names += [(r["stage"], r["name"], f"{r['key']}.{r['sound']}", r["key"], r["iou"])
-              for _, r in scores.sounds.iterrows()]  # fmt: skip
+    test = scores.rows[scores.rows["stage"] == "test"].drop(columns="name")
+    own = scores.sounds[scores.sounds["sound"] == "own"]
+    names = []
+    for run in sorted(test["run"].unique()):
+        rows = list(test[test["run"] == run].itertuples(index=False))
+        names += [("test", run, row.key, row.key, row.iou) for row in rows
+                  if row.key in best_median_worst(rows, 2)]  # fmt: skip
+        heard = list(own[own["run"] == run].drop(columns="name").itertuples(index=False))
+        shown = best_of_categories(heard, 2)
+        names += [("audio-test", run, f"{r['key']}.{r['sound']}", r["key"], r["iou"])
+                  for _, r in scores.sounds.iterrows()
+                  if r["run"] == run and r["key"] in shown]  # fmt: skip
     for stage, run, name, key, iou in names:
         truth = decode_mask(reader.parts(key)["mask.png"])
         path = layout.predictions / stage / run / f"{name}.png"
