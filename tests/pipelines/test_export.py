@@ -15,8 +15,11 @@ from pycocotools.coco import COCO
 from avsynth.audio.logmel import logmel
 from avsynth.audio.waveform import decode_flac
 from avsynth.benchmarks.avs_synthetic_release import iter_samples
+from avsynth.config import Runtime, load_params
 from avsynth.errors import DataError, SpaceError
 from avsynth.masks.codecs import png_to_mask
+from avsynth.paths import Layout
+from avsynth.pipelines.convert import convert
 from avsynth.pipelines.export import export_avs_synthetic, export_coco
 from avsynth.records import SPLITS
 from avsynth.shards import ShardReader
@@ -177,3 +180,19 @@ class TestBadOutput:
     def test_no_shards(self, tmp_path):
         with pytest.raises(DataError, match="index of a dataset"):
             export_avs_synthetic(tmp_path, tmp_path / "out")
+
+
+def test_convert_reads_our_export_into_shards_beside_our_build(built: Path, tmp_path: Path):
+    params = load_params(built)
+    layout = Layout(tmp_path)
+    export_avs_synthetic(built / "data/shards/avs-synthetic", layout.release)
+    funnel = convert("avs-synthetic", params, layout, Runtime())
+    again = ShardReader(layout.shards("avs-synthetic-release"))
+    before = ShardReader(built / "data/shards/avs-synthetic")
+    assert funnel["count"].sum() == len(again) == len(before)
+    assert set(again.keys) == set(before.keys)
+    for key in before.keys[::10]:
+        ours, theirs = before.parts(key), again.parts(key)
+        for part in ("image.jpg", "audio.flac", "logmel.npy"):
+            assert ours[part] == theirs[part]
+        assert np.array_equal(png_to_mask(ours["mask.png"]), png_to_mask(theirs["mask.png"]))
