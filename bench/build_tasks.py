@@ -40,7 +40,7 @@ def generate(file: str, scale: str) -> dict[str, Any]:
 
 def columns(file: str) -> dict[str, Any]:
     """Read id, picture, category, crowd, area and box of every mask and keep them."""
-    from avsynth.masks.index import annotation_rows
+    from avsynth.masks.indexing import annotation_rows
     from avsynth.masks.instances import stream_sections
 
     def work() -> list[Any]:
@@ -55,7 +55,8 @@ def index(file: str, folder: str) -> dict[str, Any]:
     """Make the index as the first run of the stage does, digest of the file included."""
     from avsynth.cache import file_digest
     from avsynth.config import Runtime
-    from avsynth.masks.index import load_index, write_index
+    from avsynth.masks.index import load_index
+    from avsynth.masks.indexing import write_index
 
     def work() -> None:
         Path(folder).mkdir(exist_ok=True)

@@ -6,8 +6,6 @@ difference to the number two before it (`rleToString` in COCO's maskApi.c).
 """
 
 import io
-import struct
-import zlib
 from collections.abc import Sequence
 
 import msgspec
@@ -16,13 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
+from avsynth.masks.bilevel import bilevel_png
+
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
-_ZLIB_HEAD = b"\x78\x01"
-_ADLER_BASE = 65521
-_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _GOES_ON = bytes(range(80, 112))
 _FARTHEST = 1 << 16  # a point beyond it is damage; COCO's rasteriser would take gigabytes for it
 
@@ -207,33 +203,7 @@ def rle_to_png(rle: str, height: int, width: int) -> bytes:
         pixels = coco.decode({"size": [height, x1 - 8 * left], "counts": cropped})
         packed = np.packbits(np.ascontiguousarray(pixels[y0:y1]), axis=1)
         rows[y0:y1, 1 + left : 1 + left + packed.shape[1]] = packed
-    return _png(rows, width, height, (y0, y1))
-
-
-def _png(rows: NDArray[np.uint8], width: int, height: int, busy: tuple[int, int]) -> bytes:
-    """Write filtered rows as a 1-bit PNG; outside of the ``busy`` rows all is zero."""
-    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    check = _adler32(rows, *busy).to_bytes(4, "big")
-    data = b"".join((_ZLIB_HEAD, deflate.compress(rows), deflate.flush(), check))
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"".join((_PNG_HEAD, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _PNG_END))
-
-
-def _adler32(rows: NDArray[np.uint8], y0: int, y1: int) -> int:
-    """Compute the Adler-32 of rows that are zero outside of ``y0 <= y < y1``.
-
-    n zeros keep its low half a and add n * a to its high half (RFC 1950, section 8.2).
-    """
-    row_bytes = int(rows.shape[1])
-    before, after = y0 * row_bytes, (len(rows) - y1) * row_bytes
-    check = zlib.adler32(rows[y0:y1], before % _ADLER_BASE << 16 | 1)
-    low, high = check & 0xFFFF, check >> 16
-    return ((high + after * low) % _ADLER_BASE) << 16 | low
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    checked = kind + data
-    return len(data).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
+    return bilevel_png(rows, width, (y0, y1))
 
 
 def png_to_mask(data: bytes) -> Mask:

@@ -5,16 +5,15 @@ sorted by category, so the rows of a category are one extent per run: a contiguo
 and of segmentation bytes. Writing needs the memory of one run, whatever the file's size; reading
 some categories touches their extents only.
 
-A folder holds ``rows.bin`` (`ROW`), ``segmentations.bin`` (the file's own JSON text, one after
-the other), ``extents.npy`` (`EXTENT`), ``images.jsonl`` and ``meta.json``.
+A folder holds ``rows.bin`` (`indexing.ROW`), ``segmentations.bin`` (the file's own JSON text, one
+after the other), ``extents.npy`` (`indexing.EXTENT`), ``images.jsonl`` and ``meta.json``.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,47 +22,11 @@ from numpy.typing import NDArray
 from avsynth.cache import cache_root, cached_folder, file_digest
 from avsynth.config import Runtime
 from avsynth.errors import DataError, SpaceError
-from avsynth.masks.instances import (
-    CHUNK_BYTES,
-    Annotation,
-    Image,
-    Licence,
-    SourceCategory,
-    stream_sections,
-)
-from avsynth.progress import track
+from avsynth.masks.indexing import FORMAT, ROW, IndexMeta, write_index
+from avsynth.masks.instances import Image, Licence, SourceCategory
 
-FORMAT = 2
-RUN_BYTES = 16 << 20
-_PIECE = 512
 _PIECE_BYTES = 1 << 20
-
-ROW = np.dtype(
-    [
-        ("id", "<i8"),
-        ("image_id", "<i8"),
-        ("category_id", "<i4"),
-        ("crowd", "<i4"),
-        ("area", "<f4"),
-        ("bbox", "<f4", (4,)),
-        ("bytes", "<i4"),
-    ]
-)
-EXTENT = np.dtype(
-    [
-        ("category_id", "<i4"),
-        ("rows", "<i4"),
-        ("row", "<i8"),
-        ("byte", "<i8"),
-        ("bytes", "<i8"),
-    ]
-)
 _images = msgspec.json.Decoder(Image)
-
-
-class _Meta(msgspec.Struct):
-    categories: list[SourceCategory]
-    licences: list[Licence]
 
 
 @dataclass(frozen=True)
@@ -97,25 +60,23 @@ class InstanceIndex:
         Yields:
             Rows as `ROW`, and the JSON text of each row's segmentation.
         """
-        with (
-            (self.folder / "rows.bin").open("rb") as rows_file,
-            (self.folder / "segmentations.bin").open("rb") as text_file,
-        ):
-            for _, count, row, byte, size in extents.tolist():
-                rows_file.seek(row * ROW.itemsize)
-                rows = np.frombuffer(rows_file.read(count * ROW.itemsize), ROW)
-                text_file.seek(byte)
-                text = text_file.read(size)
+        with (self.folder / "segmentations.bin").open("rb") as file:
+            for rows, extent in zip(self.rows(extents), extents, strict=True):
+                file.seek(extent["byte"])
+                text = file.read(extent["bytes"])
                 ends = np.cumsum(rows["bytes"]).tolist()
                 yield rows, [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
+    def rows(self, extents: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Yield the annotations of each extent without their segmentations, as `ROW`."""
+        with (self.folder / "rows.bin").open("rb") as file:
+            for _, count, row, _, _ in extents.tolist():
+                file.seek(row * ROW.itemsize)
+                yield np.frombuffer(file.read(count * ROW.itemsize), ROW)
+
     def images(self, extents: NDArray[Any]) -> dict[int, Image]:
         """Read the entries of the pictures in some extents, by picture id."""
-        parts = [np.empty(0, np.int64)]
-        with (self.folder / "rows.bin").open("rb") as rows_file:
-            for _, count, row, _, _ in extents.tolist():
-                rows_file.seek(row * ROW.itemsize)
-                parts.append(np.frombuffer(rows_file.read(count * ROW.itemsize), ROW)["image_id"])
+        parts = [np.empty(0, np.int64), *(rows["image_id"] for rows in self.rows(extents))]
         shown = set(np.concatenate(parts).tolist())
         images: dict[int, Image] = {}
         with (self.folder / "images.jsonl").open("rb") as file:
@@ -172,101 +133,7 @@ def _write_digest(path: Path, target: Path) -> None:
 
 def load_index(folder: Path) -> InstanceIndex:
     """Open an index folder."""
-    meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=_Meta)
+    meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=IndexMeta)
     return InstanceIndex(
         folder, tuple(meta.categories), tuple(meta.licences), np.load(folder / "extents.npy")
     )
-
-
-def write_index(path: Path, folder: Path, runtime: Runtime) -> None:
-    """Read an annotation file once and write its index into an existing folder."""
-    meta = _Meta([], [])
-    with (
-        (folder / "rows.bin").open("wb") as rows_file,
-        (folder / "segmentations.bin").open("wb") as text_file,
-        (folder / "images.jsonl").open("wb") as images,
-    ):
-        runs = _RunWriter(rows_file, text_file)
-        pieces = path.stat().st_size // CHUNK_BYTES + 1
-        for name, items in track(stream_sections(path), f"index of {path.name}", pieces, runtime):
-            match name:
-                case "annotations":
-                    runs.add(items)
-                case "images":
-                    images.write(msgspec.json.Encoder().encode_lines(items))
-                case "categories":
-                    meta.categories += items
-                case _:
-                    meta.licences += items
-        runs.flush()
-    np.save(folder / "extents.npy", runs.extents())
-    (folder / "meta.json").write_bytes(msgspec.json.encode(meta))
-
-
-def annotation_rows(items: list[Annotation]) -> NDArray[Any]:
-    """Turn annotations into an array of `ROW`, in their order."""
-    count = len(items)
-    rows = np.empty(count, ROW)
-    rows["id"] = np.fromiter([a.id for a in items], np.int64, count)
-    rows["image_id"] = np.fromiter([a.image_id for a in items], np.int64, count)
-    rows["category_id"] = np.fromiter([a.category_id for a in items], np.int32, count)
-    rows["crowd"] = np.fromiter([bool(a.iscrowd) for a in items], np.int32, count)
-    rows["area"] = np.fromiter([a.area for a in items], np.float32, count)
-    corners = chain.from_iterable([a.bbox for a in items])
-    rows["bbox"] = np.fromiter(corners, np.float32, 4 * count).reshape(count, 4)
-    rows["bytes"] = np.fromiter([len(a.segmentation) for a in items], np.int32, count)
-    return rows
-
-
-class _RunWriter:
-    """Collects annotations and writes them run by run."""
-
-    def __init__(self, rows_file: BinaryIO, text_file: BinaryIO) -> None:
-        self._rows_file, self._text_file = rows_file, text_file
-        self._rows: list[NDArray[Any]] = []
-        self._texts: list[msgspec.Raw] = []
-        self._extents: list[NDArray[Any]] = [np.empty(0, EXTENT)]
-        self._held_bytes = 0
-
-    def add(self, items: list[Annotation]) -> None:
-        """Take annotations; write a run when enough are held."""
-        rows = annotation_rows(items)
-        self._rows.append(rows)
-        self._texts += [a.segmentation for a in items]
-        self._held_bytes += int(rows["bytes"].sum())
-        if self._held_bytes >= RUN_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is held as one run."""
-        if not self._texts:
-            return
-        rows = np.concatenate(self._rows)
-        order = np.argsort(rows["category_id"], kind="stable")
-        rows = rows[order]
-        self._extents.append(_extents_of(rows, self._rows_file.tell(), self._text_file.tell()))
-        self._rows_file.write(rows.tobytes())
-        in_order = (self._texts[i] for i in order.tolist())
-        while piece := b"".join(islice(in_order, _PIECE)):  # small enough for the CPU's cache
-            self._text_file.write(piece)
-        self._rows, self._texts, self._held_bytes = [], [], 0
-
-    def extents(self) -> NDArray[Any]:
-        """All extents so far, by category."""
-        extents = np.concatenate(self._extents)
-        return extents[np.argsort(extents["category_id"], kind="stable")]
-
-
-def _extents_of(rows: NDArray[Any], rows_at: int, bytes_at: int) -> NDArray[Any]:
-    """Find the extents of rows that are sorted by category and written at these offsets."""
-    category_ids, firsts, counts = np.unique(
-        rows["category_id"], return_index=True, return_counts=True
-    )
-    ends = np.cumsum(rows["bytes"], dtype=np.int64)
-    extents = np.empty(len(category_ids), EXTENT)
-    extents["category_id"] = category_ids
-    extents["rows"] = counts
-    extents["row"] = rows_at // ROW.itemsize + firsts
-    extents["byte"] = bytes_at + ends[firsts] - rows["bytes"][firsts]
-    extents["bytes"] = ends[firsts + counts - 1] - ends[firsts] + rows["bytes"][firsts]
-    return extents

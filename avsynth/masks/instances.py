@@ -114,7 +114,8 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
     except msgspec.ValidationError as error:
         raise _damaged(path, f"another kind of JSON ({error})") from None
     except (ValueError, RecursionError, ijson.JSONError) as error:
-        raise _damaged(path, f"damaged or truncated JSON ({error})") from None
+        first_line, _, _ = str(error).partition("\n")
+        raise _damaged(path, f"damaged or truncated JSON ({first_line})") from None
     missing = [name for name in _REQUIRED if name not in done]
     if missing:
         raise _damaged(path, "JSON without the array " + " ".join(map(repr, missing)))

@@ -10,7 +10,9 @@ import pytest
 from avsynth.config import Runtime
 from avsynth.errors import DataError, SpaceError
 from avsynth.masks import index as index_module
-from avsynth.masks.index import load_index, open_index, write_index
+from avsynth.masks import indexing
+from avsynth.masks.index import load_index, open_index
+from avsynth.masks.indexing import write_index
 
 FILE = {
     "annotations": [
@@ -45,7 +47,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("run_bytes", [1, 300, 2000, 1 << 24])
 @pytest.mark.parametrize("wanted", [[5], [1, 900], [901], [], [1, 5, 7, 900]])
 def test_the_rows_of_categories_come_back(path, tmp_path, monkeypatch, run_bytes, wanted):
-    monkeypatch.setattr(index_module, "RUN_BYTES", run_bytes)
+    monkeypatch.setattr(indexing, "RUN_BYTES", run_bytes)
     folder = tmp_path / "index"
     folder.mkdir()
     write_index(path, folder, Runtime())
