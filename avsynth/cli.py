@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from avsynth import __version__
 from avsynth.command import Project, Workers, with_project
@@ -287,6 +288,45 @@ def export_card(
     with whole_file(path) as temporary:
         temporary.write_text(card, encoding="utf-8")
     typer.echo(f"wrote {path}")
+
+
+class _OpenUnlessNamed(TyperGroup):
+    """A group whose first command runs when none is named: ``avsynth inspect --max 10``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = args and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if named else ["open", *args])
+
+
+inspecting = typer.Typer(
+    cls=_OpenUnlessNamed,
+    help="Look at samples in FiftyOne (open), and bring what you tagged back (pull).",
+)
+app.add_typer(inspecting, name="inspect")
+
+
+@inspecting.command("open")
+@with_project
+def inspect_open(
+    project: Project,
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    category: Annotated[str | None, typer.Option(help="Only this.", show_default=False)] = None,
+    where: Annotated[
+        str | None, typer.Option(help="A condition: area_frac < 0.01", show_default=False)
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--max", min=1, help="At most so many.", show_default=False)
+    ] = None,
+) -> None:
+    """Open the App on pictures with masks, spectrograms and previews with sound."""
+    from avsynth.pipelines.inspect import inspect as run
+    from avsynth.viewer.rows import Selection
+
+    def opened(url: str) -> None:
+        typer.echo(f"{url}\nCtrl-C stops it.")
+
+    params, layout, runtime = project.params, project.layout, project.runtime
+    run(dataset, Selection(category, where, most), params, layout, runtime, opened)
 
 
 def _version(asked: bool) -> None:

@@ -80,6 +80,11 @@ class Layout:
         return self.root / "runs"
 
     @property
+    def inspect(self) -> Path:
+        """The database of what is looked at in FiftyOne: tags, edits, saved views."""
+        return self.root / "data" / "inspect"
+
+    @property
     def reports(self) -> Path:
         """Everything made for reading."""
         return self.root / "reports"
