@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsynth.audio.logmel import SAMPLE_RATE_HZ, logmel
-from avsynth.audio.waveform import quantise, read_audio
+from avsynth.audio.logmel import logmel
+from avsynth.audio.waveform import SAMPLE_RATE_HZ, quantise, read_audio
 from avsynth.cache import cached_folder
 from avsynth.config import Runtime
 from avsynth.errors import DataError
@@ -68,7 +68,7 @@ class AudioBank:
         if rows is None or not 0 <= second < len(rows):
             found = "no such clip" if rows is None else f"{len(rows)} seconds"
             raise DataError("audio bank", f"second {second} of clip {clip_id!r}", found, _FIX)
-        return rows[second]
+        return np.asarray(rows[second])
 
     def drawn(self, category: str, epoch: int, key: str) -> NDArray[np.float32]:
         """Draw a loud second of a training clip of the category for this access.
@@ -142,15 +142,13 @@ def pooled_clips(
     paths = dict(
         zip(zip(clips["source"], clips["clip_id"], strict=True), clips["audio_path"], strict=True)
     )
+    used = pool[pool["status"] == "ok"]
+    columns = ("clip_source", "clip_id", "category", "split", "second_db")
     return [
-        PooledClip(
-            f"{row.clip_source}/{row.clip_id}",
-            folders[row.clip_source] / paths[row.clip_source, row.clip_id],
-            row.category,
-            row.split,
-            row.second_db,
+        PooledClip(f"{source}/{clip}", folders[source] / paths[source, clip], category, split, db)
+        for source, clip, category, split, db in zip(
+            *(used[name].astype(str) for name in columns), strict=True
         )
-        for row in pool[pool["status"] == "ok"].itertuples()
     ]
 
 

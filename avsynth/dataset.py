@@ -32,7 +32,7 @@ class View:
     """Load the second's waveform, too."""
 
 
-class ShardDataset(Dataset[tuple[Request, Batch]]):
+class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
     """Answers requests with batches.
 
     Args:
@@ -106,7 +106,7 @@ def load(
     yield from DataLoader(
         dataset,
         batch_size=None,
-        sampler=requests,  # type: ignore[arg-type]
+        sampler=requests,
         num_workers=runtime.workers if runtime.workers > 1 else 0,
         collate_fn=_as_it_is,
         pin_memory=False,

@@ -1,9 +1,9 @@
 """The parts of a shard sample -> tensors, as the reference loaders would give them, but faster.
 
-Pixels are equal to those of Pillow: JPEGs are decoded by OpenCV, which wraps the same library, and
-enlarged by torch's fixed-point kernel, which computes the same numbers (both hold for every byte
-in the tests); what either does otherwise goes through Pillow itself. Pictures are squashed to
-a square. The EXIF orientation is ignored, because annotations refer to the stored pixels.
+JPEGs are decoded by OpenCV, which wraps the library that Pillow does: the same pixels. Shrinking
+is Pillow's own. Enlarging is torch's fixed-point kernel, nine times faster: the same pixels where
+the scales are fractions of 32 (640 x 480 to 1024), elsewhere within one level of 255. Pictures are
+squashed to a square. The EXIF orientation is ignored: annotations refer to the stored pixels.
 """
 
 import io
@@ -61,9 +61,9 @@ def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
     """
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if size is not None and picture.size != size[::-1]:
-                picture = picture.resize(size[::-1], Image.Resampling.NEAREST)
-            return torch.from_numpy((np.asarray(picture) > 0).astype(np.uint8))
+            wanted = picture.size if size is None else size[::-1]
+            mask = np.asarray(picture.resize(wanted, Image.Resampling.NEAREST))
+            return torch.from_numpy((mask > 0).astype(np.uint8))
     except _FAULTS as error:
         raise DataError("mask", "a whole PNG", str(error), _FIX) from None
 

@@ -5,6 +5,7 @@ All of it follows from (seed, epoch, stable ids): no worker, rank or earlier epo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def list_groups(reader: ShardReader, *, whole_clips: bool) -> list[FrameGroup]:
     groups: list[FrameGroup] = []
     pending: list[str] = []
     for key in reader.keys:
-        meta = reader.meta(key)
+        meta = _meta(reader, key)
         pending.append(key)
         last = len(pending) == meta["num_frames"]
         if meta["frame_index"] != len(pending) - 1:
@@ -60,6 +61,14 @@ def list_groups(reader: ShardReader, *, whole_clips: bool) -> list[FrameGroup]:
         if last:
             pending = []
     return groups
+
+
+def _meta(reader: ShardReader, key: str) -> dict[str, Any]:
+    try:
+        return reader.meta(key)
+    except (KeyError, ValueError) as error:
+        where, fix = f"{reader.folder}: {key}", "Write the shards again."
+        raise DataError(where, "a whole sample", str(error), fix) from None
 
 
 def subset(

@@ -30,7 +30,7 @@ from avsynth.resuming import State, read_state, write_state
 from avsynth.sampling import FrameGroup, Request, epoch_steps, in_turn, rank_requests
 from avsynth.tables import whole_file
 
-_SAVE_EVERY_S = 600.0
+SAVE_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +88,15 @@ def train(
         found = f"{len(data[0].groups)} and {len(data[1].groups)}"
         raise DataError(where, "samples to train and to validate on", found, "Build more data.")
     loop = _Loop(model, data, settings, run, seed, ranks, runtime)
-    for epoch in loop.state.history:
-        report(Epoch(**epoch))
+    for earlier in loop.state.history:
+        report(Epoch(**earlier))
     batches = load(data[0].dataset, loop.requests(), runtime)
     for epoch in range(loop.state.epoch, settings.epochs):
         done = loop.run_epoch(epoch, batches)
         if ranks.leads:
             report(done)
     loop.load_best()
-    history = [Epoch(**epoch) for epoch in loop.state.history]
+    history = [Epoch(**one) for one in loop.state.history]
     return Trained(loop.state.best_epoch, loop.state.best_miou, history, settings.batch_size)
 
 
@@ -166,7 +166,7 @@ class _Loop:
             expected = len(self._requests(steps[number], epoch, number))
             self.state.loss_sum += self._step(expected, batches)
             self.state.step = number + 1
-            self._save(every_s=_SAVE_EVERY_S)
+            self._save(every_s=SAVE_EVERY_S)
         self.ranks.share(self.trained().values())
         miou = validate(self.model, self.data[1], self.settings, self.ranks, self.runtime)
         return self._close(Epoch(epoch, lr, self.state.loss_sum / len(steps), miou))

@@ -16,7 +16,7 @@ def make_ground(height: int, width: int, style: Style, rng: np.random.Generator)
     ground = _pattern(height, width, rng) if style == "drawn" else _horizon(height, width, rng)
     image = Image.fromarray(ground.clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(4, 10))):  # things that are nothing: no annotation, no sound
+    for _ in range(int(rng.integers(2, 6))):  # things that are nothing: no annotation, no sound
         _scribble(pen, height, width, style, rng)
     if style == "filmed":
         image = image.filter(ImageFilter.BoxBlur(1.5))
@@ -28,9 +28,9 @@ def _scribble(
 ) -> None:
     x, y = rng.uniform(0, width), rng.uniform(0, height)
     rx, ry = rng.uniform(0.03, 0.16, 2) * min(height, width)
-    hue, saturation, value = rng.uniform(), rng.uniform(0.1, 0.8), rng.uniform(0.3, 0.9)
+    hue, saturation, value = rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.4, 0.9)
     if style == "filmed":
-        saturation *= 0.4
+        saturation *= 0.5
     red, green, blue = (int(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
     fill = (red, green, blue)
     kind = rng.integers(3)
@@ -46,9 +46,10 @@ def _pattern(height: int, width: int, rng: np.random.Generator) -> Field:
     """Colour patches with stripes or tiles over them."""
     cells = rng.integers(2, 6, 2)
     base = np.array(
-        colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.5, 0.95))
+        colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.55, 0.95))
     )
-    patches = (base * 255 + rng.uniform(-45, 45, (*cells, 3))).clip(0, 255).astype(np.uint8)
+    shades = rng.uniform(-25, 25, (*cells, 1)) + rng.uniform(-12, 12, (*cells, 3))
+    patches = (base * 255 + shades).clip(0, 255).astype(np.uint8)
     how = Image.Resampling.NEAREST if rng.integers(2) else Image.Resampling.BICUBIC
     ground = np.asarray(Image.fromarray(patches).resize((width, height), how), np.float32)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -56,7 +57,7 @@ def _pattern(height: int, width: int, rng: np.random.Generator) -> Field:
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / step))
     if rng.integers(2):
         wave = wave * np.sin((y * np.cos(angle) - x * np.sin(angle)) * (2 * np.pi / step))
-    lines = (rng.uniform(4, 20) * np.sign(wave)[:, :, None]).astype(np.float32)
+    lines = (rng.uniform(3, 12) * np.sign(wave)[:, :, None]).astype(np.float32)
     return np.asarray(ground + lines, np.float32)
 
 

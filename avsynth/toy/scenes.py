@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 _COARSE = {"drawn": 1, "filmed": 2}  # a filmed picture has half the resolution it is stored at
 _FINE = 2  # the pen works at twice the resolution, then averages: smooth edges
-_ODD_COLOURS = 0.2  # share of things in any colour instead of their category's habit
+_ODD_COLOURS = 0.1  # share of things in any colour instead of their category's habit
 _INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
 
 
