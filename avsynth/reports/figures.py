@@ -155,12 +155,12 @@ def draw_svg(draw: Any, width_in: float, height_in: float) -> str:
 
 
 def _own_ids(svg: str) -> str:
-    """Drop the ids that nothing refers to and make the others this figure's own.
+    """Drop the ids that nothing refers to and make the others this figure's own; colours stay.
 
     Otherwise a page of two figures would hold an id twice.
     """
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
-    used = set(re.findall(r"#([\w.-]+)", svg))
+    used = set(re.findall(r"#([\w.-]+)", svg)) & set(re.findall(r' id="([^"]*)"', svg))
     kept = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
     place = re.compile(r'( id="|#)(?=([\w.-]+))')
     return place.sub(lambda found: found[1] + (own if found[2] in used else ""), kept)

@@ -234,10 +234,11 @@ def sound_table(sounds: pd.DataFrame, blind: dict[str, float], judge: Judge) -> 
             if len(group):
                 cells = _sound_cells(group, sound, judge)
                 lines.append((run["run"], _SOUND_WORDS[sound], *cells, len(group)))
-        if run["name"] in blind:
-            bound = Measured(blind[run["name"]], nan, nan, "percent", bar=True)
-            rest = (NOTHING, NOTHING, NOTHING, NOTHING)
-            lines.append((run["run"], "best answer that is deaf", bound, *rest))
+    for value in sorted(set(blind.values())):
+        runs = "any" if len(set(blind.values())) == 1 else _runs_with(blind, value)
+        bound = Measured(value, nan, nan, "percent", bar=True)
+        rest = (NOTHING, NOTHING, NOTHING, NOTHING)
+        lines.append((runs, "best answer that is deaf", bound, *rest))
     return Table(
         "audio-test",
         "The same pictures with another sound",
@@ -256,6 +257,10 @@ def sound_table(sounds: pd.DataFrame, blind: dict[str, float], judge: Judge) -> 
         "every mask of at least 1 % of the picture is a false alarm. The best deaf answer is one "
         "mask per picture, chosen with the truth at hand to fit all of its sounds.",
     )
+
+
+def _runs_with(blind: dict[str, float], value: float) -> str:
+    return ", ".join(run for run in sorted(blind) if blind[run] == value)
 
 
 _SOUND_WORDS = {

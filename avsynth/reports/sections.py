@@ -105,6 +105,8 @@ def _few_shot(material: Material) -> Section:
     for benchmark in _benchmarks(rows):
         table = few_shot_table(material.rows, benchmark, material.judge)
         tables.append(table)
+        if rows.loc[rows["benchmark"] == benchmark, "percent"].nunique() < 2:
+            continue  # a curve needs two points
         dotted = printed if benchmark == "s4" else printed.iloc[:0]
         caption = f"{benchmark_title(benchmark)}: solid lines ours with 95 % intervals"
         caption += ", dotted lines as printed." if len(dotted) else "."
