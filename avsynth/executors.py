@@ -3,10 +3,9 @@
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from avsynth.config import Runtime
-from avsynth.errors import MissingExtra
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,7 +25,9 @@ def map_items(
         runtime: says how many workers of which kind.
     """
     if runtime.executor == "ray":
-        yield from _ray_map(fn, items)
+        from avsynth.cluster import ray_map
+
+        yield from ray_map(fn, items, runtime.workers)
     elif runtime.executor == "process" and runtime.workers > 1:
         yield from _process_map(fn, items, runtime.workers)
     else:
@@ -58,21 +59,3 @@ def _in_order(
     finally:
         for future in queue:
             future.cancel()
-
-
-def _ray_map(fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("ray", "cluster") from None
-    if not ray.is_initialized():
-        ray.init(address="auto", log_to_driver=False)
-    task: Any = ray.remote(fn)
-    window = 4 * max(1, int(ray.cluster_resources().get("CPU", 1)))
-    queue: list[Any] = []
-    for item in items:
-        queue.append(task.remote(item))
-        if len(queue) >= window:
-            yield ray.get(queue.pop(0))
-    while queue:
-        yield ray.get(queue.pop(0))

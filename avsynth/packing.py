@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -77,6 +78,7 @@ def pack(
         ConfigError: another run is writing the same dataset.
     """
     with _alone(staging):
+        _sweep(staging)
         _reclaim(folder, staging)
         todo = [p for p in plans if _finished(staging, p) is None]
         _check_space(staging, sum(p.bytes_expected for p in todo))
@@ -88,7 +90,11 @@ def pack(
 
 
 def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
-    """Build one tar in the staging folder; the note beside it says that it is complete."""
+    """Build one tar in the staging folder; the note beside it says that it is complete.
+
+    Every attempt has a folder of its own: a node that was given up for lost may still be writing
+    the same tar. Whoever ends last puts the same bytes in place of the same bytes.
+    """
     drops: list[Drop] = []
 
     def samples() -> Iterator[Sample]:
@@ -98,10 +104,14 @@ def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
             else:
                 yield made
 
-    info = write_shard(staging / f"{plan.signature}.tar", plan.split, samples())
-    note = {"info": asdict(info), "drops": [asdict(d) for d in drops]}
-    with whole_file(staging / f"{plan.signature}.json") as temporary:
-        temporary.write_text(json.dumps(note), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=staging) as attempt:
+        tar, note = (Path(attempt) / f"{plan.signature}.{kind}" for kind in ("tar", "json"))
+        info = write_shard(tar, plan.split, samples())
+        content = {"info": asdict(info), "drops": [asdict(d) for d in drops]}
+        with whole_file(note) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+        for whole in (tar, note):
+            whole.replace(staging / whole.name)
 
 
 def _finished(staging: Path, plan: ShardPlan) -> Packed | None:
@@ -119,6 +129,7 @@ def _finished(staging: Path, plan: ShardPlan) -> Packed | None:
 
 def _publish(folder: Path, dataset: str, staging: Path, plans: Sequence[ShardPlan]) -> list[Packed]:
     """Rename the staged tars to their final names and write the index last of all."""
+    _sweep(staging)  # Listing a shared folder also shows what other machines have put there.
     packed = [_finished(staging, plan) for plan in plans]
     complete = [p for p in packed if p is not None]
     assert len(complete) == len(plans), "every planned shard has been built"
@@ -137,6 +148,13 @@ def _publish(folder: Path, dataset: str, staging: Path, plans: Sequence[ShardPla
         if left.name not in (_LEDGER, _LOCK):
             left.unlink()
     return complete
+
+
+def _sweep(staging: Path) -> None:
+    """Remove the folders of attempts that were stopped."""
+    for left in sorted(staging.iterdir()):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _reclaim(folder: Path, staging: Path) -> None:

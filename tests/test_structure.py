@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "records", "section", "experiment_params", "config", "paths"),
-    ("tables", "cache", "executors", "progress"),
+    ("tables", "cache", "executors", "cluster", "progress"),
     ("categories", "masks", "audio", "toy", "download", "exclusion"),
     ("matching", "shards", "packing", "composing", "benchmarks", "project"),
     (),  # Row 5 is everything not named in another row: what may load torch.

@@ -1,0 +1,191 @@
+"""Building on a cluster: the bytes of one machine, also when a node dies; nothing stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avsynth.config import Runtime
+from avsynth.errors import AvsynthError, ConfigError, DataError
+from avsynth.executors import map_items
+from avsynth.packing import ShardPlan, pack
+from avsynth.records import Drop, Sample
+from tests.conftest import REPOSITORY, TOY_SCALE, make_toy_project
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+RAY = Runtime(workers=2, executor="ray", quiet=True)
+SERIAL = Runtime(quiet=True)
+
+
+def here() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def square_somewhere(x: int) -> tuple[int, str]:
+    time.sleep(0.05 * (x % 3))
+    return x * x, here()
+
+
+def fail_at_five(x: int) -> int:
+    if x == 5:
+        raise DataError("here", "a number below 5", str(x), "Mend it.")
+    return x
+
+
+def die(x: int) -> int:
+    os._exit(1)
+
+
+def make(content: tuple[str, int]) -> Iterator[Sample | Drop]:
+    """Make twenty samples slowly, and note who began and who ended which shard where."""
+    log, number = content
+    for event in ("began", *range(20), "ended"):
+        if isinstance(event, str):
+            with Path(log).open("a") as file:
+                file.write(f"{event} {number} {here()}\n")
+        else:
+            time.sleep(0.02)
+            yield Sample(f"dog-{number:04x}{event:06x}", bytes(900), "jpg", b"m", b"a", b"l", {})
+
+
+def plans(log: Path) -> list[ShardPlan]:
+    return [
+        ShardPlan(f"train-{n:05d}.tar", "train", (str(log), n), f"{n:032x}", 20_000)
+        for n in range(16)
+    ]
+
+
+def events(log: Path) -> list[list[str]]:
+    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_the_contract_of_map_items_holds_on_two_nodes(cluster: Any):
+    results = list(map_items(square_somewhere, range(30), RAY))
+    assert [square for square, _ in results] == [x * x for x in range(30)]
+    assert len({node for _, node in results}) == 2
+    done: list[int] = []
+    with pytest.raises(DataError, match=r"here: expected a number below 5; found 5\. Mend it\."):
+        done.extend(map_items(fail_at_five, range(30), RAY))
+    assert done == [0, 1, 2, 3, 4]
+    taken: list[int] = []
+    results = map_items(square_somewhere, (taken.append(x) or x for x in range(1000)), RAY)
+    assert next(results)[0] == 0
+    assert len(taken) < 50
+    results.close()
+
+
+def test_a_task_that_kills_its_workers_is_given_up_with_a_message(cluster: Any):
+    with pytest.raises(AvsynthError, match="WorkerCrashedError after 6 attempts"):
+        list(map_items(die, [1], RAY))
+
+
+def test_when_a_node_dies_its_shards_alone_are_made_again(cluster: Any, tmp_path: Path):
+    log = tmp_path / "log"
+    outcome: list[Any] = []
+
+    def build() -> None:
+        outcome.extend(pack(tmp_path / "a", "toy", plans(log), make, tmp_path / "sa", RAY))
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    victim = cluster.nodes[0]
+    while not any(e[0] == "ended" and e[2] == victim.node_id for e in events(log)):
+        time.sleep(0.01)
+        assert builder.is_alive()
+    cluster.remove_node(victim, allow_graceful=False)
+    before = events(log)
+    builder.join()
+
+    made = Counter(int(n) for event, n, _ in events(log) if event == "began")
+    ended = {int(n) for event, n, _ in before if event == "ended"}
+    lost = {n for n, times in made.items() if times > 1}
+    assert set(made) == set(range(16))
+    assert len(lost) == 1, "a node of one CPU works on one shard"
+    assert not lost & ended, "what was finished stays finished"
+    assert len(outcome) == 16
+
+    pack(tmp_path / "b", "toy", plans(log), make, tmp_path / "sb", SERIAL)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert [p.name for p in (tmp_path / "sa").iterdir() if p.is_dir()] == []
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def ray_processes(root: Path) -> list[int]:
+    """List the live processes that a build in this project has started, directly or not."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            environment = (entry / "environ").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if entry.name.isdecimal() and state != "Z" and f"BUILD={root}".encode() in environment:
+            found.append(int(entry.name))
+    return found
+
+
+def start_build(root: Path, address: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "avsynth", "build", "--root", str(root)]
+    command += ["-S", f"fetch.toy.scale={TOY_SCALE}", "--executor", "ray", "--workers", "2"]
+    environment = {**os.environ, "BUILD": str(root), "RAY_ADDRESS": address}
+    return subprocess.Popen(
+        command, env=environment, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_until_gone(root: Path) -> None:
+    deadline = time.monotonic() + 60
+    while left := ray_processes(root):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+
+
+def test_build_on_a_cluster_gives_the_bytes_of_one_machine(
+    cluster: Any, built: Path, toy_project: Path
+):
+    done = start_build(toy_project, cluster.address)
+    assert done.communicate() and done.returncode == 0
+    for folder in ("data/shards/avs-synthetic", "data/interim", "reports/funnel"):
+        assert content(toy_project / folder) == content(built / folder)
+        assert content(built / folder)
+
+
+@pytest.mark.parametrize("ending", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_without_an_address_a_cluster_is_started_and_nothing_of_it_stays(
+    built: Path, toy_world: Path, tmp_path: Path, ending: signal.Signals | None
+):
+    root = make_toy_project(tmp_path / "project", toy_world)
+    process = start_build(root)
+    if ending is not None:
+        while len(ray_processes(root)) < 4:
+            assert process.poll() is None, "killed too late to show anything"
+            time.sleep(0.05)
+        process.send_signal(ending)
+    process.communicate()
+    wait_until_gone(root)
+    if ending is None:
+        assert process.returncode == 0
+        shards = "data/shards/avs-synthetic"
+        assert content(root / shards) == content(built / shards)
+
+
+def test_an_address_without_a_cluster_is_said_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    monkeypatch.setenv("RAY_gcs_rpc_server_connect_timeout_s", "1")
+    monkeypatch.setenv("RAY_gcs_server_request_timeout_seconds", "1")
+    with pytest.raises(ConfigError, match=r"a Ray cluster at 127\.0\.0\.1:9"):
+        list(map_items(fail_at_five, [1], RAY))
