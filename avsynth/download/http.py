@@ -184,7 +184,8 @@ class Web:
                 raise CorruptError(f"{total} bytes offered, not {item.bytes}")
             grace = self.settings.timeout_s + (total or item.bytes or 0) / MIN_RATE
             deadline.reschedule(asyncio.get_running_loop().time() + grace)
-            part.item = item if item.digest else replace(item, digest=server_digest(response))
+            if not item.digest and (digest := server_digest(response)):
+                part.item = replace(item, digest=digest)
             if not start and total is not None and total <= SMALL_BYTES:
                 return part.land_bytes(await response.read())
             return await _stream(response, part, start, total)

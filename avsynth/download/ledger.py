@@ -6,15 +6,15 @@ a parquet file by rename. A run that is killed leaves its journal, and the next 
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import pandas as pd
 
 from avsynth.download.items import Item, Outcome, inside
@@ -108,7 +108,7 @@ class Ledger:
             time.time(),
         )
         self.rows[item.item_id] = row
-        os.write(self._log, json.dumps(asdict(row)).encode() + b"\n")
+        os.write(self._log, msgspec.json.encode(row) + b"\n")
         return row
 
     def holds(self, item: Item) -> bool:
@@ -140,13 +140,10 @@ def _journal_rows(path: Path) -> Iterator[LedgerRow]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return
-    names = {field.name for field in fields(LedgerRow)}
     for line in lines:
         # Only the line that was being written when the process was killed can be broken.
-        with contextlib.suppress(ValueError):
-            values = json.loads(line)
-            if isinstance(values, dict) and values.keys() == names:
-                yield LedgerRow(**values)
+        with contextlib.suppress(msgspec.MsgspecError):
+            yield msgspec.json.decode(line, type=LedgerRow)
 
 
 def ledger_funnel(source: str, items: list[Item], rows: dict[str, LedgerRow]) -> pd.DataFrame:

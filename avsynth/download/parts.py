@@ -41,6 +41,10 @@ class Part:
     def forget(self) -> None:
         """Start over."""
         self.path.unlink(missing_ok=True)
+        self.forget_version()
+
+    def forget_version(self) -> None:
+        """Drop the note of which version the part is of; small files never had one."""
         self._validator.unlink(missing_ok=True)
 
     def open(self, start: int, validator: str, total: int | None) -> "PartWriter":
@@ -123,7 +127,7 @@ class PartWriter:
             self._part.forget()
             raise CorruptError(fault)
         os.replace(self._part.path, self._part.target)  # noqa: PTH105 - atomic, and says so
-        self._part.forget()
+        self._part.forget_version()
         return self.size, self._digests.sha256.hexdigest()
 
 

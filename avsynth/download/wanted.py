@@ -89,11 +89,12 @@ def _pictures_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterat
     index = open_index(path, runtime)
     names = {c.id: labels[c.name] for c in index.categories if c.name in labels}
     found: dict[int, set[str]] = {}
-    for rows, _ in index.read(names):
+    extents = index.extents_of(names)
+    for rows, _ in index.read(extents):
         pairs = zip(rows["image_id"].tolist(), rows["category_id"].tolist(), strict=True)
         for image_id, category_id in pairs:
             found.setdefault(image_id, set()).add(names[category_id])
-    for image_id, image in index.images(names).items():
+    for image_id, image in index.images(extents).items():
         # The url says which folder: LVIS val draws on train2017 as well.
         picture = urlsplit(image.coco_url).path.lstrip("/")
         if not _COCO_PATH.fullmatch(picture):

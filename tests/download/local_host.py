@@ -82,7 +82,7 @@ class Host:
 
 def kind_of(path: str) -> str:
     kinds = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".zip": "application/zip"}
-    if path.startswith("/watch"):
+    if path.endswith("/watch"):
         return "video/mp4"
     return kinds.get(Path(path).suffix, "application/octet-stream")
 
@@ -106,8 +106,8 @@ async def _cut(host: Host, request: web.Request, value: str) -> web.StreamRespon
     await response.write(sent)
     # Only bytes that have left can be resumed after.
     await asyncio.sleep(0.05)
-    assert request.transport is not None
-    request.transport.close()
+    if request.transport is not None:
+        request.transport.close()
     return response
 
 

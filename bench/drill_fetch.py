@@ -1,0 +1,289 @@
+"""Fetch from a host that fails in every way it can, killed twice on the way, until all is there.
+
+``make drill-fetch`` writes the toy world, gives it out from this machine under the addresses of
+the official hosts, lets that host fail by a script, runs the real stage in processes of its own,
+kills one with SIGKILL in the middle and stops one with Ctrl-C, and goes on until nothing more can
+be had. Then every file is compared with the original, and a table says what happened.
+"""
+
+import argparse
+import filecmp
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+
+from avsynth.config import Runtime, load_params  # noqa: E402
+from avsynth.download.ledger import LedgerRow, read_ledger  # noqa: E402
+from avsynth.download.wanted import WANTED, wish  # noqa: E402
+from avsynth.download.youtube import ffmpeg  # noqa: E402
+from avsynth.errors import AvsynthError  # noqa: E402
+from avsynth.paths import Layout  # noqa: E402
+from avsynth.project import init_project  # noqa: E402
+from avsynth.toy import write_toy_world  # noqa: E402
+from tests.download.local_host import Host, RunningHost  # noqa: E402
+from tests.download.official import give_out, mirrors  # noqa: E402
+
+SOURCES = ("lvis", "openimages", "vggsound")
+KINDS = {"annotations", "pictures", "masks", "clips"}
+VIDEO_S = 1000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to fail, where, and how it must end."""
+
+    what: str
+    path: str
+    faults: tuple[str, ...]
+    item: tuple[str, str, str]
+    """Source, kind and id of the item that it hits."""
+    ends: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the stage and how it ended."""
+
+    what: str
+    ended: str
+    took_s: float
+    tally: str
+
+
+def main() -> int:
+    """Run the drill; 0 when everything ended as it must."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", nargs=3, metavar=("ROOT", "SOURCE", "RETRY"))
+    arguments = parser.parse_args()
+    if arguments.stage:
+        return stage(*arguments.stage)
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder, RunningHost(Host()) as host:
+        return drill(Path(folder), host)
+
+
+def stage(root: str, source: str, retry: str) -> int:
+    """Run the stage as the command line does."""
+    from avsynth.pipelines.fetch import fetch
+
+    layout = Layout(Path(root))
+    runtime = Runtime(workers=2, cache_dir=layout.root / "cache", quiet=True)
+    try:
+        fetch(source, load_params(layout.root), layout, runtime, tuple(retry.split()))
+    except AvsynthError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def drill(folder: Path, host: Host) -> int:
+    """Prepare, fail, kill, go on, compare, tell."""
+    toy, layout = folder / "toy", Layout(folder / "project")
+    write_toy_world(toy, scale=0.1)
+    give_out(host, toy)
+    prepare(layout, host)
+    give_out_videos(host, toy, folder)
+    faults = script(host, layout, toy)
+    runs = [*run_all(layout, host)]
+    rows = ledgers(layout)
+    different, there = compare(layout.raw, toy, rows)
+    console = Console(width=140)
+    console.print(runs_table(runs))
+    console.print(tell(faults, rows, host))
+    wrong = [f for f in faults if rows[f.item].status != f.ends]
+    left = [
+        str(p) for p in layout.raw.rglob(".*") if p.name.endswith((".part", ".packed", ".etag"))
+    ]
+    console.print(
+        f"{there} files there, {different} differ from the originals, {len(left)} parts left over, "
+        f"{len(wrong)} of {len(faults)} faults ended otherwise than they must; "
+        f"{host.seen.total()} requests, at most {host.most_open} at once"
+    )
+    return 1 if wrong or different or left else 0
+
+
+def prepare(layout: Layout, host: Host) -> None:
+    """Start a project whose params point at the host."""
+    init_project(layout.root, "toy")
+    path = layout.root / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["fetch"] |= {"mirrors": mirrors(host), "connections": 4, "stop_loss": 0.9}
+    params["fetch"]["youtube"] |= {"accept_terms": True, "interval_s": 0.0}
+    path.write_text(yaml.safe_dump(params))
+
+
+def give_out_videos(host: Host, toy: Path, folder: Path) -> None:
+    """Give every video of the list the same long sound track."""
+    tone = 0.3 * np.sin(np.arange(VIDEO_S * 8000) * (2 * np.pi * 440 / 8000))
+    soundfile.write(folder / "v.wav", tone, 8000)
+    command = [ffmpeg(), "-v", "error", "-i", str(folder / "v.wav"), "-b:a", "32k"]
+    subprocess.run([*command, "-movflags", "+faststart", str(folder / "v.mp4")], check=True)
+    video = (folder / "v.mp4").read_bytes()
+    for line in (toy / "vggsound/vggsound.csv").read_text().splitlines():
+        host.files[f"/youtube/watch?v={line[:11]}"] = video
+
+
+def script(host: Host, layout: Layout, toy: Path) -> list[Fault]:
+    """Queue one fault of each kind, on items that are wanted."""
+    pictures = sorted((toy / "lvis/train2017").iterdir())
+    masks = sorted((toy / "openimages/train-masks").iterdir())
+    ids = wanted_ids(layout, toy)
+    names = [p.name for p in pictures if f"train2017/{p.name}" in ids["pictures"]]
+    clips = sorted({one[:11]: one for one in sorted(ids["clips"])}.values())
+    digit = next(m.name[0] for m in masks if f"train/{m.name}" in ids["masks"])
+    hit = next(m.name for m in masks if f"train/{m.name}" in ids["masks"] and m.name[0] == digit)
+
+    def picture(n: int, what: str, ends: str, *faults: str) -> Fault:
+        name = f"train2017/{names[n]}"
+        return Fault(what, f"/coco/{name}", faults, ("lvis", "pictures", name), ends)
+
+    def clip(n: int, what: str, ends: str, *faults: str) -> Fault:
+        path = f"/youtube/watch?v={clips[n][:11]}"
+        return Fault(what, path, faults, ("vggsound", "clips", clips[n]), ends)
+
+    zipped = f"/google/v5/train-masks/train-masks-{digit}.zip"
+    listed = "/meta/LVIS/lvis_v1_train.json.zip"
+    faults = [
+        picture(0, "429 with Retry-After: 1", "ok", "status=429,1"),
+        picture(1, "503 with Retry-After: 1, twice", "ok", "status=503,1", "status=503,1"),
+        picture(2, "500, four times, then well", "ok", *["status=500"] * 4),
+        picture(3, "hangs up in the middle", "ok", "cut=0.4"),
+        picture(4, "slow (2 s before the first byte)", "ok", "silent=2"),
+        picture(5, "an error page with status 200", "ok", "other=<html>quota</html>"),
+        picture(6, "404", "gone", "status=404"),
+        picture(7, "403", "private", "status=403"),
+        picture(8, "451", "geo", "status=451"),
+        picture(9, "redirect to file:///etc/passwd", "ok", "redirect=file:///etc/passwd"),
+        picture(10, "redirect without end", "ok", *["redirect=/coco/loop"]),
+        picture(11, "always 500", "transient", *["status=500"] * 99),
+        Fault("list: hangs up in a range", listed, ("pass", "cut=0.5", "status=503,0"),
+              ("lvis", "annotations", "lvis_v1_train.json"), "ok"),
+        Fault("mask zip: 503, then cut", zipped, ("status=503,0", "pass", "cut=0.2"),
+              ("openimages", "masks", f"train/{hit}"), "ok"),
+        clip(0, "video: 404", "gone", *["status=404"] * 9),
+        clip(1, "video: 429 (a wall), then well", "ok", "status=429"),
+        clip(2, "video: hangs up, then well", "ok", "cut=0.01", "cut=0.01"),
+    ]  # fmt: skip
+    host.misbehave("/coco/loop", *["redirect=/coco/loop"] * 5)
+    for fault in faults:
+        host.misbehave(fault.path, *fault.faults)
+    return faults
+
+
+def wanted_ids(layout: Layout, toy: Path) -> dict[str, set[str]]:
+    """Ask the stage what it will want, on the original of the lists."""
+    raw = load_params(layout.root).model_dump()
+    for name in ("lvis", "openimages"):
+        raw["masks"]["sources"][name]["root"] = str(toy / name)
+    raw["audio"]["sources"]["vggsound"]["root"] = str(toy / "vggsound")
+    params = type(load_params(layout.root)).model_validate(raw)
+    wished = wish(params, layout, Runtime(cache_dir=layout.root / "cache"))
+    ids: dict[str, set[str]] = {}
+    for source in SOURCES:
+        for parcel in WANTED[source](wished):
+            ids.setdefault(parcel.kind, set()).update(i.item_id for i in parcel.items)
+    return ids
+
+
+def run_all(layout: Layout, host: Host) -> list[Run]:
+    """Run the stage for every source until it ends, with a kill -9 and a Ctrl-C on the way."""
+    runs = []
+    host.delay_s = 0.05
+    runs.append(run(layout, "lvis", "", (signal.SIGKILL, "pictures", 10)))
+    runs.append(run(layout, "lvis", "", (signal.SIGINT, "pictures", 20)))
+    runs.append(run(layout, "openimages", "", (signal.SIGKILL, "masks", 8)))
+    host.delay_s = 0.0
+    for source in SOURCES:
+        runs.append(run(layout, source, ""))
+        runs.append(run(layout, source, "transient corrupt bot"))
+        if source == "vggsound":
+            runs.append(run(layout, source, ""))
+    return runs
+
+
+def run(
+    layout: Layout, source: str, retry: str, stop: tuple[signal.Signals, str, int] | None = None
+) -> Run:
+    """Run the stage in a process of its own; send it a signal once enough items are in."""
+    command = [sys.executable, __file__, "--stage", str(layout.root), source, retry]
+    begun = time.monotonic()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    what = f"fetch {source}" + (f" --retry {retry.replace(' ', ',')}" if retry else "")
+    if stop:
+        sent, kind, count = stop
+        while process.poll() is None and len(read_ledger(layout.raw / source, kind)) < count:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        process.send_signal(sent)
+        what += f", {sent.name} after {count} {kind}"
+    _, errors = process.communicate(timeout=300)
+    took_s = time.monotonic() - begun
+    ended = f"exit code {process.returncode}"
+    if process.returncode == 2:
+        ended += f": {errors.strip().splitlines()[-1][:90]}"
+    tally = Counter(row.status for key, row in ledgers(layout).items() if key[0] == source)
+    return Run(what, ended, took_s, ", ".join(f"{n} {status}" for status, n in tally.most_common()))
+
+
+def ledgers(layout: Layout) -> dict[tuple[str, str, str], LedgerRow]:
+    """Gather every row by source, kind and item."""
+    found = {}
+    tables = {p.with_suffix("") for p in layout.raw.rglob(".fetch/*.*") if p.stem in KINDS}
+    for path in sorted(tables):
+        source = path.relative_to(layout.raw).parts[0]
+        for item, row in read_ledger(path.parent.parent, path.name).items():
+            found[(source, path.name, item)] = row
+    return found
+
+
+def compare(raw: Path, toy: Path, rows: dict[tuple[str, str, str], LedgerRow]) -> tuple[int, int]:
+    """Count fetched files that differ from the originals, and fetched files in all."""
+    different = there = 0
+    for (source, kind, _), row in rows.items():
+        if row.status != "ok":
+            continue
+        there += 1
+        if kind == "clips":
+            info = soundfile.info(raw / "vggsound/audio" / row.target)
+            good = (info.samplerate, info.channels) == (16_000, 1) and abs(info.duration - 10) < 0.2
+        else:
+            good = filecmp.cmp(raw / source / row.target, toy / source / row.target, shallow=False)
+        different += not good
+    return different, there
+
+
+def runs_table(runs: list[Run]) -> Table:
+    """Lay out what was run."""
+    table = Table("run", "ended with", "seconds (after the signal)", "ledger then")
+    for one in runs:
+        table.add_row(one.what, one.ended, f"{one.took_s:.1f}", one.tally)
+    return table
+
+
+def tell(faults: list[Fault], rows: dict[tuple[str, str, str], LedgerRow], host: Host) -> Table:
+    """Lay out what each fault led to."""
+    table = Table("the host", "asked", "attempts", "must end", "ends", "last reason")
+    for fault in faults:
+        row = rows[fault.item]
+        colour = "green" if row.status == fault.ends else "red"
+        asked = str(host.seen[fault.path])
+        ends = f"[{colour}]{row.status}[/]"
+        table.add_row(fault.what, asked, str(row.attempts), fault.ends, ends, row.reason[:60])
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

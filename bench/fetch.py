@@ -1,0 +1,173 @@
+"""Many small files over HTTP: ours against the host's own pace and against a pool of threads.
+
+The host is a process of its own that hands out files of COCO's size distribution (log-normal,
+mean 160 kB) or of a few kB from memory. Its pace is what ``connections`` raw sockets draw from it
+when they read and throw away. Peer: the way of img2dataset (a thread pool of urllib requests,
+each file written out). Ours also hashes every file, lands it by rename and keeps a ledger.
+
+Run: ``python -m bench.fetch [--files 5000] [--bytes 160000]``. Rounds are interleaved.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import multiprocessing
+import socket
+import statistics
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from avsynth.download.crew import bring_all
+from avsynth.download.governor import StopLoss
+from avsynth.download.http import Web, WebSettings
+from avsynth.download.items import Item, Outcome
+from avsynth.download.ledger import Ledger
+
+CONNECTIONS = 16
+FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""In memory, so that the line is measured and not the disk."""
+ROUNDS = 3
+GOAL = 0.9
+
+
+def main() -> int:
+    """Print rates and ratios; 0 when ours reaches the goal."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=5000)
+    parser.add_argument("--bytes", type=int, default=160_000)
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="what the way takes")
+    arguments = parser.parse_args()
+    sizes = draw_sizes(arguments.files, arguments.bytes)
+    ours_end, theirs_end = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    host = context.Process(
+        target=serve, args=(sizes, arguments.delay_ms / 1e3, theirs_end), daemon=True
+    )
+    host.start()
+    port = ours_end.recv()
+    ways: dict[str, Callable[[int, list[int], Path], None]] = {
+        "host's own pace": draw_raw,
+        "threads + urllib": draw_threads,
+        "ours": draw_ours,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+                begun = time.perf_counter()
+                way(port, sizes, Path(folder))
+                seconds[name].append(time.perf_counter() - begun)
+    host.terminate()
+    total = sum(sizes)
+    print(f"{len(sizes)} files, {total / 1e6:.0f} MB, {CONNECTIONS} connections")
+    print(f"{'way':20}{'s (median)':>12}{'files/s':>10}{'MB/s':>8}{'of pace':>9}  rounds")
+    for name, took in seconds.items():
+        median = statistics.median(took)
+        ratios = [a / b for a, b in zip(seconds["host's own pace"], took, strict=True)]
+        rounds = " ".join(f"{r:.2f}" for r in ratios)
+        print(
+            f"{name:20}{median:12.2f}{len(sizes) / median:10.0f}{total / median / 1e6:8.0f}"
+            f"{statistics.median(ratios):9.2f}  {rounds}"
+        )
+    pace = zip(seconds["host's own pace"], seconds["ours"], strict=True)
+    return 0 if statistics.median(a / b for a, b in pace) >= GOAL else 1
+
+
+def draw_sizes(files: int, mean_bytes: int) -> list[int]:
+    """Draw file sizes: log-normal with the spread of COCO's pictures."""
+    rng = np.random.default_rng(0)
+    drawn = rng.lognormal(0.0, 0.5, files)
+    return [max(100, int(x)) for x in drawn / drawn.mean() * mean_bytes]
+
+
+def serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
+    """Hand out /<n> from memory, with ETag and keep-alive, until killed."""
+    asyncio.run(_serve(sizes, delay_s, pipe))
+
+
+async def _serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
+    content = memoryview(b"\xff\xd8\xff" + bytes(max(sizes)))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                number = int(line.split()[1][1:])
+                while await reader.readline() not in {b"\r\n", b""}:
+                    pass
+                if delay_s:
+                    await asyncio.sleep(delay_s)
+                size = sizes[number]
+                head = f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "{number}"\r\n\r\n'
+                writer.write(head.encode())
+                writer.write(content[:size])
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    pipe.send(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+def draw_raw(port: int, sizes: list[int], folder: Path) -> None:
+    """Read everything over raw sockets and throw it away."""
+    numbers = iter(range(len(sizes)))
+
+    def work(_: int) -> None:
+        buffer = bytearray(1 << 20)
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            for number in numbers:
+                connection.sendall(f"GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                got = connection.recv(65536)
+                left = len(got.partition(b"\r\n\r\n")[2]) - sizes[number]
+                while left < 0:
+                    left += connection.recv_into(buffer)
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(work, range(CONNECTIONS)))
+
+
+def draw_threads(port: int, sizes: list[int], folder: Path) -> None:
+    """Fetch as img2dataset does: a thread pool, one urllib request per file."""
+
+    def one(number: int) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{number}", timeout=30) as answer:
+            body = answer.read()
+        hashlib.sha256(body).hexdigest()
+        (folder / f"{number}.jpg").write_bytes(body)
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(one, range(len(sizes))))
+
+
+def draw_ours(port: int, sizes: list[int], folder: Path) -> None:
+    """Fetch as the stage does."""
+    url = f"http://127.0.0.1:{port}"
+    items = [Item(str(n), f"{url}/{n}", f"{n}.jpg") for n in range(len(sizes))]
+
+    async def bring(web: Web, item: Item) -> list[tuple[Item, Outcome]]:
+        return [(item, await web.bring(item, folder))]
+
+    async def run() -> None:
+        with Ledger(folder, "pictures") as ledger:
+            async with Web(WebSettings(connections=CONNECTIONS)) as web:
+                jobs = [partial(bring, web, item) for item in items]
+                await bring_all(jobs, ledger, crew=CONNECTIONS, stop_loss=StopLoss(0.5))
+            assert all(row.status == "ok" for row in ledger.rows.values())
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
