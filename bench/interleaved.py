@@ -43,23 +43,37 @@ def ratios(base: Sequence[float], other: Sequence[float]) -> tuple[float, float,
     return median(found), found[0], found[-1]
 
 
-def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str]) -> str:
+Goals = Mapping[str, tuple[float, float]]
+"""Variant -> CPU ratio that it must reach, and ratio to stretch for."""
+
+
+def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str], goals: Goals) -> str:
     """Lay timings out as Markdown: times are medians, a ratio is against the first variant."""
     base = next(iter(timings.values()))
     lines = [
         f"### {title}",
         "",
-        "| variant | CPU s | wall s | CPU ratio (lowest to highest) | wall ratio | |",
-        "|---|---:|---:|---|---:|---|",
+        "| variant | CPU s | wall s | CPU ratio (lowest to highest) | wall ratio | goal | |",
+        "|---|---:|---:|---|---:|---|---|",
     ]
     for name, timing in timings.items():
         middle, low, high = ratios(base.cpu_s, timing.cpu_s)
         wall = ratios(base.wall_s, timing.wall_s)[0]
         lines.append(
             f"| {name} | {median(timing.cpu_s):.3f} | {median(timing.wall_s):.3f} "
-            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {wall:.2f} | {notes.get(name, '')} |"
+            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {wall:.2f} "
+            f"| {judge(middle, goals.get(name))} | {notes.get(name, '')} |"
         )
     return "\n".join([*lines, ""])
+
+
+def judge(ratio: float, goal: tuple[float, float] | None) -> str:
+    """Say whether a ratio reaches its goal."""
+    if goal is None:
+        return ""
+    must, stretch = goal
+    reached = "stretch" if ratio >= stretch else "pass" if ratio >= must else "FAIL"
+    return f"{must:g} / {stretch:g}: {reached}"
 
 
 def machine() -> str:

@@ -20,7 +20,7 @@ from avsynth.models import MODELS
 from avsynth.models.architectures import ARCHITECTURES
 from avsynth.models.encoder import ImageEncoder
 from avsynth.models.sam import build_sam
-from bench.interleaved import machine, measure, table
+from bench.interleaved import Goals, machine, measure, table
 
 OFFICIAL, FAST = "segment-anything", "avsynth"
 
@@ -63,6 +63,14 @@ class Setting:
         return torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else nullcontext()
 
 
+GOALS: dict[str, Goals] = {
+    "256": {"avsynth, fp32": (1.5, 1.65), "avsynth, bf16": (2.5, 3.2)},
+    "1024": {"avsynth, fp32": (1.35, 1.42), "avsynth, bf16": (2.0, 2.2)},
+    "training": {"avsynth, bf16": (2.0, 2.5)},
+    "cached": {"avsynth, bf16, from the cache": (30, 60)},
+}
+"""For vit_b; case -> what it must reach and stretch for."""
+
 INFERENCE = [Setting(e, b) for e in (OFFICIAL, FAST) for b in (False, True)]
 TRAINING = [*INFERENCE, Setting(FAST, True, True)]
 
@@ -88,7 +96,7 @@ def run_as(setting: Setting, model: nn.Module) -> None:
     encoder.checkpointing = setting.checkpointing
 
 
-def forward_case(architecture: str, size: int, frames: int, rounds: int) -> str:
+def forward_case(architecture: str, size: int, frames: int, rounds: int, goals: Goals) -> str:
     """Encode pictures without gradients."""
     model = MODELS["ap_sam"](build_sam(architecture, size))
     batch, results = make_batch(architecture, size, frames), {}
@@ -107,10 +115,10 @@ def forward_case(architecture: str, size: int, frames: int, rounds: int) -> str:
         name: f"error {((found - exact).norm() / exact.norm()).item():.1e}"
         for name, found in results.items()
     }
-    return table(f"Encoder {architecture}, {size} px, batch {frames}", timings, notes)
+    return table(f"Encoder {architecture}, {size} px, batch {frames}", timings, notes, goals)
 
 
-def training_case(architecture: str, size: int, frames: int, rounds: int) -> str:
+def training_case(architecture: str, size: int, frames: int, rounds: int, goals: Goals) -> str:
     """Take SAMA-AVS training steps: forward, loss, backward, AdamW (learning rate 0)."""
     model = MODELS["sama_avs"](build_sam(architecture, size))
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -135,9 +143,8 @@ def training_case(architecture: str, size: int, frames: int, rounds: int) -> str
         saved, loss = saved_bytes(model, run)
         notes[name] = f"loss {loss:.6f}; saves {saved / frames / 2**20:.1f} MiB a frame"
     timings = measure(jobs, rounds)
-    return table(
-        f"SAMA-AVS training step {architecture}, {size} px, batch {frames}", timings, notes
-    )
+    title = f"SAMA-AVS training step {architecture}, {size} px, batch {frames}"
+    return table(title, timings, notes, goals)
 
 
 def saved_bytes(model: nn.Module, step: Callable[[], Tensor]) -> tuple[int, float]:
@@ -162,7 +169,7 @@ def saved_bytes(model: nn.Module, step: Callable[[], Tensor]) -> tuple[int, floa
     return sum(storages.values()), loss.item()
 
 
-def cached_case(architecture: str, size: int, frames: int, rounds: int) -> str:
+def cached_case(architecture: str, size: int, frames: int, rounds: int, goals: Goals) -> str:
     """Take AP-SAM training steps that compute the image embedding, or find it in a cache."""
     model = MODELS["ap_sam"](build_sam(architecture, size))
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -188,7 +195,7 @@ def cached_case(architecture: str, size: int, frames: int, rounds: int) -> str:
     note = f"{embedding.nbytes / frames / 1024:.0f} KiB a frame in the cache"
     notes = {name: note for name in jobs if "cache" in name}
     title = f"AP-SAM training step {architecture}, {size} px, batch {frames}"
-    return table(title, measure(jobs, rounds), notes)
+    return table(title, measure(jobs, rounds), notes, goals)
 
 
 def main() -> None:
@@ -204,15 +211,17 @@ def main() -> None:
     name, rounds = options.architecture, options.rounds
     if options.quick:
         name, rounds = "tiny", 1
-    cases: dict[str, Callable[[], str]] = {
-        "256": lambda: forward_case(name, 256, 4, rounds),
-        "1024": lambda: forward_case(name, 256 if options.quick else 1024, 1, min(rounds, 3)),
-        "training": lambda: training_case(name, 256, 4, rounds),
-        "cached": lambda: cached_case(name, 256, 4, rounds),
+    goals: dict[str, Goals] = GOALS if name == "vit_b" else {case: {} for case in GOALS}
+    large = 256 if options.quick else 1024
+    cases: dict[str, Callable[[Goals], str]] = {
+        "256": lambda goals: forward_case(name, 256, 4, rounds, goals),
+        "1024": lambda goals: forward_case(name, large, 1, min(rounds, 3), goals),
+        "training": lambda goals: training_case(name, 256, 4, rounds, goals),
+        "cached": lambda goals: cached_case(name, 256, 4, rounds, goals),
     }
     print(machine(), end="\n\n")
     for case in options.cases.split(","):
-        print(cases[case](), flush=True)
+        print(cases[case](goals[case]), flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,15 @@ def trained_names(model: nn.Module) -> list[str]:
     return sorted(names)
 
 
+def image_is_fixed(model: nn.Module) -> bool:
+    """Tell whether the image embedding stays as it is for a picture: then it may be cached."""
+    encoder = model.get_submodule("sam.image_encoder")
+    injected = (AudioAdapters, ImageAdapter, ResidualAudioAdapters)
+    return not any(p.requires_grad for p in encoder.parameters()) and not any(
+        isinstance(module, injected) for module in model.modules()
+    )
+
+
 def mlp(widths: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
     """Build linear layers of the given widths with an activation between them."""
     layers: list[nn.Module] = []

@@ -9,6 +9,7 @@ from scipy.signal import spectrogram as reference_spectrogram
 from torch import Tensor, nn
 
 from avsynth.errors import ConfigError, DataError
+from avsynth.models.adapters import image_is_fixed
 from avsynth.models.av_sam import PixelFusion, spectrogram
 from avsynth.models.sam import build_sam
 from avsynth.models.sam_oracle import LOGIT, build_sam_oracle, regions
@@ -20,6 +21,34 @@ def spread(module: nn.Module) -> nn.Module:
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
     return module.eval()
+
+
+# What may be cached
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "fixed"),
+    [
+        ("ap_sam", {}, True),
+        ("ap_sam", {"train_image_encoder": True}, False),
+        ("av_sam", {"train_image_encoder": False}, True),
+        ("av_sam", {}, False),
+        ("sama_avs", {}, False),
+        ("save", {}, False),
+        ("save", {"recurrence": None, "spatial_conv": None}, True),
+        ("st_bava", {}, False),
+        ("st_bava", {"num_adapters": 0}, True),
+        ("sam_oracle", {}, True),
+    ],
+)
+def test_a_fixed_image_embedding_may_come_from_a_cache(
+    name: str, parameters: dict[str, bool | int | None], fixed: bool
+) -> None:
+    model, batch = make_model(name, spread=True, **parameters), make_batch()
+    assert image_is_fixed(model) == fixed
+    with torch.no_grad():
+        cached = replace(batch, image_embedding=torch.randn(2, 64, 8, 8))
+        assert torch.equal(model(cached).logits, model(batch).logits) != fixed
 
 
 # AP-SAM, SAMA-AVS
