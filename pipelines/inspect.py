@@ -4,7 +4,9 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import pandas as pd
 
 from avsynth.cache import cache_root
 from avsynth.config import Params, Runtime
@@ -13,10 +15,9 @@ from avsynth.paths import Layout
 from avsynth.viewer.database import URI_VARIABLE, database, locked
 from avsynth.viewer.datasets import sync_dataset
 from avsynth.viewer.rows import Selection, select_rows
+from avsynth.viewer.scores import scored_runs
 from avsynth.viewer.server import Media, serve
-
-if TYPE_CHECKING:
-    pass
+from avsynth.viewer.views import add_scores, arrange_sidebar, save_selection, save_views
 
 _PORT = 5151
 
@@ -47,10 +48,32 @@ def inspect(
     media = cache_root(runtime) / "inspect"
     with fiftyone_session(layout):
         with locked(layout.inspect / "sync.lock"):
-            sync_dataset(dataset, rows, media)
+            view = _prepare(dataset, rows, selection, params, layout, media)
         listener = _listener()
-        opened(f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}")
+        query = f"?view={view}" if view else ""
+        opened(f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}{query}")
         serve(Media(layout, media), listener)
+
+
+def _prepare(
+    name: str,
+    rows: pd.DataFrame,
+    selection: Selection,
+    params: Params,
+    layout: Layout,
+    media: Path,
+) -> str | None:
+    """Bring the dataset up to date; return the slug of the view that was asked for, if any."""
+    from fiftyone.core.utils import to_slug
+
+    dataset = sync_dataset(name, rows, media)
+    runs = scored_runs(layout, name, set(dataset.distinct("key")))
+    add_scores(dataset, runs)
+    save_views(dataset, runs, params.match.quiet_second_db)
+    arrange_sidebar(dataset)
+    view = save_selection(dataset, selection, list(rows["key"]))
+    slug: str | None = to_slug(view) if view else None
+    return slug
 
 
 @contextmanager

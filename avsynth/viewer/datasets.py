@@ -109,8 +109,10 @@ def _opened(name: str) -> "fiftyone.Dataset":
         dataset.add_sample_field(field, kinds.get(field, fiftyone.StringField))
     detections = fiftyone.EmbeddedDocumentField
     dataset.add_sample_field(TRUTH_FIELD, detections, embedded_doc_type=fiftyone.Detections)
-    dataset.app_config.plugins = {}
-    dataset.save()
+    # Undeclared, these would not reach the server, which would then ask ffprobe for each.
+    for field in ("width", "height", "frame_width", "frame_height"):
+        dataset.add_sample_field(f"metadata.{field}", fiftyone.IntField)
+    dataset.add_sample_field("metadata.frame_rate", fiftyone.FloatField)
     return dataset
 
 

@@ -22,7 +22,7 @@ from avsynth.tables import read_table
 from avsynth.viewer.media import MASK, tight_box
 
 FROM_META = (
-    "category", "label", "mask_source", "mask_id", "clip_source", "clip_id", "second",
+    "category", "label", "mask_source", "mask_id", "image_id", "clip_source", "clip_id", "second",
     "image_licence", "audio_licence", "image_url", "audio_url",
 )  # fmt: skip
 MEASURED = (
