@@ -66,6 +66,7 @@ def make_sections(material: Material) -> list[Section]:
 
 def _results(material: Material) -> Section:
     rows = material.stages(*OWN_SECTION, others=True)
+    rows = rows[~rows["benchmark"].str.startswith("v3")]
     return Section(
         "results",
         "Results",
