@@ -26,6 +26,13 @@ INDEX_SCHEMA = 1
 BLOCK = 512
 _END = bytes(2 * BLOCK)
 
+# The fields of a header that are the same for every member, in their order.
+_OWNER = b"0000444\0" + b"0000000\0" + b"0000000\0"
+_TIME = b"\0" + b"00000000000\0"
+_REST = b"\0 0" + bytes(100) + b"ustar\x0000" + bytes(247)
+_CONSTANT_SUM = sum(_OWNER) + sum(_TIME) + sum(_REST) + 7 * ord(" ")
+"""The checksum counts its own field as eight spaces; the eighth stands in ``_REST``."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardInfo:
@@ -66,11 +73,9 @@ def tar_header(name: str, size: int) -> bytes:
     encoded = name.encode("ascii")
     if len(encoded) > 100 or size >= 8**11:
         raise ValueError(f"{name!r} of {size} bytes does not fit a USTAR header")
-    head = encoded.ljust(100, b"\0") + b"0000444\x000000000\x000000000\x00"
-    rest = b"%011o\x0000000000000\x00" % size
-    tail = b" 0".ljust(102, b"\0") + b"ustar\x0000".ljust(255, b"\0")
-    checksum = sum(head) + sum(rest) + sum(tail) + 7 * 32
-    return head + rest + b"%06o\0" % checksum + tail
+    length = b"%011o" % size
+    checksum = b"%06o" % (sum(encoded) + sum(length) + _CONSTANT_SUM)
+    return b"".join((encoded.ljust(100, b"\0"), _OWNER, length, _TIME, checksum, _REST))
 
 
 def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
