@@ -198,7 +198,8 @@ def forward_case(scale: Scale, size: int, rate: float) -> None:
 def training_case(scale: Scale, size: int, rate: float) -> None:
     """G5 to G7: SAMA-AVS training steps; 2.08 forward passes' work, the weights being frozen."""
     model = MODELS["sama_avs"](build_sam(scale.architecture, size)).to(scale.device)
-    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=0.0)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
     rows = []
 
     def job(frames: int) -> Callable[[], Tensor]:

@@ -122,7 +122,7 @@ def training_case(architecture: str, size: int, frames: int, rounds: int, goals:
     """Take SAMA-AVS training steps: forward, loss, backward, AdamW (learning rate 0)."""
     model = MODELS["sama_avs"](build_sam(architecture, size))
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=0.0)
+    optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
     batch = make_batch(architecture, size, frames)
 
     def job(setting: Setting) -> Callable[[], Tensor]:
@@ -173,7 +173,7 @@ def cached_case(architecture: str, size: int, frames: int, rounds: int, goals: G
     """Take AP-SAM training steps that compute the image embedding, or find it in a cache."""
     model = MODELS["ap_sam"](build_sam(architecture, size))
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=0.0)
+    optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
     batch = make_batch(architecture, size, frames)
     with torch.no_grad():
         embedding = model.sam.encode(batch).bfloat16()
