@@ -168,7 +168,7 @@ def _loss(source: str, kind: str, root: Path) -> float:
     if kind != "clips":
         return 0.0
     probed = read_probe(root)
-    return 1 - probed.live if probed and probed.live else known(source).loss
+    return 1 - probed.live if probed and probed.answered else known(source).loss
 
 
 def _hours(kind: str, count: int, gigabytes: float, wished: Wish, rate_mb_s: float) -> float:

@@ -42,6 +42,11 @@ class Probe:
     stopped: bool
     """The host refused to go on."""
 
+    @property
+    def answered(self) -> int:
+        """How many answers say something about the video."""
+        return sum(n for status, n in self.counts.items() if status not in UNKNOWN)
+
 
 def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
     """Give Wilson's score interval of a share; 0..1 when nothing was tried."""

@@ -1,0 +1,45 @@
+"""``avsynth probe``: how many of a list's videos are still there, asked of a sample of them."""
+
+from rich.table import Table
+
+from avsynth.config import Params, Runtime
+from avsynth.download.probe import UNKNOWN, Probe, probe_clips
+from avsynth.download.wanted import WANTED, wish
+from avsynth.errors import ConfigError, suggest
+from avsynth.paths import Layout
+
+PROBED = ("vggsound",)
+"""Sources whose items may vanish one by one."""
+
+
+def probe(source: str, params: Params, layout: Layout, runtime: Runtime, n: int = 500) -> Probe:
+    """Ask for a sample of a source's clips without fetching them; `plan` then uses the answer.
+
+    Args:
+        source: a name of `PROBED`.
+        params: sections ``fetch``, ``categories`` and the source's own.
+        layout: of the project.
+        runtime: as many videos are asked for at once as it has workers.
+        n: how many clips; the same seed draws the same ones.
+
+    Raises:
+        ConfigError: no such source, or YouTube's terms are not accepted.
+        DataError: the source's list is not there.
+    """
+    if source not in PROBED:
+        raise ConfigError("probe", "a source", repr(source), suggest(source, PROBED))
+    wished = wish(params, layout, runtime)
+    *_, clips = WANTED[source](wished)
+    return probe_clips(clips, wished, n)
+
+
+def probe_table(source: str, found: Probe) -> Table:
+    """Lay an answer out for people."""
+    table = Table("answer", "videos", title=f"{found.asked} videos of {source}", title_style="")
+    for status, count in found.counts.items():
+        table.add_row(status + (" (says nothing)" if status in UNKNOWN else ""), f"{count:,}")
+    stopped = "; stopped early: the host refuses to go on" if found.stopped else ""
+    table.caption = (
+        f"live: {found.live:.1%}, 95 % interval {found.low:.1%} to {found.high:.1%}{stopped}"
+    )
+    return table
