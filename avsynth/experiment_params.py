@@ -53,8 +53,6 @@ class TrainParams(Section):
     """What is trained on AVS-Synthetic."""
 
     models: tuple[str, ...]
-    audio_test: bool
-    """Score the test pictures with silence, noise and another category's sound, too."""
 
 
 class EvaluateParams(Section):
@@ -98,10 +96,10 @@ class ChainParams(Section):
 
 
 class UnseenParams(Section):
-    """V3: train on seen categories, test on unseen ones after 0 or some shots."""
+    """V3: train on seen categories (``seen``, 0 shots), go on with shots of unseen ones."""
 
     models: tuple[str, ...]
-    shots: tuple[Literal[0, 1, 3, 5], ...]
+    shots: tuple[Literal[1, 3, 5], ...]
     epochs: PositiveInt
     shot_epochs: PositiveInt
     lr: Annotated[float, Field(gt=0)]

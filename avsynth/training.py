@@ -87,6 +87,8 @@ def train(
         where = str(data[0].dataset.reader.folder)
         found = f"{len(data[0].groups)} and {len(data[1].groups)}"
         raise DataError(where, "samples to train and to validate on", found, "Build more data.")
+    if not model.trainable_names():
+        return _as_it_is(model, data[1], settings, ranks, runtime, report)
     loop = _Loop(model, data, settings, run, seed, ranks, runtime)
     for earlier in loop.state.history:
         report(Epoch(**earlier))
@@ -98,6 +100,22 @@ def train(
     loop.load_best()
     history = [Epoch(**one) for one in loop.state.history]
     return Trained(loop.state.best_epoch, loop.state.best_miou, history, settings.batch_size)
+
+
+def _as_it_is(
+    model: AvsModel,
+    split: Split,
+    settings: TrainingParams,
+    ranks: Ranks,
+    runtime: Runtime,
+    report: Callable[[Epoch], None],
+) -> Trained:
+    """Validate a model that has nothing to train."""
+    _module(model).to(ranks.device)
+    done = Epoch(0, 0.0, 0.0, validate(model, split, settings, ranks, runtime))
+    if ranks.leads:
+        report(done)
+    return Trained(0, done.val_miou, [done], settings.batch_size)
 
 
 class _Loop:

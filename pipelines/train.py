@@ -51,8 +51,7 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
         return funnel([])
     labels = Labels("test", model, model, SYNTHETIC, "trained on AVS-Synthetic", SYNTHETIC)
     done = score_split(project, trained, labels, score_path(project, "test", model))
-    if params.train.audio_test:
-        _test_sounds(project, trained, labels)
+    _test_sounds(project, trained, labels)
     return done
 
 

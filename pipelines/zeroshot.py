@@ -15,9 +15,6 @@ from avsynth.pipelines.experiment import (
     score_split,
 )
 
-ORACLE = "sam_oracle"
-"""Does not train: its masks are chosen by the truth."""
-
 
 def zeroshot(
     model: str, benchmark: str, params: Params, layout: Layout, runtime: Runtime
@@ -31,13 +28,12 @@ def zeroshot(
     """
     project = Project(params, layout, runtime)
     built = build_model(project, model)
+    load_trained(built, pretrained(project, model))
     setting, regime = "trained with Synthetic", SYNTHETIC
-    if model == ORACLE:
-        chosen = built.prompt == "automatic"
-        setting = "max-IoU selection" if chosen else f"{built.prompt} of the truth"
+    if not built.trainable_names():  # the oracle: its masks are chosen by the truth
+        automatic = built.prompt == "automatic"
+        setting = "max-IoU selection" if automatic else f"{built.prompt} of the truth"
         regime = "none"
-    else:
-        load_trained(built, pretrained(project, model))
     labels = Labels("zeroshot", model, model, benchmark, setting, regime)
     path = score_path(project, "zeroshot", f"{model}-{benchmark}")
     return score_split(project, built, labels, path)

@@ -1,6 +1,6 @@
 """A small model and small shards: what the tests of loader, training and evaluation work with.
 
-``python -m tests.small FOLDER STATE [SLOWNESS_S]`` trains the model to its end and writes its
+``python -m tests.small FOLDER STATE SLOWNESS_S DROPOUT`` trains the model to its end and writes its
 weights to FOLDER/weights.pt; tests start it to kill it, and in several processes.
 """
 
@@ -160,6 +160,11 @@ class SlowModel(SmallModel):
     """Takes its time, so that a test can kill it in the middle of an epoch."""
 
     slowness_s = 0.0
+    dropout = 0.1
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.drop.p = self.dropout
 
     def loss(self, batch: Batch) -> Tensor:
         """Wait, then as `SmallModel`."""
@@ -169,7 +174,7 @@ class SlowModel(SmallModel):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    SlowModel.slowness_s = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
+    SlowModel.slowness_s, SlowModel.dropout = map(float, sys.argv[3:5])
     training.SAVE_EVERY_S = 0.0
     SmallModel = SlowModel  # type: ignore[misc]
     trained = train_small(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,235 @@
+"""The training loop: learns, resumes to the bit after a kill, is one over ranks."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from avsynth import resuming, training
+from avsynth.config import Runtime
+from avsynth.errors import AvsynthError, CheckpointError, DataError, SpaceError
+from avsynth.ranks import Ranks
+from avsynth.resuming import State, read_state, write_state
+from tests.small import SETTINGS, SmallModel, small_split, train_small, write_small_shards
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_small_shards(tmp_path_factory.mktemp("small"), {"train": 26, "val": 8, "test": 8})
+
+
+def run_of(shards, tmp_path, model=None, settings=SETTINGS, report=lambda epoch: None):
+    model = model or SmallModel()
+    done = training.train(
+        model,
+        (small_split(shards, "train"), small_split(shards, "val")),
+        settings,
+        (tmp_path / "state.pt", "print"),
+        seed=1,
+        ranks=Ranks(0, 1, torch.device("cpu")),
+        runtime=Runtime(quiet=True),
+        report=report,
+    )
+    return model, done
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a)
+
+
+def test_training_learns_and_ends_with_the_best_epoch(shards, tmp_path):
+    told = []
+    model, done = run_of(shards, tmp_path, report=told.append)
+    assert [e.epoch for e in told] == [0, 1, 2, 3]
+    assert told == done.history
+    assert done.best_miou == max(e.val_miou for e in told) > 0.8
+    assert done.effective_batch == SETTINGS.batch_size
+    assert told[0].lr == SETTINGS.lr
+    assert told[0].lr > told[1].lr > told[3].lr > SETTINGS.min_lr
+    ranks, runtime = Ranks(0, 1, torch.device("cpu")), Runtime(quiet=True)
+    again = training.validate(model, small_split(shards, "val"), SETTINGS, ranks, runtime)
+    assert again == done.best_miou
+
+
+def test_micro_batches_change_nothing_but_memory(shards, tmp_path):
+    plain = SETTINGS.model_copy(update={"epochs": 1})
+    weights = []
+    for micro in (6, 4, 1):
+        model = SmallModel()
+        model.drop.p = 0.0
+        settings = plain.model_copy(update={"micro_batch": micro})
+        run_of(shards, tmp_path / str(micro), model, settings)
+        weights.append(model.state_dict())
+    for other in weights[1:]:
+        for name, tensor in weights[0].items():
+            assert torch.allclose(tensor, other[name], atol=1e-6), name
+
+
+def start(shards, state, slowness_s=0.0, dropout=0.1, processes=1):
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    command += ["tests.small", str(shards), str(state), str(slowness_s), str(dropout)]
+    quiet = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(command, cwd=REPOSITORY, env=quiet)
+
+
+def test_a_killed_run_goes_on_to_the_weights_it_would_have_reached(tmp_path):
+    shards = write_small_shards(tmp_path / "shards", {"train": 26, "val": 8})
+    state = tmp_path / "killed.pt"
+    process = start(shards, state, slowness_s=0.05)
+    try:
+        until = time.monotonic() + 120
+        while not (found := state.is_file() and read_state(state, "small")) or (
+            (found.epoch, found.step) < (1, 2)
+        ):
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    left = read_state(state, "small")
+    assert left.epoch < SETTINGS.epochs
+    torch.set_num_threads(1)
+    resumed = train_small(shards, state)
+    assert same(resumed, train_small(shards, tmp_path / "never-killed.pt"))
+    assert not same(resumed, SmallModel().state_dict())
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    shards = write_small_shards(tmp_path / "shards", {"train": 25, "val": 7})
+    for count in (1, 2):
+        process = start(shards, tmp_path / f"{count}.pt", dropout=0.0, processes=count)
+        assert process.wait(timeout=240) == 0
+    one, two = (torch.load(shards / f"weights-{count}.pt") for count in (1, 2))
+    histories = [read_state(tmp_path / f"{count}.pt", "small").history for count in (1, 2)]
+    for a, b in zip(*histories, strict=True):
+        assert a["val_miou"] == pytest.approx(b["val_miou"], abs=1e-6)
+        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-6)
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], atol=1e-6), name
+
+
+def test_a_state_of_another_run_is_not_resumed(shards, tmp_path):
+    write_state(tmp_path / "state.pt", State("another", epoch=3))
+    _, done = run_of(shards, tmp_path)
+    assert len(done.history) == 4
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    path = tmp_path / "state.pt"
+    write_state(path, State("print", weights={"w": torch.zeros(1000)}))
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(CheckpointError, match=r"Remove state\.pt to begin the run anew"):
+        read_state(path, "print")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(shards, tmp_path):
+    class Diverging(SmallModel):
+        def loss(self, batch):
+            loss = super().loss(batch)
+            return loss * float("nan") if "high-train0003f0" in batch.keys else loss
+
+    with pytest.raises(AvsynthError, match=r"a finite loss; found nan\. .*not-finite\.json"):
+        run_of(shards, tmp_path, Diverging())
+    saved = json.loads((tmp_path / "not-finite.json").read_text())
+    assert "high-train0003f0" in saved["keys"]
+    assert saved["epoch"] == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_change(shards, tmp_path, fault):
+    class Huge(SmallModel):
+        def loss(self, batch):
+            raise fault
+
+    expected = r"4 frames of 16 x 16 px at once\. Lower train\.micro_batch \(now 4\)"
+    with pytest.raises(AvsynthError, match=expected):
+        run_of(shards, tmp_path, Huge())
+
+
+def test_memory_really_running_out_is_said(shards, tmp_path):
+    class Huge(SmallModel):
+        def loss(self, batch):
+            return torch.empty(2**52).sum()
+
+    with pytest.raises(AvsynthError, match=r"Lower train\.micro_batch"):
+        run_of(shards, tmp_path, Huge())
+
+
+def test_another_runtime_error_keeps_its_traceback(shards, tmp_path):
+    class Broken(SmallModel):
+        def loss(self, batch):
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_of(shards, tmp_path, Broken())
+
+
+def test_a_full_disk_leaves_the_state_before_it(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    write_state(path, State("print", epoch=1))
+
+    def full(content, target):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(resuming.torch, "save", full)
+    with pytest.raises(SpaceError, match="No space left on device"):
+        write_state(path, State("print", epoch=2))
+    monkeypatch.undo()
+    assert read_state(path, "print").epoch == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_torch_on_a_full_device_is_a_space_error(tmp_path):
+    (tmp_path / "state.pt.tmp").symlink_to("/dev/full")
+    with pytest.raises(SpaceError):
+        write_state(tmp_path / "state.pt", State("print", weights={"w": torch.zeros(100_000)}))
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_a_model_that_does_not_train_is_validated_as_it_is(shards, tmp_path):
+    class Fixed(SmallModel):
+        def trainable_names(self):
+            return []
+
+    model, done = run_of(shards, tmp_path, Fixed())
+    assert same(model.state_dict(), SmallModel().state_dict())
+    assert len(done.history) == 1
+    assert 0 <= done.best_miou <= 1
+
+
+def test_nothing_to_train_on_is_said(shards, tmp_path):
+    train, val = small_split(shards, "train"), small_split(shards, "val")
+    train.groups.clear()
+    with pytest.raises(DataError, match="samples to train and to validate on; found 0 and 8"):
+        training.train(
+            SmallModel(),
+            (train, val),
+            SETTINGS,
+            (tmp_path / "s.pt", "print"),
+            seed=0,
+            ranks=Ranks(0, 1, torch.device("cpu")),
+            runtime=Runtime(),
+        )
