@@ -256,6 +256,9 @@ class MatchParams(Section):
     exclude_videos: tuple[str, ...]
     """Benchmark csvs or id lists whose videos may not be heard in training; absent files count
     as empty and are reported so."""
+    reviews: str | None
+    """What reviewers condemned (``avsynth inspect pull`` writes it), or null; an absent file
+    counts as empty."""
 
 
 class ShardParams(Section):

@@ -10,7 +10,7 @@ for each split while there are enough; a video stands in one split only.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,14 @@ class Matched:
     """One row per clip, `POOL_COLUMNS`, sorted by source and id: the split it may be heard in."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Barred:
+    """What may not be used, whatever else holds."""
+
+    videos: frozenset[str]
+    reviewed: Mapping[tuple[str, str, str], str]
+
+
 def draw(seed: int, *parts: str) -> int:
     """Hash a seed and ids to a number in 0 .. 2**64 - 1, the same on every machine."""
     text = "\x1f".join((str(seed), *parts))
@@ -59,6 +67,7 @@ def match(
     *,
     seed: int,
     banned_videos: Iterable[str] = (),
+    reviewed: Mapping[tuple[str, str, str], str] | None = None,
 ) -> Matched:
     """Pair every usable mask with a clip of its category.
 
@@ -68,15 +77,18 @@ def match(
         params: section ``match`` of params.yaml.
         seed: of all draws.
         banned_videos: video ids that belong to a benchmark's evaluation.
+        reviewed: (``mask`` or ``clip``, source, id) -> why a reviewer wants it dropped.
 
     Returns:
         Triplets and clip pool. Reasons for masks: ``duplicate_image`` (an earlier source has the
         picture and category), ``over_category_cap``, ``split_full``, ``no_clip``. For clips:
-        ``benchmark_video``, ``duplicate_video``, ``over_category_cap``.
+        ``benchmark_video``, ``duplicate_video``, ``over_category_cap``. For both: those of
+        ``reviewed``.
     """
     shares = _shares(params)
-    pool = _pool(clips, params, shares, seed, frozenset(banned_videos))
+    pool = _pool(clips, params, shares, seed, _Barred(frozenset(banned_videos), reviewed or {}))
     masks = _one_source_per_image(masks)
+    _drop_reviewed(masks, reviewed or {}, "mask", "source")
     if params.mask_mode == "union":
         masks = _unite(masks)
     masks = masks.assign(
@@ -114,6 +126,18 @@ def _one_source_per_image(masks: pd.DataFrame) -> pd.DataFrame:
     return masks.assign(reason=np.where(rank > first, "duplicate_image", ""))
 
 
+def _drop_reviewed(
+    rows: pd.DataFrame, reviewed: Mapping[tuple[str, str, str], str], item: str, source: str
+) -> None:
+    """Give rows that a reviewer condemned their reason, unless they have one."""
+    if reviewed:
+        columns = (rows[name] for name in (source, f"{item}_id", "reason"))
+        rows["reason"] = [
+            reason or reviewed.get((item, where, name), "")
+            for where, name, reason in zip(*columns, strict=True)
+        ]
+
+
 def _unite(masks: pd.DataFrame) -> pd.DataFrame:
     """Make one row of all masks of a category in a picture; its id joins theirs with '+'."""
     keys = ["source", "image_id", "category", "reason"]
@@ -126,7 +150,7 @@ def _pool(
     params: MatchParams,
     shares: dict[str, float],
     seed: int,
-    banned: frozenset[str],
+    barred: _Barred,
 ) -> pd.DataFrame:
     pool = clips.rename(columns={"source": "clip_source"})[
         ["clip_source", "clip_id", "video_id", "category", "second_db"]
@@ -135,7 +159,8 @@ def _pool(
     pool.loc[pool["video_id"].duplicated(keep="first") & _other_source(pool), "reason"] = (
         "duplicate_video"
     )
-    pool.loc[pool["video_id"].isin(banned), "reason"] = "benchmark_video"
+    pool.loc[pool["video_id"].isin(barred.videos), "reason"] = "benchmark_video"
+    _drop_reviewed(pool, barred.reviewed, "clip", "clip_source")
     pool["order"] = [
         draw(seed, "video", category, video)
         for category, video in zip(pool["category"], pool["video_id"], strict=True)

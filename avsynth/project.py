@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from avsynth.errors import ConfigError
+from avsynth.reviews import COLUMNS, REVIEWS_FILE
 from avsynth.tables import whole_file
 
 _CODE_FOLDERS = ("avsynth/", "models/", "pipelines/")
@@ -29,6 +30,7 @@ def init_project(directory: Path, preset: str) -> list[Path]:
     contents = {
         "params.yaml": (packaged / "presets" / f"{preset}.yaml").read_text(encoding="utf-8"),
         "dvc.yaml": _without_code((packaged / "dvc.yaml").read_text(encoding="utf-8")),
+        REVIEWS_FILE: ",".join(COLUMNS) + "\n",
         ".dvcignore": "__pycache__\n*.tmp\n.staging\n",
         ".dvc/config": "[core]\n    analytics = false\n    no_scm = true\n",
         ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",

@@ -10,6 +10,7 @@ from avsynth.matching import Matched
 from avsynth.matching import match as match_tables
 from avsynth.paths import Layout
 from avsynth.records import AudioClip, MaskRecord, Triplet
+from avsynth.reviews import drop_reasons, read_reviews
 from avsynth.tables import FUNNEL_COLUMNS, funnel_of, read_table, write_csv, write_table
 
 _MASK_COLUMNS = ("mask_id", "source", "category", "image_id", "status")
@@ -36,12 +37,15 @@ def match(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     )
     exclusions = read_exclusions(layout.root, params.match.exclude_videos)
     banned = frozenset().union(*(e.videos for e in exclusions))
+    listed = params.match.reviews
+    reviews = [] if listed is None else read_reviews(layout.resolve(listed))
     matched = match_tables(
         masks[masks["status"] == "ok"],
         clips[clips["status"] == "ok"],
         params.match,
         seed=params.seed,
         banned_videos=banned,
+        reviewed=drop_reasons(reviews),
     )
     write_table(layout.triplets_csv, Triplet, matched.triplets, key=("triplet_id",))
     write_csv(layout.clips_csv, matched.pool)

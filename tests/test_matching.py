@@ -18,6 +18,7 @@ PARAMS = MatchParams.model_validate(
         "pairing": "fixed",
         "quiet_second_db": -50.0,
         "exclude_videos": [],
+        "reviews": None,
     }
 )
 

@@ -18,7 +18,7 @@ from tests.conftest import REPOSITORY
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "records", "section", "experiment_params", "config", "paths"),
     ("tables", "cache", "executors", "cluster", "progress"),
-    ("categories", "masks", "audio", "toy", "download", "exclusion"),
+    ("categories", "masks", "audio", "toy", "download", "exclusion", "reviews"),
     ("matching", "shards", "packing", "composing", "benchmarks", "project"),
     (),  # Row 5 is everything not named in another row: what may load torch.
     ("reports", "viewer", "funnel", "gallery", "stats", "show"),
