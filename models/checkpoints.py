@@ -135,7 +135,8 @@ def frozen_hashes(model: nn.Module) -> dict[str, str]:
         for name in names:
             if not name.endswith(_SIZED):
                 digest.update(name.encode())
-                digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+                tensor = state[name].detach().cpu().contiguous()
+                digest.update(tensor.flatten().view(torch.uint8).numpy())
         if names:
             hashes[part] = digest.hexdigest()
     return hashes

@@ -56,15 +56,18 @@ class SamOracle(nn.Module):
         """Return logits of +-`LOGIT`, float32 ``[N, Hf, Wf]``."""
         truth = target(batch).bool()
         logits = torch.full_like(truth, -LOGIT, dtype=torch.float32)
-        embedding = None if self.prompt == "automatic" else self.sam.encode(batch)
-        for index, key in enumerate(batch.keys):
-            if not truth[index].any():
-                continue
-            if embedding is None:
-                mask = self._automatic(batch.image[index], truth[index])
-            else:
-                mask = self._prompted(embedding[index : index + 1], truth[index], key)
-            logits[index][mask] = LOGIT
+        embedding = None if self.prompt == "automatic" else self.sam.encode(batch).float()
+        # Under autocast the coordinates of points would be rounded to 8 bits.
+        with torch.autocast(truth.device.type, enabled=False):
+            for index in range(len(batch)):
+                if not truth[index].any():
+                    continue
+                if embedding is None:
+                    mask = self._automatic(batch.image[index], truth[index])
+                else:
+                    frame = embedding[index : index + 1]
+                    mask = self._prompted(frame, truth[index], batch.keys[index])
+                logits[index][mask] = LOGIT
         return logits
 
     def _automatic(self, image: Tensor, truth: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """What is particular to each system."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from scipy.signal import spectrogram as reference_spectrogram
+from segment_anything import SamAutomaticMaskGenerator
 from torch import Tensor, nn
 
 from avsynth.errors import ConfigError, DataError
@@ -299,6 +301,21 @@ def test_oracle_takes_the_proposal_of_highest_iou(monkeypatch: pytest.MonkeyPatc
     assert 0.3 < iou() < 0.8
     assert iou() == 0  # no proposal
     assert iou() < 0.01  # one that hardly overlaps
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_oracle_finds_masks_automatically(monkeypatch: pytest.MonkeyPatch, bfloat16: bool) -> None:
+    """An untrained SAM doubts all its masks, so the generator's thresholds are taken away."""
+    generator = "avsynth.models.sam_oracle.SamAutomaticMaskGenerator"
+    lenient = partial(SamAutomaticMaskGenerator, pred_iou_thresh=-9, stability_score_thresh=-1)
+    monkeypatch.setattr(generator, lenient)
+    model = build_sam_oracle(build_sam("tiny", 64), points_per_side=4)
+    batch = make_batch(1)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        found = model(batch).logits[0] > 0
+    assert batch.mask is not None
+    truth = batch.mask[0].bool()
+    assert 0 < (found & truth).sum() / (found | truth).sum() <= 1
 
 
 def test_oracle_prompts_with_the_largest_regions() -> None:
