@@ -3,11 +3,20 @@
 from rich.table import Table
 
 from avsynth.config import Params, Runtime
-from avsynth.download.probe import UNKNOWN, Probe, probe_clips
+from avsynth.download.probe import Probe, probe_clips
 from avsynth.download.wanted import WANTED, wish
 from avsynth.errors import ConfigError, suggest
 from avsynth.paths import Layout
 
+MEANINGS = {
+    "ok": "can be had",
+    "gone": "removed for good",
+    "private": "needs a login",
+    "geo": "not shown where this machine is",
+    "bot": "a wall: says nothing about the video",
+    "transient": "may work later: says nothing about the video",
+    "corrupt": "could not be read: says nothing about the video",
+}
 PROBED = ("vggsound",)
 """Sources whose items may vanish one by one."""
 
@@ -35,9 +44,10 @@ def probe(source: str, params: Params, layout: Layout, runtime: Runtime, n: int 
 
 def probe_table(source: str, found: Probe) -> Table:
     """Lay an answer out for people."""
-    table = Table("answer", "videos", title=f"{found.asked} videos of {source}", title_style="")
+    table = Table("answer", "videos", "what it means", title_style="")
+    table.title = f"{found.asked} videos of {source}"
     for status, count in found.counts.items():
-        table.add_row(status + (" (says nothing)" if status in UNKNOWN else ""), f"{count:,}")
+        table.add_row(status, f"{count:,}", MEANINGS[status])
     stopped = "; stopped early: the host refuses to go on" if found.stopped else ""
     table.caption = (
         f"live: {found.live:.1%}, 95 % interval {found.low:.1%} to {found.high:.1%}{stopped}"

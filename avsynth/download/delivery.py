@@ -52,6 +52,8 @@ async def deliver(parcel: Parcel, wish: Wish, retry: tuple[str, ...]) -> dict[st
 
         await run(list(_shelf_jobs(shelf, items, parcel)), "on disk")
         left = [item for item in items if not ledger.holds(item)]
+        if not left:
+            return dict(ledger.rows)
         async with Web(web_settings(fetch)) as web:
             await run(await _member_jobs(shelf, web, left, parcel), "in archives")
             await run([partial(_bring, web, i, parcel) for i in left if _is_file(i)], "as files")

@@ -34,6 +34,8 @@ Answer = TypeVar("Answer")
 SMALL_BYTES = 1 << 20
 """Files up to this size are taken in one piece: to resume them would cost more than it saves."""
 BLOCK_BYTES = 1 << 20
+MAX_UNANNOUNCED_BYTES = 1 << 30
+"""A body without a length could go on for ever."""
 MIN_RATE = 10_000
 """Bytes per second below which a transfer counts as hung."""
 MAX_REDIRECTS = 5
@@ -196,12 +198,13 @@ async def _stream(
 ) -> tuple[int, str]:
     """Write a body to its part; when it is cut, what came stays for the next attempt."""
     validator = version_of(response)
+    most = total if total is not None else MAX_UNANNOUNCED_BYTES
     writer = part.open(start, validator, total)
     try:
         async for block in response.content.iter_chunked(BLOCK_BYTES):
             writer.write(block)
-            if total is not None and writer.size > total:
-                raise CorruptError(f"more than the {total} bytes announced")
+            if writer.size > most:
+                raise RefusalError("corrupt", f"more than {most} bytes, announced: {total}")
     finally:
         # What came stays: `Part.kept` offers it again if the host named its version.
         writer.close()

@@ -133,6 +133,28 @@ async def _pass(host: Host, request: web.Request, value: str) -> web.StreamRespo
     return await host.serve(request)
 
 
+async def _endless(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Send without a length, for ever."""
+    response = web.StreamResponse()
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    while request.transport is not None and not request.transport.is_closing():
+        await response.write(bytes(1 << 20))
+    return response
+
+
+async def _huge(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Announce far too much."""
+    response = web.StreamResponse()
+    response.content_length = int(value)
+    await response.prepare(request)
+    await response.write(bytes(10))
+    await asyncio.sleep(0.05)
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
 async def _google(host: Host, request: web.Request, value: str) -> web.StreamResponse:
     """Behave, and send the MD5 as Google's storage does (of the body, or of ``value``)."""
     body = host.files[request.path_qs]
@@ -146,6 +168,8 @@ async def _google(host: Host, request: web.Request, value: str) -> web.StreamRes
 
 FAULTS: dict[str, Respond] = {
     "pass": _pass,
+    "endless": _endless,
+    "huge": _huge,
     "google": _google,
     "status": _status,
     "cut": _cut,

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import resource
+import signal
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from avsynth.download.answers import retry_after
 from avsynth.download.governor import CircuitOpenError
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
-from avsynth.errors import DataError
+from avsynth.errors import DataError, SpaceError
 from tests.download.local_host import Host
 
 SETTINGS = WebSettings(attempts=3, timeout_s=1.0, backoff_s=0.01)
@@ -207,6 +209,40 @@ def test_no_item_writes_outside_its_folder(host: Host, tmp_path: Path, target: s
     with pytest.raises(DataError, match="stays inside"):
         bring(Item("x", f"{host.url}/x", target), root)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_body_without_end_is_given_up(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avsynth.download.http.MAX_UNANNOUNCED_BYTES", 3 << 20)
+    host.misbehave("/x", "endless")
+    outcome = bring(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert (outcome.status, outcome.attempts) == ("corrupt", 1)
+    assert "announced: None" in outcome.reason
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_came(host: Host, tmp_path: Path) -> None:
+    host.files["/big"] = BIG
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, old[1]))
+    try:
+        with pytest.raises(SpaceError, match=r"File too large.*Free some space"):
+            bring(Item("big", f"{host.url}/big", "big"), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert hidden(tmp_path) == [".big.etag", ".big.part"]
+    assert bring(Item("big", f"{host.url}/big", "big"), tmp_path).status == "ok"
+    assert (tmp_path / "big").read_bytes() == BIG
+    assert host.ranges[-1][1] == f"bytes={2 << 20}-"
+
+
+def test_a_file_larger_than_the_disk_is_not_begun(host: Host, tmp_path: Path) -> None:
+    host.misbehave("/x", f"huge={10**18}")
+    with pytest.raises(SpaceError, match="bytes wanted"):
+        bring(Item("x", f"{host.url}/x", "x"), tmp_path)
 
 
 def test_connections_are_bounded(host: Host, tmp_path: Path) -> None:
