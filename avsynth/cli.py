@@ -309,24 +309,51 @@ app.add_typer(inspecting, name="inspect")
 @with_project
 def inspect_open(
     project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[
+        str, typer.Option(help="A folder below data/shards; or dropped: what the tables dropped.")
+    ] = "avs-synthetic",
     category: Annotated[str | None, typer.Option(help="Only this.", show_default=False)] = None,
     where: Annotated[
-        str | None, typer.Option(help="A condition: area_frac < 0.01", show_default=False)
+        str | None,
+        typer.Option(help="A condition: area_frac < 0.01 and split == 'test'", show_default=False),
     ] = None,
     most: Annotated[
         int | None, typer.Option("--max", min=1, help="At most so many.", show_default=False)
     ] = None,
+    brain: Annotated[
+        bool, typer.Option("--brain", help="Find duplicates, leaky splits, similar pictures.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write samples and files to a new folder instead.", show_default=False),
+    ] = None,
 ) -> None:
-    """Open the App on pictures with masks, spectrograms and previews with sound."""
+    """Open the App on pictures with masks, spectrograms and previews with sound; Ctrl-C stops."""
+    from avsynth.pipelines.inspect import Looked
     from avsynth.pipelines.inspect import inspect as run
     from avsynth.viewer.rows import Selection
 
-    def opened(url: str) -> None:
-        typer.echo(f"{url}\nCtrl-C stops it.")
+    looked = Looked(dataset, Selection(category, where, most), brain, export)
+    run(looked, project.params, project.layout, project.runtime, typer.echo)
 
-    params, layout, runtime = project.params, project.layout, project.runtime
-    run(dataset, Selection(category, where, most), params, layout, runtime, opened)
+
+@inspecting.command("pull")
+@with_project
+def inspect_pull(
+    project: Project,
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    exported: Annotated[
+        Path | None,
+        typer.Option("--from", help="An exported folder to read instead.", show_default=False),
+    ] = None,
+) -> None:
+    """Write what was tagged "bad mask", "bad sound" ... to reviews.csv, which match drops."""
+    from avsynth.pipelines.inspect import pull
+
+    path, lines = pull(dataset, exported, project.params, project.layout)
+    for line in lines:
+        typer.echo(line)
+    typer.echo(f"wrote {path}")
 
 
 def _version(asked: bool) -> None:

@@ -4,76 +4,122 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from avsynth.cache import cache_root
 from avsynth.config import Params, Runtime
-from avsynth.errors import MissingExtra
+from avsynth.errors import DataError, MissingExtra
 from avsynth.paths import Layout
+from avsynth.reviews import REVIEWS_FILE, merge_reviews, read_reviews, reviews_of, write_reviews
+from avsynth.shards import ShardReader
+from avsynth.viewer.brain import think
 from avsynth.viewer.database import URI_VARIABLE, database, locked
 from avsynth.viewer.datasets import sync_dataset
+from avsynth.viewer.dropped import DATASET as DROPPED
+from avsynth.viewer.dropped import dropped_rows, fill_dataset
+from avsynth.viewer.exports import export_view, exported_documents, make_all
 from avsynth.viewer.rows import Selection, select_rows
 from avsynth.viewer.scores import scored_runs
 from avsynth.viewer.server import Media, serve
 from avsynth.viewer.views import add_scores, arrange_sidebar, save_selection, save_views
 
+if TYPE_CHECKING:
+    import fiftyone
+
 _PORT = 5151
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What `inspect` is asked for."""
+
+    dataset: str
+    """A folder below data/shards, or ``dropped``: what the tables dropped, by reason."""
+    selection: Selection
+    brain: bool = False
+    """Find duplicates and leaky splits; decodes every picture."""
+    export: Path | None = None
+    """Write the samples with all their files to this folder instead of serving them."""
+
+
 def inspect(
-    dataset: str,
-    selection: Selection,
+    looked: Looked,
     params: Params,
     layout: Layout,
     runtime: Runtime,
-    opened: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> None:
-    """Serve a dataset in the App until it is stopped.
+    """Serve a dataset in the App until it is stopped, or export it.
 
     Args:
-        dataset: a folder below data/shards.
-        selection: which samples.
+        looked: at what.
         params: of the project.
         layout: of the project.
         runtime: names the cache.
-        opened: called with the App's address once it answers.
+        say: called with the App's address once it answers, and with what the brain found.
 
     Raises:
         MissingExtra: FiftyOne is not installed.
         DataError: nothing to show, or the database does not start.
     """
-    rows = select_rows(layout, dataset, selection)
     media = cache_root(runtime) / "inspect"
+    rows = _rows(looked, params, layout)
     with fiftyone_session(layout):
         with locked(layout.inspect / "sync.lock"):
-            view = _prepare(dataset, rows, selection, params, layout, media)
+            if looked.dataset == DROPPED:
+                dataset, view = fill_dataset(rows, media), None
+            else:
+                dataset, view = _prepare(looked, rows, params, layout, media)
+            if looked.brain:
+                found = think(dataset, ShardReader(layout.shards(looked.dataset)), rows)
+                say(", ".join(f"{count} {name}" for name, count in found.items()))
+        if looked.export is not None:
+            _export(looked, rows, dataset, layout, runtime)
+            say(f"wrote {looked.export}")
+            return
         listener = _listener()
-        query = f"?view={view}" if view else ""
-        opened(f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}{query}")
-        serve(Media(layout, media), listener)
+        say(_address(listener, looked.dataset, view))
+        serve(Media(layout, media, _pictures(params, layout)), listener)
 
 
-def _prepare(
-    name: str,
-    rows: pd.DataFrame,
-    selection: Selection,
-    params: Params,
-    layout: Layout,
-    media: Path,
-) -> str | None:
-    """Bring the dataset up to date; return the slug of the view that was asked for, if any."""
-    from fiftyone.core.utils import to_slug
+def pull(
+    dataset: str, exported: Path | None, params: Params, layout: Layout
+) -> tuple[Path, list[str]]:
+    """Write what was tagged, relabelled or deleted in the App to the list of reviews.
 
-    dataset = sync_dataset(name, rows, media)
-    runs = scored_runs(layout, name, set(dataset.distinct("key")))
-    add_scores(dataset, runs)
-    save_views(dataset, runs, params.match.quiet_second_db)
-    arrange_sidebar(dataset)
-    view = save_selection(dataset, selection, list(rows["key"]))
-    slug: str | None = to_slug(view) if view else None
-    return slug
+    Args:
+        dataset: a folder below data/shards.
+        exported: folder of an exported dataset to read instead of the project's database.
+        params: ``match.reviews`` names the list; ``reviews.csv`` when that is null.
+        layout: of the project.
+
+    Returns:
+        The list, and lines that say what was found.
+
+    Raises:
+        DataError: the dataset was never opened, or the list is damaged.
+        MissingExtra: FiftyOne is not installed.
+    """
+    path = layout.resolve(params.match.reviews or REVIEWS_FILE)
+    if exported is not None:
+        documents = list(exported_documents(exported))
+    else:
+        with fiftyone_session(layout):
+            documents = _documents(dataset)
+    pulled = reviews_of(dataset, documents)
+    reviews = merge_reviews(read_reviews(path), dataset, pulled)
+    write_reviews(path, reviews)
+    lines = [f"{len(pulled.reviews)} reviews of {len(pulled.seen)} samples, {len(reviews)} in all"]
+    if pulled.other_tags:
+        tags = ", ".join(f"{tag!r} ({count})" for tag, count in sorted(pulled.other_tags.items()))
+        lines.append(f"left alone, no verdicts: {tags}")
+    if params.match.reviews is None:
+        lines.append(f"match.reviews is null: set it to {REVIEWS_FILE} to drop them")
+    return path, lines
 
 
 @contextmanager
@@ -95,6 +141,61 @@ def fiftyone_session(layout: Layout) -> Iterator[None]:
         except ImportError:
             raise MissingExtra("fiftyone", "view") from None
         yield
+
+
+def _rows(looked: Looked, params: Params, layout: Layout) -> pd.DataFrame:
+    if looked.dataset == DROPPED:
+        return dropped_rows(params, layout, looked.selection)
+    return select_rows(layout, looked.dataset, looked.selection)
+
+
+def _prepare(
+    looked: Looked, rows: pd.DataFrame, params: Params, layout: Layout, media: Path
+) -> tuple["fiftyone.Dataset", str | None]:
+    """Bring the dataset up to date; name the view that was asked for, if it is not all."""
+    dataset = sync_dataset(looked.dataset, rows, media)
+    runs = scored_runs(layout, looked.dataset, set(dataset.distinct("key")))
+    add_scores(dataset, runs)
+    save_views(dataset, runs, params.match.quiet_second_db)
+    arrange_sidebar(dataset)
+    return dataset, save_selection(dataset, looked.selection, list(rows["key"]))
+
+
+def _export(
+    looked: Looked,
+    rows: pd.DataFrame,
+    dataset: "fiftyone.Dataset",
+    layout: Layout,
+    runtime: Runtime,
+) -> None:
+    from fiftyone import ViewField
+
+    assert looked.export is not None
+    media = cache_root(runtime) / "inspect"
+    if looked.dataset != DROPPED:
+        make_all(layout.shards(looked.dataset), rows, media, runtime)
+    export_view(dataset.match(ViewField("key").is_in(list(rows["key"]))), media, looked.export)
+
+
+def _documents(name: str) -> list[dict[str, Any]]:
+    import fiftyone
+
+    if not fiftyone.dataset_exists(name):
+        fix = "Open it first: avsynth inspect."
+        raise DataError("inspect pull", "a dataset that was opened", repr(name), fix)
+    return list(fiftyone.load_dataset(name)._sample_collection.find())
+
+
+def _pictures(params: Params, layout: Layout) -> list[Path]:
+    """List the folders that pictures of the mask sources lie in."""
+    return [layout.resolve(folder) for folder in params.masks.folders().values()]
+
+
+def _address(listener: socket.socket, dataset: str, view: str | None) -> str:
+    from fiftyone.core.utils import to_slug
+
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}"
+    return f"{address}?view={to_slug(view)}" if view else address
 
 
 def _listener() -> socket.socket:

@@ -17,7 +17,16 @@ from PIL import Image
 
 from avsynth.audio.waveform import decode_flac
 from avsynth.errors import DataError
-from avsynth.pictures import TRUTH, Pixels, decode_image, decode_mask, overlay, shrink, spectrogram
+from avsynth.pictures import (
+    PREDICTION,
+    TRUTH,
+    Pixels,
+    decode_image,
+    decode_mask,
+    overlay,
+    shrink,
+    spectrogram,
+)
 from avsynth.shards import ShardReader
 from avsynth.tables import whole_file
 
@@ -111,19 +120,26 @@ def preview(parts: dict[str, bytes]) -> bytes:
     strip = Image.fromarray(_spectrogram(parts)).resize((width, _STRIP_PX))
     still = np.concatenate([np.asarray(picture), np.asarray(strip)])
     sound = decode_flac(parts["audio.flac"]).astype(np.float32)
-    return _mp4(still, sound)
+    return video(still, sound, _STRIP_PX)
 
 
-def _frames(still: Pixels, count: int) -> Iterator[Pixels]:
+def _frames(still: Pixels, count: int, strip_px: int) -> Iterator[Pixels]:
     """Draw the line that moves over the strip."""
     for i in range(count):
         frame = still.copy()
         at = i * (frame.shape[1] - 2) // max(1, count - 1)
-        frame[-_STRIP_PX:, at : at + 2] = (200, 74, 27)
+        frame[-strip_px:, at : at + 2] = PREDICTION
         yield frame
 
 
-def _mp4(still: Pixels, sound: NDArray[np.float32]) -> bytes:
+def video(still: Pixels, sound: NDArray[np.float32], strip_px: int) -> bytes:
+    """Make an mp4 (H.264, AAC) of a still picture and a sound, with a line that moves in time.
+
+    Args:
+        still: uint8 ``[H, W, 3]``, both sizes even; the spectrogram is its lowest part.
+        sound: float32 ``[S]``, mono, 16 kHz.
+        strip_px: the height of that part.
+    """
     import av
 
     buffer = io.BytesIO()
@@ -134,7 +150,7 @@ def _mp4(still: Pixels, sound: NDArray[np.float32]) -> bytes:
         video.options = {"preset": "veryfast", "crf": "23", "tune": "stillimage", "threads": "1"}
         audio = container.add_stream("aac", rate=_SAMPLE_RATE_HZ, layout="mono")
         count = max(1, round(len(sound) / _SAMPLE_RATE_HZ * FRAMES_PER_S))
-        for pixels in _frames(still, count):
+        for pixels in _frames(still, count, strip_px):
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video.encode())
         spoken = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")

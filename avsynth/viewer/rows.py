@@ -53,23 +53,39 @@ def select_rows(layout: Layout, dataset: str, selection: Selection) -> pd.DataFr
         ConfigError: an unknown category, or a condition that pandas refuses.
     """
     reader = ShardReader(layout.shards(dataset))
-    rows = _of_shards(reader)
+    first, last = selection, Selection()
+    if selection.where is not None:  # It may ask for what has to be measured.
+        first, last = Selection(selection.category), selection
+    rows = choose(_of_shards(reader), first)
+    rows = _measured(layout, reader, rows)[list(COLUMNS)]
+    return choose(rows, last).reset_index(drop=True)
+
+
+def choose(rows: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+    """Take the rows that are asked for.
+
+    Args:
+        rows: with the columns key and category.
+        selection: which.
+
+    Raises:
+        DataError: there are none.
+        ConfigError: an unknown category, or a condition that pandas refuses.
+    """
     if selection.category is not None:
         known = rows["category"].unique()
         if selection.category not in known:
             raise ConfigError(
-                "--category", "a category of the dataset", repr(selection.category),
+                "--category", "a category that is there", repr(selection.category),
                 suggest(selection.category, map(str, known)),
             )  # fmt: skip
         rows = rows[rows["category"] == selection.category]
-    if selection.where is None:
-        rows = _limited(rows, selection.max)
-    rows = _measured(layout, reader, rows)
     if selection.where is not None:
-        rows = _limited(_where(rows, selection.where), selection.max)
+        rows = _where(rows, selection.where)
+    rows = _limited(rows, selection.max)
     if rows.empty:
-        raise DataError(str(reader.folder), "samples to show", "none", "Ask for less.")
-    return rows[list(COLUMNS)].reset_index(drop=True)
+        raise DataError("inspect", "rows to show", "none", "Ask for less with --where.")
+    return rows
 
 
 def tar_name(sha256: str) -> str:

@@ -7,7 +7,7 @@ hands out the files of the inspection and refuses the rest.
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,30 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Media:
-    """Finds and makes the files below the inspection's folder of the cache."""
+    """Says which files the App may have, and makes those that are not there yet.
 
-    def __init__(self, layout: Layout, folder: Path) -> None:
-        self.layout, self.folder = layout, folder.resolve()
+    Args:
+        layout: of the project.
+        folder: the inspection's folder of the cache.
+        pictures: folders of the mask sources, whose pictures are shown as they lie.
+    """
+
+    def __init__(self, layout: Layout, folder: Path, pictures: Iterable[Path]) -> None:
+        self.layout, self.folder = layout, folder
+        self.readable = [*pictures, layout.predictions]
         self._reader = lru_cache(maxsize=None)(self._open)
 
     def ready(self, path: Path) -> bool:
         """Make sure that a file exists; False when it is none that may be handed out."""
-        path = Path(path).resolve()
-        if path.is_relative_to(self.layout.predictions.resolve()):
+        if ".." in path.parts or not path.is_absolute():
+            return False
+        if any(path.is_relative_to(folder) for folder in self.readable):
             return path.is_file()
         if not path.is_relative_to(self.folder):
             return False
-        if path.is_file():
-            return True
+        return path.is_file() or self._made(path)
+
+    def _made(self, path: Path) -> bool:
         place = path.relative_to(self.folder).parts
         reader = self._reader(place[0]) if len(place) == 3 else None
         if reader is None:
