@@ -132,40 +132,42 @@ def _funnel(layout: Layout) -> Section:
     rows = category_rows(building)
     empty = rows[(rows["masks found"] == 0) & (rows["clips found"] == 0)]
     rows = rows.drop(empty.index)
-    nothing = f"No mask and no clip in any source: {', '.join(empty['category'])}."
-    columns = tuple(Column(str(name).replace(" ", "_"), str(name)) for name in rows.columns)
+    nothing = f"No mask and no clip at all: {', '.join(empty['category'])}." if len(empty) else ""
+    used = rows["masks used"] > 0
+    tables = (
+        _counts("funnel", "Masks and clips per category", rows[used], nothing),
+        _counts("unused", "Categories that have no sample", rows[~used]),
+        _drops(pd.concat(building.values())),
+    )
+    return Section("funnel", "Funnel", lead, tuple(table for table in tables if table.rows))
+
+
+def _drops(funnel: pd.DataFrame) -> Table:
+    dropped = funnel[funnel["status"] == "dropped"]
+    counts = dropped.groupby(["stage", "source", "reason"], sort=True)["count"].sum().reset_index()
+    return Table(
+        "drops",
+        "Why items were dropped",
+        (
+            Column("stage", "Stage"),
+            Column("source", "Source"),
+            Column("reason", "Reason"),
+            Column("count", "Dropped"),
+        ),
+        tuple(
+            (str(row.stage), str(row.source), str(row.reason), int(row["count"]))
+            for _, row in counts.iterrows()
+        ),
+    )
+
+
+def _counts(name: str, caption: str, rows: pd.DataFrame, note: str = "") -> Table:
+    columns = tuple(Column(str(title).replace(" ", "_"), str(title)) for title in rows.columns)
     lines = tuple(
         tuple(int(v) if not isinstance(v, str) else v for v in row)
         for row in rows.itertuples(index=False, name=None)
     )
-    drops = pd.concat(building.values())
-    drops = drops[drops["status"] == "dropped"]
-    reasons = drops.groupby(["stage", "source", "reason"], sort=True)["count"].sum().reset_index()
-    listed = tuple(
-        (str(row.stage), str(row.source), str(row.reason), int(row["count"]))
-        for _, row in reasons.iterrows()
-    )
-    reason_columns = (
-        Column("stage", "Stage"),
-        Column("source", "Source"),
-        Column("reason", "Reason"),
-        Column("count", "Dropped"),
-    )
-    return Section(
-        "funnel",
-        "Funnel",
-        lead,
-        (
-            Table(
-                "funnel",
-                "Masks and clips per category",
-                columns,
-                lines,
-                nothing if len(empty) else "",
-            ),
-            Table("drops", "Why items were dropped", reason_columns, listed),
-        ),
-    )
+    return Table(name, caption, columns, lines, note, folded=name == "unused")
 
 
 def _sheets(reader: ShardReader, samples: pd.DataFrame, cards: int) -> Section:
