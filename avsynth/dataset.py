@@ -69,7 +69,7 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
         logmels, waveforms = zip(*heard, strict=True)
         return request, Batch(
             keys=tuple(keys),
-            image=torch.stack(images),
+            image=_stack_pixels(images),
             frame_size=(masks[0].shape[0], masks[0].shape[1]),
             logmel=torch.stack(logmels) if drawn is None else None,
             embedding=drawn,
@@ -115,6 +115,11 @@ def load(
 
 def _as_it_is(loaded: tuple[Request, Batch]) -> tuple[Request, Batch]:
     return loaded
+
+
+def _stack_pixels(images: list[Tensor]) -> Tensor:
+    """Stack pictures that lie channels last in memory, as they lie."""
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def _draw(bank: AudioBank, groups: Iterable[FrameGroup], epoch: int) -> Tensor:
