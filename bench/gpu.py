@@ -294,6 +294,7 @@ def main() -> None:
     if not options.tiny and not torch.cuda.is_available():
         parser.error("there is no CUDA device here; --tiny runs without one")
     if options.tiny:
+        torch.set_num_threads(1)
         for variants in (INFERENCE, TRAINING):  # compiling takes a minute for each on a CPU
             variants[:] = [v for v in variants if not v.compiled]
     scale = TINY if options.tiny else replace(FULL, architecture=options.architecture)
