@@ -1,0 +1,169 @@
+"""The stages behind the shards on a small toy world: every one runs, and says what it did."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from avsynth.config import Runtime, load_params
+from avsynth.errors import CheckpointError, ConfigError, DataError
+from avsynth.models.checkpoints import read_info
+from avsynth.paths import Layout
+from avsynth.pipelines.ablate import ablate
+from avsynth.pipelines.chain import chain
+from avsynth.pipelines.convert import convert
+from avsynth.pipelines.fewshot import fewshot
+from avsynth.pipelines.seen import seen
+from avsynth.pipelines.train import train
+from avsynth.pipelines.unseen import unseen
+from avsynth.pipelines.zeroshot import zeroshot
+from avsynth.reports.rows import read_scores
+from avsynth.shards import ShardReader
+
+SMALL = (
+    "models.sama_avs.input_size=32", "models.sama_avs.train.epochs=1",
+    "models.save.input_size=32", "models.save.train.epochs=1",
+    "models.st_bava.input_size=32", "models.st_bava.train.epochs=1",
+    "models.sam_oracle.input_size=32", "evaluate.frame_size=48",
+    "fewshot.epochs=1", "chain.epochs=1", "unseen.epochs=1", "unseen.shot_epochs=1",
+    "ablate.epochs=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(built, tmp_path_factory):
+    root = tmp_path_factory.mktemp("experiments") / "project"
+    shutil.copytree(built, root)
+    return root
+
+
+def stage(run, *items, root, settings=()):
+    runtime = Runtime(cache_dir=root / "cache", quiet=True)
+    return run(*items, load_params(root, [*SMALL, *settings]), Layout(root), runtime)
+
+
+@pytest.fixture(scope="module")
+def trained(project):
+    stage(train, "sama_avs", root=project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def converted(project):
+    for benchmark in ("s4", "ms3"):
+        stage(convert, benchmark, root=project)
+    return project
+
+
+def test_a_benchmark_becomes_shards_with_its_clips_whole(converted):
+    layout = Layout(converted)
+    for benchmark, frames in (("s4", 5), ("ms3", 5)):
+        reader = ShardReader(layout.shards(benchmark), "test")
+        metas = [reader.meta(key) for key in reader.keys]
+        clips = [m["clip_key"] for m in metas]
+        assert len(clips) == frames * len(set(clips)) > 0
+        assert [m["frame_index"] for m in metas] == list(range(frames)) * len(set(clips))
+    again = {p.name: p.read_bytes() for p in layout.shards("s4").iterdir()}
+    stage(convert, "s4", root=converted)
+    assert again == {p.name: p.read_bytes() for p in layout.shards("s4").iterdir()}
+
+
+def test_an_incomplete_benchmark_leaves_the_shards_that_were_there(converted):
+    layout = Layout(converted)
+    frame = next((converted / "data/raw/avsbench").rglob("visual_frames/*/*/*/*.png"))
+    before = sorted(p.name for p in layout.shards("s4").iterdir())
+    moved = frame.rename(frame.with_suffix(".gone"))
+    try:
+        with pytest.raises(DataError, match=frame.name):
+            stage(convert, "s4", root=converted)
+    finally:
+        moved.rename(frame)
+    assert sorted(p.name for p in layout.shards("s4").iterdir()) == before
+    with pytest.raises(ConfigError, match="'s5'"):
+        stage(convert, "s5", root=converted)
+
+
+def test_training_leaves_weights_metrics_plots_and_rows(trained):
+    layout = Layout(trained)
+    folder = layout.runs / "train" / "sama_avs"
+    assert read_info(folder / "weights.safetensors").model == "sama_avs"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["effective_batch"] == 16
+    assert 0 <= metrics["val_miou"] <= 1
+    plot = pd.read_csv(folder / "live/plots/metrics/val/miou.tsv", sep="\t")
+    assert len(plot) == 1
+    assert not list((layout.runs / ".state").iterdir())
+    scores = read_scores(layout.scores)
+    assert len(scores.rows[scores.rows["stage"] == "test"]) == len(
+        ShardReader(layout.shards("avs-synthetic"), "test")
+    )
+    assert set(scores.sounds["sound"]) == {"own", "silence", "noise", "other"}
+    heard = json.loads((layout.scores / "audio-test/sama_avs.json").read_text())
+    assert 0 < heard["miou_audio_blind_bound"] < 1
+
+
+def test_the_same_run_gives_the_same_bytes(trained):
+    layout = Layout(trained)
+    files = [
+        layout.runs / "train/sama_avs/weights.safetensors",
+        layout.scores / "test/sama_avs.csv",
+        layout.scores / "audio-test/sama_avs.csv",
+    ]
+    before = [path.read_bytes() for path in files]
+    stage(train, "sama_avs", root=trained)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_zero_shot_needs_weights_of_the_very_model(trained, converted):
+    stage(zeroshot, "sama_avs", "s4", root=trained)
+    rows = read_scores(Layout(trained).scores).rows
+    rows = rows[rows["stage"] == "zeroshot"]
+    assert set(rows["setting"]) == {"trained with Synthetic"}
+    assert set(rows["benchmark"]) == {"s4"}
+    with pytest.raises(CheckpointError, match="no such file"):
+        stage(zeroshot, "save", "s4", root=trained)
+    runs = Layout(trained).runs / "train"
+    shutil.copytree(runs / "sama_avs", runs / "save")
+    with pytest.raises(CheckpointError, match=r"expected save; found sama_avs"):
+        stage(zeroshot, "save", "s4", root=trained)
+    shutil.rmtree(runs / "save")
+    with pytest.raises(ConfigError, match="Did you mean 'sama_avs'"):
+        stage(zeroshot, "sama_av", "s4", root=trained)
+
+
+@pytest.mark.slow
+def test_every_other_stage_runs(trained, converted):
+    layout = Layout(trained)
+    for percent in ("0", "10", "100"):
+        stage(fewshot, "sama_avs", "s4", percent, root=trained)
+    stage(chain, "sama_avs", root=trained)
+    for benchmark in ("v3", "v3-1shot"):
+        stage(convert, benchmark, root=trained)
+    stage(seen, "sama_avs", root=trained)
+    stage(unseen, "sama_avs", "1", root=trained)
+    stage(ablate, "adapters-1", root=trained)
+    for model in ("sam_oracle", "st_bava"):
+        stage(train, model, root=trained)
+        stage(zeroshot, model, "ms3", root=trained)
+    rows = read_scores(layout.scores).rows
+    assert set(rows["stage"]) >= {"ablate", "chain", "fewshot", "seen", "test", "unseen"}
+    few = rows[(rows["stage"] == "fewshot")]
+    assert set(few["setting"]) == {
+        f"{p}% real, {w} P.T." for p in (0, 10, 100) for w in ("w/", "w/o")
+    }
+    assert set(rows.loc[rows["stage"] == "chain", "setting"]) == {
+        "w/ F.T. (Syn.)", "w/ F.T. (from S4)",
+    }  # fmt: skip
+    untrained = read_info(layout.runs / "fewshot/sama_avs-s4-0/without/weights.safetensors")
+    assert untrained.model == "sama_avs"
+
+
+def test_what_params_do_not_name_is_refused(trained):
+    with pytest.raises(ConfigError, match="Did you mean 'adapters-1'"):
+        stage(ablate, "adapter-1", root=trained)
+    for percent in ("101", "-1", "ten"):
+        with pytest.raises(ConfigError, match="a percentage from 0 to 100"):
+            stage(fewshot, "sama_avs", "s4", percent, root=trained)
+    with pytest.raises(CheckpointError, match="no such file"):
+        stage(chain, "save", root=trained)
