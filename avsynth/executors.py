@@ -1,6 +1,8 @@
 """`map_items`: one contract for running a function over items, in one process or many."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TypeVar
@@ -39,8 +41,20 @@ def _process_map(
 ) -> Iterator[Result]:
     # forkserver: a forked child would inherit the parent's threads' locks (BLAS, progress bar).
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
         yield from _in_order(lambda item: pool.submit(fn, item), items, window=4 * workers)
+
+
+def _end_with_parent() -> None:
+    """Watch, in a worker, for the death of the process that it works for."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # A worker in the middle of a task would not notice anything softer.
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_order(

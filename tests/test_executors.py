@@ -1,11 +1,15 @@
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from avsynth.config import Runtime
 from avsynth.errors import DataError
 from avsynth.executors import map_items
+from tests.conftest import REPOSITORY
 
 SERIAL, PROCESSES = Runtime(), Runtime(workers=2, executor="process")
 
@@ -55,3 +59,33 @@ def test_items_are_taken_as_they_are_needed():
     assert next(results) == 0
     assert len(taken) < 50
     results.close()
+
+
+def test_workers_of_a_killed_process_end(tmp_path: Path):
+    program = (
+        "import os, time\n"
+        "from avsynth.config import Runtime\n"
+        "from avsynth.executors import map_items\n"
+        "from tests.test_executors import note_process_and_wait\n"
+        "if __name__ == '__main__':\n"
+        f"    folders = [{str(tmp_path)!r}] * 2\n"
+        "    list(map_items(note_process_and_wait, folders, Runtime(2, 'process')))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen([sys.executable, str(script)], env=environment)
+    while len(found := list(tmp_path.glob("*.pid"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path("/proc", pid.stem).exists() for pid in found):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.05)
+
+
+def note_process_and_wait(folder: str) -> None:
+    Path(folder, f"{os.getpid()}.pid").touch()
+    time.sleep(60)
