@@ -13,6 +13,7 @@ from avsynth.reports.papers import (
     contradictions,
     printed_by_claim,
 )
+from avsynth.reports.results import protocol_note
 from avsynth.reports.rows import groups
 
 Place = tuple[tuple[str, ...], tuple[str, ...]]
@@ -67,6 +68,7 @@ class _Ours:
     def __init__(self, rows: pd.DataFrame, judge: Judge) -> None:
         self.runs = list(groups(rows)) if len(rows) else []
         self.judge = judge
+        self.note = protocol_note(rows) if len(rows) else ""
         self.known: dict[tuple[int, str, str], Cell] = {}
 
     def cell(self, record: pd.Series) -> Cell:
@@ -144,7 +146,7 @@ def _paper_table(group: pd.DataFrame, every: dict, ours: _Ours) -> Table:  # typ
         f"{paper}, {where}: {TITLES.get((paper, number), '')}",
         tuple(columns),
         tuple(body),
-        "" if answered else "None of our runs answers a value of this table.",
+        f"Ours: {ours.note}." if answered else "None of our runs answers a value of this table.",
         folded=not answered,
     )
 

@@ -49,10 +49,12 @@ def benchmark_title(benchmark: str) -> str:
 def protocol_note(rows: pd.DataFrame) -> str:
     """Say by which protocol, batch and version rows were scored."""
     said = []
-    for (protocol, version), _ in rows.groupby(["protocol", "version"], sort=True):
+    for protocol, group in rows.groupby("protocol", sort=True):
         clips = CLIPS_PER_BATCH[str(protocol)]
         batch = "1 clip" if clips == 1 else f"{clips} clips"
-        said.append(f"protocol {protocol} ({batch} a batch for M_F), version {version}")
+        versions = sorted(group["version"].unique())
+        word = "version" if len(versions) == 1 else "versions"
+        said.append(f"protocol {protocol} ({batch} a batch for M_F), {word} {', '.join(versions)}")
     return "; ".join(said)
 
 
@@ -110,8 +112,9 @@ def category_table(rows: pd.DataFrame, benchmark: str, judge: Judge) -> Table:
     makers: list[Callable[[pd.DataFrame], Cell]] = []
     for model in models:
         of_model = mine[mine["model"] == model]
-        kinds = {name: words for name, words in TRAININGS.items()
-                 if of_model["setting"].isin(words).any()}  # fmt: skip
+        settings = sorted(of_model["setting"].unique())
+        kinds = {name: words for name, words in TRAININGS.items() if set(words) & set(settings)}
+        kinds = kinds or {setting or "as it is": (setting,) for setting in settings}
         for name, words in kinds.items():
             columns.append(Column(f"{model}_{name}", f"{model}, {name}"))
             makers.append(partial(_category_cell, model=model, words=words, judge=judge))

@@ -138,3 +138,14 @@ def test_cells_write_numbers_as_people_read_them():
     disputed = Printed(((84.06, "T1"), (83.11, "T6"), (84.06, "T2")), "MJ")
     assert disputed.text == "84.06 ≠ 83.11"
     assert disputed.source == "84.06 in T1, T2; 83.11 in T6"
+
+
+def test_a_model_that_is_not_trained_has_a_column_of_its_own_words():
+    rows = score_rows(model="sam_oracle", setting="boxes of the truth").assign(
+        stage="zeroshot", name="o"
+    )
+    table = category_table(rows, "s4", JUDGE)
+    assert [c.title for c in table.columns] == [
+        "Category", "sam_oracle, boxes of the truth", "Clips"
+    ]  # fmt: skip
+    assert all(0 < row[1].value < 1 for row in table.rows)
