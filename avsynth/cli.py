@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from avsynth import __version__
 from avsynth.command import Project, Workers, with_project
 from avsynth.errors import AvsynthError
+from avsynth.looking import looking
 from avsynth.pipelines import STAGES
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 exports = typer.Typer(no_args_is_help=True, help="Write our shards in other layouts.")
 app.add_typer(exports, name="export")
+app.add_typer(looking)
 catalogue = typer.Typer(help="The six systems: parameters, and cards of trained ones.")
 app.add_typer(catalogue, name="models")
 
@@ -57,8 +58,27 @@ def _stage_command(name: str) -> Callable[..., None]:
     return with_project(run)
 
 
+@app.command(help=STAGES["fetch"].help)
+@with_project
+def fetch(
+    project: Project,
+    source: Annotated[str, typer.Argument(show_default=False)],
+    retry: Annotated[
+        str, typer.Option(help="Only what ended so, e.g. transient,bot.", show_default=False)
+    ] = "",
+) -> None:
+    """Bring raw data; what is there already stays."""
+    from avsynth.funnel import summary_line
+    from avsynth.pipelines.fetch import fetch as run
+
+    statuses = tuple(one.strip() for one in retry.split(",") if one.strip())
+    funnel = run(source, project.params, project.layout, project.runtime, statuses)
+    typer.echo(summary_line(f"fetch {source}", funnel))
+
+
 for _name in STAGES:
-    app.command(_name)(_stage_command(_name))
+    if _name != "fetch":
+        app.command(_name)(_stage_command(_name))
 
 
 @app.command()
@@ -114,90 +134,6 @@ def init(
 
 @app.command()
 @with_project
-def compare(
-    project: Project,
-    run_a: Annotated[str, typer.Argument(help="As below reports/scores, e.g. zeroshot/save-s4.")],
-    run_b: Annotated[str, typer.Argument(help="What is compared with it.")],
-    measure: Annotated[str, typer.Option(help="miou, meter_iou, meter_f, f_frame ...")] = "miou",
-) -> None:
-    """Compare two scored runs on the same samples, per category, with intervals."""
-    from rich.console import Console
-
-    from avsynth.pipelines.compare import compare as run
-    from avsynth.stats import terminal_table
-
-    tables = run(run_a, run_b, project.params, project.layout, project.runtime, measure)
-    for table in tables:
-        Console().print(terminal_table(table))
-
-
-@app.command()
-@with_project
-def segment(
-    project: Project,
-    image: Annotated[Path, typer.Argument(help="A JPEG or PNG.")],
-    audio: Annotated[Path, typer.Argument(help="A sound file or video.")],
-    model: Annotated[str, typer.Option(help="A folder below runs/, e.g. train/save.")],
-    second: Annotated[
-        int | None, typer.Option(min=0, help="Of the sound; the loudest without.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(),
-) -> None:
-    """Write the mask of what sounds in a picture, and an overlay."""
-    from avsynth.pipelines.segment import Sound
-    from avsynth.pipelines.segment import segment as run
-
-    params, layout, runtime = project.params, project.layout, project.runtime
-    done = run(image, Sound(audio, second), model, params, layout, runtime, out)
-    typer.echo(f"second {done.second} of the sound: {done.covered_frac:.1%} of the picture sounds")
-    typer.echo(f"wrote {done.mask_png} and {done.overlay_png}")
-
-
-@app.command()
-@with_project
-def gallery(
-    project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
-    split: Annotated[str | None, typer.Option(help="Only this one.", show_default=False)] = None,
-    cards: Annotated[int, typer.Option(min=1, help="Samples per category.")] = 6,
-    out: Annotated[Path | None, typer.Option(help="The page.", show_default=False)] = None,
-) -> None:
-    """Write one offline page of a dataset: samples to see and hear, funnel, balance."""
-    from avsynth.pipelines.gallery import gallery as run
-
-    typer.echo(f"wrote {run(dataset, split, cards, project.params, project.layout, out)}")
-
-
-@app.command()
-@with_project
-def stats(
-    project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
-) -> None:
-    """Print what a dataset holds per category and split."""
-    from rich.console import Console
-
-    from avsynth.stats import dataset_table, terminal_table
-
-    Console().print(terminal_table(dataset_table(project.layout.shards(dataset))))
-
-
-@app.command()
-@with_project
-def show(
-    project: Project,
-    key: Annotated[str, typer.Argument(help="A sample's key; its beginning is enough.")],
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
-    out: Annotated[Path, typer.Option(help="Folder for the overlay.")] = Path(),
-) -> None:
-    """Print one sample: what it is, where it comes from, its sound; write its overlay."""
-    from avsynth.show import show_sample
-
-    typer.echo(show_sample(project.layout.shards(dataset), key, out))
-
-
-@app.command()
-@with_project
 def plan(
     project: Project,
     categories: Annotated[
@@ -222,13 +158,36 @@ def plan(
 @app.command()
 @with_project
 def check(project: Project) -> None:
-    """Say of every dataset and checkpoint whether it is there, whole, or where to ask for it."""
+    """Say of every dataset and checkpoint whether it is there, whole, or where to ask for it.
+
+    Exit code 1 when something that params.yaml needs is not whole.
+    """
     from rich.console import Console
 
     from avsynth.pipelines.check import check as run
     from avsynth.pipelines.check import check_table
 
-    Console().print(check_table(run(project.params, project.layout, project.runtime)))
+    findings = run(project.params, project.layout, project.runtime)
+    Console().print(check_table(findings))
+    if any(f.needed and f.state != "found" for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+@with_project
+def probe(
+    project: Project,
+    source: Annotated[str, typer.Argument(help="vggsound.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many videos to ask for.")] = 500,
+) -> None:
+    """Estimate how much of a list of videos is still there, by asking for some."""
+    from rich.console import Console
+
+    from avsynth.pipelines.probe import probe as run
+    from avsynth.pipelines.probe import probe_table
+
+    found = run(source, project.params, project.layout, project.runtime, n)
+    Console().print(probe_table(source, found))
 
 
 @exports.command("avs-synthetic")
@@ -287,72 +246,6 @@ def export_card(
     card = model_card(checkpoint)
     with whole_file(path) as temporary:
         temporary.write_text(card, encoding="utf-8")
-    typer.echo(f"wrote {path}")
-
-
-class _OpenUnlessNamed(TyperGroup):
-    """A group whose first command runs when none is named: ``avsynth inspect --max 10``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = args and (args[0] in self.commands or args[0] == "--help")
-        return super().parse_args(ctx, args if named else ["open", *args])
-
-
-inspecting = typer.Typer(
-    cls=_OpenUnlessNamed,
-    help="Look at samples in FiftyOne (open), and bring what you tagged back (pull).",
-)
-app.add_typer(inspecting, name="inspect")
-
-
-@inspecting.command("open")
-@with_project
-def inspect_open(
-    project: Project,
-    dataset: Annotated[
-        str, typer.Option(help="A folder below data/shards; or dropped: what the tables dropped.")
-    ] = "avs-synthetic",
-    category: Annotated[str | None, typer.Option(help="Only this.", show_default=False)] = None,
-    where: Annotated[
-        str | None,
-        typer.Option(help="A condition: area_frac < 0.01 and split == 'test'", show_default=False),
-    ] = None,
-    most: Annotated[
-        int | None, typer.Option("--max", min=1, help="At most so many.", show_default=False)
-    ] = None,
-    brain: Annotated[
-        bool, typer.Option("--brain", help="Find duplicates, leaky splits, similar pictures.")
-    ] = False,
-    export: Annotated[
-        Path | None,
-        typer.Option(help="Write samples and files to a new folder instead.", show_default=False),
-    ] = None,
-) -> None:
-    """Open the App on pictures with masks, spectrograms and previews with sound; Ctrl-C stops."""
-    from avsynth.pipelines.inspect import Looked
-    from avsynth.pipelines.inspect import inspect as run
-    from avsynth.viewer.rows import Selection
-
-    looked = Looked(dataset, Selection(category, where, most), brain, export)
-    run(looked, project.params, project.layout, project.runtime, typer.echo)
-
-
-@inspecting.command("pull")
-@with_project
-def inspect_pull(
-    project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
-    exported: Annotated[
-        Path | None,
-        typer.Option("--from", help="An exported folder to read instead.", show_default=False),
-    ] = None,
-) -> None:
-    """Write what was tagged "bad mask", "bad sound" ... to reviews.csv, which match drops."""
-    from avsynth.pipelines.inspect import pull
-
-    path, lines = pull(dataset, exported, project.params, project.layout)
-    for line in lines:
-        typer.echo(line)
     typer.echo(f"wrote {path}")
 
 

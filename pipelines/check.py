@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from avsynth.audio.listing import BadRow, find_media
@@ -202,7 +203,9 @@ def check_table(findings: list[Finding]) -> Table:
     needed = [f for f in findings if f.needed]
     short = sum(f.state != "found" for f in needed)
     verdict = f"{short} of {len(needed)} things that params.yaml needs are not whole"
-    table = Table(title="what is there", title_style="", caption=verdict if short else "all there")
+    table = Table(
+        title="what is there", title_style="", box=SIMPLE, caption=verdict if short else "all there"
+    )
     for name in ("what", "needed", "state"):
         table.add_column(name)
     table.add_column("detail", overflow="fold")

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from avsynth.config import Params, Runtime
@@ -200,31 +201,31 @@ def _how(source: str, kind: str, items: list[Item], wished: Wish) -> str:
 def plan_table(made: Plan) -> Table:
     """Lay a plan out for people."""
     room = "fits" if 1.2 * made.gigabytes < made.free_gigabytes else "DOES NOT FIT"
+    how = dict.fromkeys(f"{n.source} {n.kind}: {n.how}" for n in made.needs if n.to_bring)
     table = Table(
         title="what fetch would bring; nothing was downloaded",
         caption=f"{made.gigabytes:.1f} GB to bring at {made.rate_mb_s:g} MB/s; "
-        f"{made.free_gigabytes:.0f} GB free: {room}. ~ is an estimate until the lists are there.",
+        f"{made.free_gigabytes:.0f} GB free: {room}. ~ is an estimate until the lists are there.\n"
+        + "\n".join(how),
+        box=SIMPLE,
         title_style="",
+        caption_justify="left",
     )
-    for name in ("source", "what"):
-        table.add_column(name)
-    for name in ("wanted", "there", "lost", "to bring", "GB", "hours", "exp. loss"):
-        table.add_column(name, justify="right")
-    table.add_column("how", overflow="fold")
+    table.add_column("what", no_wrap=True)
+    for name in ("wanted", "there", "lost", "to bring", "GB", "hours", "will be lost"):
+        table.add_column(name, justify="right", min_width=5)
     for need in made.needs:
         about = "" if need.exact else "~"
         table.add_row(
-            need.source,
-            need.kind,
+            f"{need.source} {need.kind}",
             f"{about}{need.wanted:,}",
             f"{need.there:,}",
             f"{need.lost:,}",
             f"{about}{need.to_bring:,}",
-            f"{need.gigabytes:.2f}",
+            f"{need.gigabytes:.1f}",
             f"{need.hours:.1f}",
             f"{need.expected_loss:,}",
-            need.how,
         )
     table.add_section()
-    table.add_row("all", "", "", "", "", "", f"{made.gigabytes:.2f}", f"{made.hours:.1f}", "", "")
+    table.add_row("all", "", "", "", "", f"{made.gigabytes:.1f}", f"{made.hours:.1f}", "")
     return table

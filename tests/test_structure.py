@@ -24,7 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("reports", "viewer", "funnel", "gallery", "stats", "show"),
     ("models",),
     ("pipelines",),
-    ("cli", "command", "__main__"),
+    ("cli", "command", "looking", "__main__"),
 )
 TORCH_FREE_ROWS = 4
 HEAVY = {"torch", "torchvision", "torchaudio", "segment_anything", "fiftyone", "ray", "dvclive"}

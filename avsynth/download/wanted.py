@@ -90,7 +90,7 @@ def _pictures_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterat
     names = {c.id: labels[c.name] for c in index.categories if c.name in labels}
     found: dict[int, set[str]] = {}
     extents = index.extents_of(names)
-    for rows, _ in index.read(extents):
+    for rows in index.rows(extents):
         pairs = zip(rows["image_id"].tolist(), rows["category_id"].tolist(), strict=True)
         for image_id, category_id in pairs:
             found.setdefault(image_id, set()).add(names[category_id])
