@@ -61,11 +61,12 @@ def report(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 
 def _page(scores: Scores, material: Material) -> Page:
     rows = scores.rows
+    runs = list(groups(rows)) if len(rows) else []
     facts = (
-        (f"{len(rows) + len(scores.sounds):,}", "scored frames"),
-        (f"{rows['benchmark'].nunique()}", "benchmarks"),
-        (f"{rows['model'].nunique()}", "models"),
-        (f"{len(list(groups(rows))) if len(rows) else 0}", "scored runs"),
+        _counted(len(rows) + len(scores.sounds), "scored frame"),
+        _counted(rows["benchmark"].nunique(), "benchmark"),
+        _counted(rows["model"].nunique(), "model"),
+        _counted(len(runs), "scored run"),
     )
     return Page(
         "Audio-visual segmentation: results",
@@ -76,6 +77,10 @@ def _page(scores: Scores, material: Material) -> Page:
         WORDS,
         "Written by avsynth report from reports/scores. The same numbers as csv: reports/tables.",
     )
+
+
+def _counted(number: int, noun: str) -> tuple[str, str]:
+    return f"{number:,}", noun if number == 1 else f"{noun}s"
 
 
 def _write_tables(folder: Path, page: Page) -> None:
