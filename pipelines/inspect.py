@@ -72,6 +72,7 @@ def inspect(
         with locked(layout.inspect / "sync.lock"):
             if looked.dataset == DROPPED:
                 dataset, view = fill_dataset(rows, media), None
+                arrange_sidebar(dataset)
             else:
                 dataset, view = _prepare(looked, rows, params, layout, media)
             if looked.brain:

@@ -193,3 +193,45 @@ def test_a_quiet_clip_gives_its_loudest_second(second_db: str, expected: list[in
 
 def test_triplet_ids_are_the_same_on_every_machine():
     assert triplet_id("lvis", "42", "dog") == "c29162d7ef725f2c"
+
+
+def test_what_reviewers_condemned_is_dropped_and_nothing_else_moves():
+    masks, clips = masks_of(["dog", "cat"]), clips_of(["dog", "cat"])
+    before = match(masks, clips, PARAMS, seed=0)
+    used = next(t for t in before.triplets if t.status == "ok")
+    reviewed = {("mask", "lvis", used.mask_id): "review_bad_mask"}
+    after = match(masks, clips, PARAMS, seed=0, reviewed=reviewed)
+    changed = [
+        (one, other) for one, other in zip(before.triplets, after.triplets, strict=True)
+        if one != other
+    ]  # fmt: skip
+    (dropped,) = (other for one, other in changed if one.mask_id == used.mask_id)
+    assert (dropped.status, dropped.reason, dropped.clip_id) == ("dropped", "review_bad_mask", "")
+    # Its place in a full split may go to the next in line, and to no more than that.
+    assert {one.reason for one, _ in changed[1:]} <= {"split_full"}
+    assert len(changed) <= 2
+    assert after.pool.equals(before.pool)
+
+
+def test_a_condemned_clip_is_heard_no_more():
+    masks, clips = masks_of(["dog"]), clips_of(["dog"])
+    before = match(masks, clips, PARAMS, seed=0)
+    heard = next(t.clip_id for t in before.triplets if t.status == "ok")
+    reviewed = {("clip", "vggsound", heard): "review_bad_sound"}
+    after = match(masks, clips, PARAMS, seed=0, reviewed=reviewed)
+    assert heard not in {t.clip_id for t in after.triplets}
+    row = after.pool[after.pool["clip_id"] == heard].iloc[0]
+    assert (row["status"], row["reason"], row["split"]) == ("dropped", "review_bad_sound", "")
+
+
+def test_a_condemned_mask_leaves_its_union():
+    masks, clips = masks_of(["dog"], images=5), clips_of(["dog"])
+    union = PARAMS.model_copy(update={"mask_mode": "union"})
+    before = match(masks, clips, union, seed=0)
+    whole = next(t for t in before.triplets if t.status == "ok")
+    bad, good = whole.mask_id.split("+")
+    reviewed = {("mask", "lvis", bad): "review_bad_mask"}
+    after = {t.mask_id: t for t in match(masks, clips, union, seed=0, reviewed=reviewed).triplets}
+    assert after[bad].reason == "review_bad_mask"
+    assert after[good].status == "ok"
+    assert whole.mask_id not in after

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +26,7 @@ from avsynth.tables import whole_file
 
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
 _START_S = 60.0
+_QUIET = subprocess.DEVNULL
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -67,8 +69,6 @@ def mongod() -> Path:
     Raises:
         MissingExtra: it is not installed.
     """
-    from importlib.util import find_spec
-
     spec = find_spec("fiftyone")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra("fiftyone", "view")
@@ -91,23 +91,29 @@ def _running(folder: Path) -> int | None:
 def _start(folder: Path) -> int:
     (folder / "port").unlink(missing_ok=True)
     command = [sys.executable, "-m", "avsynth.viewer.database", str(folder)]
-    quiet = subprocess.DEVNULL
     # A session of its own: Ctrl-C in the terminal is meant for the inspection alone.
-    keeper = subprocess.Popen(
-        command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+    subprocess.run(
+        command, stdin=_QUIET, stdout=_QUIET, stderr=_QUIET, start_new_session=True, check=False
     )
-    limit = time.monotonic() + _START_S
-    while time.monotonic() < limit:
-        if port := _running(folder):
-            return port
-        if keeper.poll() is not None:
-            break
-        time.sleep(0.05)
-    keeper.terminate()
+    if port := _running(folder):
+        return port
     log = folder / "mongod.log"
     last = log.read_text(errors="replace").splitlines()[-3:] if log.is_file() else []
     found = "\n".join(last) or "no log"
     raise DataError(str(folder), "a database that starts", found, f"Read {log}; is the disk full?")
+
+
+def _detach(folder: Path) -> None:
+    """Run the keeper as nobody's child; come back when the database answers or has failed."""
+    child = os.fork()
+    if child == 0:
+        keep(folder)
+        return
+    limit = time.monotonic() + _START_S
+    while not (folder / "port").is_file() and time.monotonic() < limit:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            sys.exit(1)
+        time.sleep(0.02)
 
 
 def keep(folder: Path) -> None:
@@ -136,9 +142,8 @@ def _mongod_process(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     log.unlink(missing_ok=True)
     command = [mongod(), "--dbpath", data, "--logpath", log, "--port", str(port)]
     command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "1"]
-    quiet = subprocess.DEVNULL
     return subprocess.Popen(
-        list(map(str, command)), stdin=quiet, stdout=quiet, stderr=quiet, preexec_fn=_die_with_us
+        list(map(str, command)), stdin=_QUIET, stdout=_QUIET, stderr=_QUIET, preexec_fn=_die_with_us
     )
 
 
@@ -165,4 +170,4 @@ def _wait_until_unused(server: "subprocess.Popen[bytes]", users: IO[str]) -> Non
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]))
+    _detach(Path(sys.argv[1]))

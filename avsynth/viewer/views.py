@@ -15,10 +15,21 @@ GAP, APART, BETWEEN = "gap_synthetic_real", "disagreement", "disagreement_betwee
 _LIMIT = 200
 _PREDICTED = 255
 _GROUPS = {
-    "sample": ("key", "split", "category", "label"),
-    "measures": ("area_frac", "loudness_db"),
-    "sources": ("mask_source", "mask_id", "image_id", "clip_source", "clip_id", "second"),
-    "licences": ("image_licence", "audio_licence", "image_url", "audio_url"),
+    "sample": ("reason", "unreadable", "key", "split", "category", "label"),
+    "measures": ("area_frac", "loudness_db", "start_s", "duration_s"),
+    "sources": (
+        "item",
+        "stage",
+        "source",
+        "id",
+        "mask_source",
+        "mask_id",
+        "image_id",
+        "clip_source",
+        "clip_id",
+        "second",
+    ),
+    "licences": ("licence", "url", "image_licence", "audio_licence", "image_url", "audio_url"),
 }
 
 
