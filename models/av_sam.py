@@ -14,6 +14,7 @@ image embedding, with no sparse prompt; of the prompt encoder only the no-mask e
 in use, and it is what that switch trains. The spectrogram of 257 x 300 comes from 16 kHz, 512
 samples a window and 160 a hop over 3 s (the paper's 50 ms windows cannot give 257 x 300), in the
 scaling of the lead author's earlier code; shorter sounds are repeated. ResNet18 starts random.
+``spectrogram_pool`` is ours, for training on a CPU.
 """
 
 import torch
@@ -82,9 +83,10 @@ class AvSam(nn.Module):
     name = "av_sam"
     needs_waveform = True
 
-    def __init__(self, sam: Sam):
+    def __init__(self, sam: Sam, *, spectrogram_pool: int):
         super().__init__()
         self.sam = sam
+        self.spectrogram_pool = spectrogram_pool
         self.input_size = sam.input_size
         self.audio_encoder = resnet18()
         self.audio_encoder.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
@@ -99,7 +101,8 @@ class AvSam(nn.Module):
             where = f"AV-SAM, batch of {batch.keys[0]}" if batch.keys else "AV-SAM"
             fix = "Load batches with their waveform; a bank of VGGish embeddings does not serve."
             raise DataError(where, "waveforms", "none", fix)
-        audio = self.project(self.audio_encoder(spectrogram(batch.waveform)))
+        heard = nn.functional.avg_pool2d(spectrogram(batch.waveform), self.spectrogram_pool)
+        audio = self.project(self.audio_encoder(heard))
         logits, _ = self.sam.decode(self.fusion(self.sam.encode(batch), audio))
         return Prediction(self.sam.to_frame(logits[:, 0], batch.frame_size))
 
@@ -119,6 +122,7 @@ def build_av_sam(
     train_mask_decoder: bool = True,
     train_prompt_encoder: bool = True,
     train_image_encoder: bool = True,
+    spectrogram_pool: int = 1,
     seed: int = 0,
 ) -> AvSam:
     """Build AV-SAM on a backbone, which it takes over (builds freeze it in place).
@@ -129,11 +133,12 @@ def build_av_sam(
         train_mask_decoder: train SAM's mask decoder (Table 2).
         train_prompt_encoder: train what is in use of SAM's prompt encoder (Table 2).
         train_image_encoder: train SAM's image encoder (Table 2).
+        spectrogram_pool: so many bins and frames are averaged to one; 1 in the paper.
         seed: of the new weights.
     """
     del vggish
     with seeded(seed):
-        model = AvSam(sam)
+        model = AvSam(sam, spectrogram_pool=spectrogram_pool)
     parts: list[nn.Module] = [model.audio_encoder, model.project, model.fusion]
     if train_mask_decoder:
         parts += sam.decoder_parts()
