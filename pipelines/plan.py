@@ -212,8 +212,8 @@ def plan_table(made: Plan) -> Table:
         caption_justify="left",
     )
     table.add_column("what", no_wrap=True)
-    for name in ("wanted", "there", "lost", "to bring", "GB", "hours", "will be lost"):
-        table.add_column(name, justify="right", min_width=5)
+    for name in ("wanted", "there", "lost", "to bring", "GB", "hours", "loss"):
+        table.add_column(name, justify="right", no_wrap=True)
     for need in made.needs:
         about = "" if need.exact else "~"
         table.add_row(

@@ -21,6 +21,7 @@ folder          what it holds
 ==============  ====================================================================================
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -66,8 +67,8 @@ def write_toy_world(
 ) -> ToySummary:
     """Write the toy world; the same seed and scale give the same bytes.
 
-    Every folder appears whole, by a rename; ``toy.json`` says what is there. A world that was
-    begun and not finished is begun anew.
+    Every folder appears whole, by a rename; ``toy.json`` says what is there. A finished world of
+    the same seed, scale and program is left as it is; one that was not finished is begun anew.
 
     Args:
         root: where to; other files in it are left alone.
@@ -80,12 +81,35 @@ def write_toy_world(
     """
     if not 0 < scale <= 1000:
         raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
+    drawn_by: dict[str, object] = {"seed": seed, "scale": scale, "program": _program()}
+    if counts := _finished(root, drawn_by):
+        return ToySummary(counts)
     _claim(root)
     runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
     work = partial(_write_part, root=root, plan=Plan(seed, scale))
     counts = dict(zip(PARTS, map_items(work, PARTS, runtime), strict=True))
-    _mark(root, {"finished": True, "seed": seed, "scale": scale, "counts": counts})
+    _mark(root, {"finished": True, "counts": counts, **drawn_by})
     return ToySummary(counts)
+
+
+def _program() -> str:
+    """Digest what draws the world, so that another version of it draws anew."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _finished(root: Path, drawn_by: dict[str, object]) -> dict[str, dict[str, int]] | None:
+    """Return the counts of the world that is there, if it is the one that is asked for."""
+    try:
+        mark = json.loads((root / _MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
+    same = mark.get("finished") and all(mark.get(k) == v for k, v in drawn_by.items())
+    whole = same and all((root / name).is_dir() for name in PARTS)
+    counts: dict[str, dict[str, int]] | None = mark["counts"] if whole else None
+    return counts
 
 
 def _write_part(name: str, root: Path, plan: Plan) -> dict[str, int]:

@@ -75,3 +75,13 @@ def test_an_interrupted_world_is_begun_anew(
 def _stop(folder: Path, plan: Plan) -> dict[str, int]:
     (folder / "half").write_text("written")
     raise KeyboardInterrupt
+
+
+def test_a_finished_world_is_left_as_it_is_and_another_one_is_drawn(tmp_path: Path):
+    write_toy_world(tmp_path, scale=0.02)
+    probe = tmp_path / "lvis" / "lvis_v1_val.json"
+    first = probe.stat().st_mtime_ns
+    assert write_toy_world(tmp_path, scale=0.02).counts
+    assert probe.stat().st_mtime_ns == first
+    write_toy_world(tmp_path, scale=0.02, seed=1)
+    assert probe.stat().st_mtime_ns != first
