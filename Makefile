@@ -47,16 +47,16 @@ bench: $(STAMP) ## Speed against peers, one table; see docs/performance.md
 	python -m bench
 
 bench-build: $(STAMP) ## Speed of reading annotations and of building
-	python bench/build.py
+	python -m bench.build
 
 bench-models: $(STAMP) ## Speed of the encoder and of a training step
-	python bench/models.py
+	python -m bench.models
 
 bench-loader: $(STAMP) ## Speed of the training loader
-	python bench/loader.py
+	python -m bench.loader
 
 drill-fetch: $(STAMP) ## Download from a local server that fails in every way
-	python bench/drill_fetch.py
+	python -m bench.drill_fetch
 
 clean: ## Remove what was produced (not .venv)
 	rm -rf demo data runs reports .pytest_cache .mypy_cache .ruff_cache
