@@ -190,6 +190,34 @@ def probe(
     Console().print(probe_table(source, found))
 
 
+@app.command()
+@with_project
+def publish(
+    project: Project,
+    url: Annotated[str, typer.Argument(help="Of a folder, e.g. s3://bucket/avs-synthetic.")],
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+) -> None:
+    """Upload a dataset; what is there already stays, the index comes last."""
+    from avsynth.storage import publish as run
+
+    done = run(project.layout.shards(dataset), url, project.runtime)
+    typer.echo(f"sent {done.shards} shards, {done.bytes / 1e6:,.1f} MB; {done.kept} were there")
+
+
+@app.command()
+@with_project
+def pull(
+    project: Project,
+    url: Annotated[str, typer.Argument(help="Where a dataset was published.")],
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+) -> None:
+    """Bring a published dataset; every tar is held against the index."""
+    from avsynth.storage import pull as run
+
+    done = run(url, project.layout.shards(dataset), project.runtime)
+    typer.echo(f"brought {done.shards} shards, {done.bytes / 1e6:,.1f} MB; {done.kept} were there")
+
+
 @exports.command("avs-synthetic")
 @with_project
 def export_avs_synthetic(

@@ -12,6 +12,7 @@ import hashlib
 import json
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ INDEX_FILE = "index.json"
 INDEX_SCHEMA = 1
 BLOCK = 512
 _END = bytes(2 * BLOCK)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"[\w][\w.-]*\.tar")
 
 # The fields of a header that are the same for every member, in their order.
 _OWNER = b"0000444\0" + b"0000000\0" + b"0000000\0"
@@ -147,19 +150,40 @@ def read_index(folder: Path) -> list[ShardInfo]:
         DataError: it is absent, damaged, or of another schema.
     """
     path = folder / INDEX_FILE
-    fix = "Write the shards again (avsynth shard, or avsynth convert for a benchmark)."
     try:
-        content = json.loads(path.read_bytes())
-        if content["schema"] != INDEX_SCHEMA:
-            raise DataError(str(path), f"schema {INDEX_SCHEMA}", str(content["schema"]), fix)
-        return [
-            ShardInfo(**{**s, "keys": tuple(s["keys"]), "offsets": tuple(s["offsets"])})
-            for s in content["shards"]
-        ]
+        return parse_index(path.read_bytes(), str(path))
     except FileNotFoundError:
-        raise DataError(str(path), "the index of a dataset", "no such file", fix) from None
+        raise DataError(str(path), "the index of a dataset", "no such file", _FIX_INDEX) from None
+
+
+_FIX_INDEX = "Write the shards again (avsynth shard, or avsynth convert for a benchmark)."
+
+
+def parse_index(content: bytes, where: str) -> list[ShardInfo]:
+    """Parse what `write_index` wrote.
+
+    Args:
+        content: of the file.
+        where: names it in errors.
+
+    Raises:
+        DataError: it is damaged, of another schema, or names files outside its folder.
+    """
+    try:
+        index = json.loads(content)
+        if index["schema"] != INDEX_SCHEMA:
+            found = str(index["schema"])
+            raise DataError(where, f"schema {INDEX_SCHEMA}", found, _FIX_INDEX)
+        shards = [
+            ShardInfo(**{**s, "keys": tuple(s["keys"]), "offsets": tuple(s["offsets"])})
+            for s in index["shards"]
+        ]
+        for shard in shards:
+            if not _FILE_NAME.fullmatch(shard.file) or not _SHA256.fullmatch(shard.sha256):
+                raise ValueError(f"{shard.file!r} with sha256 {shard.sha256!r}")
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(str(path), "an index of shards", f"{error!r}", fix) from None
+        raise DataError(where, "an index of shards", f"{error!r}", _FIX_INDEX) from None
+    return shards
 
 
 class ShardReader:
@@ -174,7 +198,7 @@ class ShardReader:
 
     def __init__(self, folder: Path, split: str | None = None) -> None:
         self.folder = folder
-        self.shards = [s for s in read_index(folder) if split in (None, s.split)]
+        self.shards = [s for s in self._index() if split in (None, s.split)]
         self.keys = tuple(key for shard in self.shards for key in shard.keys)
         self._place = {
             key: (number, i)
@@ -231,10 +255,16 @@ class ShardReader:
             yield name.partition(".")[2], tar, start, start + size
             start += size + -size % BLOCK
 
+    def _index(self) -> list[ShardInfo]:
+        return read_index(self.folder)
+
+    def _path(self, shard: ShardInfo) -> Path:
+        return self.folder / shard.file
+
     def _map(self, number: int) -> mmap.mmap:
         if number not in self._maps:
             shard = self.shards[number]
-            path = self.folder / shard.file
+            path = self._path(shard)
             fix = "Write the shards again."
             try:
                 size = path.stat().st_size

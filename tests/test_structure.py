@@ -19,7 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "records", "section", "experiment_params", "config", "paths"),
     ("tables", "cache", "executors", "cluster", "progress"),
     ("categories", "masks", "audio", "toy", "download", "exclusion", "reviews"),
-    ("matching", "shards", "packing", "composing", "benchmarks", "project"),
+    ("matching", "shards", "storage", "packing", "composing", "benchmarks", "project"),
     (),  # Row 5 is everything not named in another row: what may load torch.
     ("reports", "viewer", "funnel", "gallery", "stats", "show"),
     ("models",),
