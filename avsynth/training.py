@@ -34,6 +34,18 @@ SAVE_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """What tells one run from another."""
+
+    state: Path
+    """Where the state is kept until the run is complete."""
+    fingerprint: str
+    """Hash of everything that the run depends on: a state of another one is not resumed."""
+    seed: int
+    """Of order and dropout."""
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """What is known after an epoch."""
 
@@ -58,9 +70,8 @@ def train(
     model: AvsModel,
     data: tuple[Split, Split],
     settings: TrainingParams,
-    run: tuple[Path, str],
+    run: Run,
     *,
-    seed: int,
     ranks: Ranks,
     runtime: Runtime,
     report: Callable[[Epoch], None] = lambda epoch: None,
@@ -71,9 +82,7 @@ def train(
         model: on any device; moved to the rank's.
         data: training and validation splits.
         settings: optimiser, schedule and batch.
-        run: where the state is kept until the run is complete, and a fingerprint of everything
-            that the run depends on: a state of another fingerprint is not resumed.
-        seed: of order and dropout.
+        run: its seed, and its state to resume from.
         ranks: the processes that train together.
         runtime: loader workers.
         report: called by the leading rank after every epoch, earlier ones of a resumed run too.
@@ -89,7 +98,7 @@ def train(
         raise DataError(where, "samples to train and to validate on", found, "Build more data.")
     if not model.trainable_names():
         return _as_it_is(model, data[1], settings, ranks, runtime, report)
-    loop = _Loop(model, data, settings, run, seed, ranks, runtime)
+    loop = _Loop(model, data, settings, run, ranks, runtime)
     for earlier in loop.state.history:
         report(Epoch(**earlier))
     batches = load(data[0].dataset, loop.requests(), runtime)
@@ -126,18 +135,17 @@ class _Loop:
         model: AvsModel,
         data: tuple[Split, Split],
         settings: TrainingParams,
-        run: tuple[Path, str],
-        seed: int,
+        run: Run,
         ranks: Ranks,
         runtime: Runtime,
     ) -> None:
-        self.data, self.settings, self.seed = data, settings, seed
+        self.data, self.settings, self.seed = data, settings, run.seed
         self.ranks, self.runtime = ranks, runtime
-        self.path, self.fingerprint = run
+        self.path = run.state
         self.model, self.module = model, _module(model).to(ranks.device)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = _optimizer(self.parameters, settings)
-        self.state = read_state(self.path, self.fingerprint) or State(self.fingerprint)
+        self.state = read_state(run.state, run.fingerprint) or State(run.fingerprint)
         if self.state.weights:
             self._put(self.state.weights)
             self.optimizer.load_state_dict(self.state.optimizer)

@@ -31,7 +31,7 @@ from avsynth.records import AudioClip
 from avsynth.sampling import list_groups, subset
 from avsynth.shards import ShardReader, read_index
 from avsynth.tables import FUNNEL_COLUMNS, read_table, whole_file, write_table
-from avsynth.training import Epoch, Trained, train
+from avsynth.training import Epoch, Run, Trained, train
 
 SYNTHETIC = "synthetic"
 WEIGHTS = "weights.safetensors"
@@ -179,8 +179,7 @@ def _train(project: Project, task: Task, model: Any, ranks: Ranks) -> Trained:
         model,
         (Split(whole.dataset, groups), _split(project, task, model, "val", None)),
         task.training,
-        (state, _fingerprint(project, task, groups)),
-        seed=project.params.seed,
+        Run(state, _fingerprint(project, task, groups), project.params.seed),
         ranks=ranks,
         runtime=project.runtime,
         report=_Log(task.folder),

@@ -136,8 +136,7 @@ def train_small(
             model,
             (small_split(folder, "train"), small_split(folder, "val")),
             settings,
-            (state, "small"),
-            seed=1,
+            training.Run(state, "small", seed=1),
             ranks=ranks,
             runtime=runtime or Runtime(quiet=True),
         )
