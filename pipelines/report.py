@@ -107,7 +107,7 @@ def _metrics(scores: Scores, judge: Judge) -> dict[str, Any]:
         name = f"{run['run']} {run['setting']}".strip()
         values = {
             key: judge.cell(rows, measure, "fraction").value
-            for key, measure in (("m_j", "meter_iou"), ("m_f", "meter_f"), ("miou", "miou"))
+            for key, measure in (("m_j", "meter_iou"), ("m_f", "meter_f"))
         }
         kept = {key: round(value, 6) for key, value in values.items() if not math.isnan(value)}
         nested.setdefault(run["stage"], {}).setdefault(run["benchmark"], {})[name] = kept

@@ -80,6 +80,11 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
         yield group.iloc[0], group
 
 
+def first_run(rows: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of one scored run: the first, where several were scored alike."""
+    return next((group for _, group in groups(rows)), rows)
+
+
 def _natural(text: str) -> list[tuple[int, str]]:
     """Make a sorting key in which 20 % comes before 100 %."""
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", text)]

@@ -9,17 +9,17 @@ from avsynth.reports.cells import Table
 from avsynth.reports.figures import Figure, few_shot_figure
 from avsynth.reports.judging import Judge
 from avsynth.reports.paper_tables import contradiction_table, paper_tables
+from avsynth.reports.per_category import category_table
 from avsynth.reports.results import (
     FEW_SHOT,
     benchmark_table,
     benchmark_title,
-    category_table,
     few_shot_rows,
     few_shot_table,
-    sound_table,
     unseen_table,
 )
 from avsynth.reports.rows import Scores, groups
+from avsynth.reports.sounds import sound_table
 
 OWN_SECTION = ("fewshot", "unseen", "ablate")
 """Stages that have a section of their own, so they are left out of the first tables."""

@@ -9,14 +9,14 @@ import pytest
 from avsynth.fmeasure import pack
 from avsynth.reports.cells import NOTHING, Measured, Printed
 from avsynth.reports.judging import Judge, false_frac, picture_px, predicted_frac, shows_mask
+from avsynth.reports.per_category import category_table
 from avsynth.reports.results import (
     benchmark_table,
-    category_table,
     few_shot_table,
-    sound_table,
     unseen_table,
 )
 from avsynth.reports.rows import read_scores
+from avsynth.reports.sounds import sound_table
 from tests.reports.score_rows import score_rows, write_scores
 
 JUDGE = Judge(draws=50, seed=0)
