@@ -57,7 +57,8 @@ def database(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file that one process at a time can have."""
+    """Hold a lock file that one process at a time can have; its folder is made when absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ def project(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lay
 def database_uri(tmp_path_factory: pytest.TempPathFactory):
     with database(tmp_path_factory.mktemp("database")) as uri:
         yield uri
+        if "fiftyone" in sys.modules:  # It leaves its connections open.
+            import mongoengine
+            from fiftyone.core.odm import database as connections
+
+            connections._client.close()
+            mongoengine.disconnect_all()
 
 
 @pytest.fixture
