@@ -11,6 +11,7 @@ Differs from the paper in: frames are squashed to a square instead of padded, as
 built on SAM here; position tables are interpolated for other sizes than 1024 px.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -31,6 +32,8 @@ class Sam(OfficialSam):
 
     architecture: str
     """The key in `ARCHITECTURES`."""
+    recall: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None
+    """A cache: gives the embeddings of pictures while the encoder is frozen, or computes them."""
 
     @property
     def input_size(self) -> int:
@@ -76,7 +79,8 @@ class Sam(OfficialSam):
             ConfigError: the frames have another size.
         """
         trains = any(p.requires_grad for p in self.image_encoder.parameters())
-        if batch.image_embedding is not None and not (tokens or adapters or trains):
+        frozen = not (tokens or adapters or trains)
+        if batch.image_embedding is not None and frozen:
             return batch.image_embedding.float()
         if batch.image.shape[-2:] != (self.input_size, self.input_size):
             raise ConfigError(
@@ -85,8 +89,14 @@ class Sam(OfficialSam):
                 "{} x {} px".format(*batch.image.shape[-2:]),
                 "Set the data's and the model's input_size to the same number.",
             )
-        pixels = (batch.image.float() - self.pixel_mean) / self.pixel_std
-        return self.image_encoder(pixels, tokens or (), adapters or ())
+
+        def compute(image: Tensor) -> Tensor:
+            pixels = (image.float() - self.pixel_mean) / self.pixel_std
+            return self.image_encoder(pixels, tokens or (), adapters or ())
+
+        if self.recall is not None and frozen:
+            return self.recall(batch.image, compute)
+        return compute(batch.image)
 
     def dense_pe(self) -> Tensor:
         """Return the positional encoding of the grid, ``[1, out_dim, h, w]``, in full precision.
