@@ -15,7 +15,7 @@ from avsynth.bank import AudioBank
 from avsynth.batch import Batch
 from avsynth.config import Runtime
 from avsynth.decoding import decode_image, decode_logmel, decode_mask, decode_waveform
-from avsynth.errors import DataError
+from avsynth.errors import AvsynthError, DataError
 from avsynth.sampling import FrameGroup, Request
 from avsynth.shards import ShardReader
 
@@ -102,18 +102,40 @@ def load(
     """Answer requests in their order, ahead of time when there is more than one worker.
 
     The batches do not depend on the number of workers.
+
+    Raises:
+        DataError: a sample is damaged, at its request's turn.
     """
-    yield from DataLoader(
-        dataset,
+    answers = DataLoader(
+        _Answering(dataset),
         batch_size=None,
         sampler=requests,
         num_workers=runtime.workers if runtime.workers > 1 else 0,
         collate_fn=_as_it_is,
-        pin_memory=False,
     )
+    for answer in answers:
+        if isinstance(answer, AvsynthError):
+            raise answer
+        yield answer
 
 
-def _as_it_is(loaded: tuple[Request, Batch]) -> tuple[Request, Batch]:
+Answer = tuple[Request, Batch] | AvsynthError
+
+
+class _Answering(Dataset[Answer]):  # type: ignore[misc]
+    """Hands faults over as answers: torch would make a RuntimeError of them on their way."""
+
+    def __init__(self, dataset: ShardDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, request: Request) -> Answer:
+        try:
+            return self.dataset[request]
+        except AvsynthError as error:
+            return error
+
+
+def _as_it_is(loaded: Answer) -> Answer:
     return loaded
 
 

@@ -102,6 +102,20 @@ def test_a_damaged_sample_is_named(tmp_path, what):
         list(load(split.dataset, requests_of(split, 3), Runtime()))
 
 
+def test_a_fault_in_a_worker_is_the_same_message(tmp_path):
+    write_small_shards(tmp_path, {"test": 3})
+    tar = tmp_path / "test-00000.tar"
+    split = small_split(tmp_path, "test")
+    data = bytearray(tar.read_bytes())
+    at = data.index(b"IHDR")
+    data[at : at + 40] = bytes(40)
+    tar.write_bytes(data)
+    key = split.dataset.reader.keys[0]
+    for workers in (1, 2):
+        with pytest.raises(DataError, match=f"{key}.image: expected a whole JPEG or PNG"):
+            list(load(split.dataset, requests_of(split, 1), Runtime(workers=workers)))
+
+
 def test_frames_of_two_sizes_need_a_size_or_a_batch_each(tmp_path):
     write_small_shards(tmp_path, {"test": 2})
     split = small_split(tmp_path, "test")
