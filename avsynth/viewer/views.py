@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from avsynth.pictures import PREDICTION, TRUTH
 from avsynth.viewer.datasets import TRUTH_FIELD
 from avsynth.viewer.rows import Selection
 from avsynth.viewer.scores import Run, disagreements, gaps
@@ -120,7 +121,7 @@ def save_selection(
 
 
 def arrange_sidebar(dataset: "fiftyone.Dataset") -> None:
-    """Put the fields into groups, the samples' names first and the database's own last."""
+    """Put the fields into groups, the database's own last; masks in the reports' colours."""
     import fiftyone
 
     schema = [path for path in dataset.get_field_schema() if path not in ("group", "metadata")]
@@ -139,7 +140,16 @@ def arrange_sidebar(dataset: "fiftyone.Dataset") -> None:
         group(name="other", paths=rest, expanded=False),
         group(name="metadata", paths=metadata, expanded=False),
     ]  # fmt: skip
+    colours = {p: _hex(TRUTH if p == TRUTH_FIELD else PREDICTION) for p in masks}
+    dataset.app_config.color_scheme = fiftyone.ColorScheme(
+        fields=[{"path": p, "fieldColor": colour} for p, colour in colours.items()],
+        default_mask_targets_colors=[{"intTarget": _PREDICTED, "color": _hex(PREDICTION)}],
+    )
     dataset.save()
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _ranked(dataset: "fiftyone.Dataset", field: str, *, reverse: bool) -> "fiftyone.DatasetView":

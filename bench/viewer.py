@@ -1,0 +1,146 @@
+"""How long a look takes to open, and how much memory: FiftyOne at 1 k, 10 k and 62 k samples.
+
+Run: ``python -m bench.viewer [COUNT ...]``. Shards of that many samples are written from the toy
+world's own (pictures, masks and sounds repeat, keys do not), with tables beside them. Measured is
+what ``avsynth inspect`` does before the App's address is printed, once on a new database and once
+again, in a process of its own each; and, as the peer, `Dataset.add_samples` on 1,000 of the same
+samples.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from avsynth.config import Runtime, load_params
+from avsynth.paths import Layout
+from avsynth.pipelines.build import build
+from avsynth.pipelines.inspect import fiftyone_session
+from avsynth.project import init_project
+from avsynth.records import AudioClip, MaskRecord, Sample
+from avsynth.shards import ShardReader, write_index, write_shard
+from avsynth.tables import read_table
+from avsynth.viewer.datasets import SLICES, documents, sync_dataset
+from avsynth.viewer.rows import Selection, select_rows
+from avsynth.viewer.views import arrange_sidebar, save_views
+
+PER_SHARD = 1_000
+PEER = 1_000
+
+
+def world(root: Path) -> Layout:
+    """Build the toy dataset."""
+    init_project(root, "toy")
+    for _ in build(load_params(root, ["fetch.toy.scale=0.1"]), Layout(root), Runtime(quiet=True)):
+        pass
+    return Layout(root)
+
+
+def grow(layout: Layout, count: int) -> None:
+    """Write a dataset of ``count`` samples named after it."""
+    source = ShardReader(layout.shards("avs-synthetic"))
+    infos = []
+    folder = layout.shards(f"grown-{count}")
+    for start in range(0, count, PER_SHARD):
+        samples = _samples(source, range(start, min(count, start + PER_SHARD)))
+        name = f"train-{start // PER_SHARD:05d}.tar"
+        infos.append(write_shard(folder / name, "train", samples))
+    write_index(folder, folder.name, infos)
+
+
+def _samples(source: ShardReader, numbers: range) -> Iterator[Sample]:
+    for number in numbers:
+        parts = source.parts(source.keys[number % len(source)])
+        image = next(name for name in parts if name.startswith("image."))
+        meta = json.loads(parts["meta.json"])
+        yield Sample(f"{meta['category']}-{number:010x}", parts[image], image.split(".")[1],
+                     parts["mask.png"], parts["audio.flac"], parts["logmel.npy"], meta)  # fmt: skip
+
+
+def look(root: Path, dataset: str) -> dict[str, float]:
+    """Open a dataset without serving it; say what each step took in seconds, and the memory."""
+    layout = Layout(root)
+    took: dict[str, float] = {}
+    start = time.perf_counter()
+    rows = select_rows(layout, dataset, Selection())
+    took["rows"] = time.perf_counter() - start
+    start = time.perf_counter()
+    with fiftyone_session(layout):
+        took["database, import"] = time.perf_counter() - start
+        start = time.perf_counter()
+        made = sync_dataset(dataset, rows, root / "media")
+        took["samples"] = time.perf_counter() - start
+        start = time.perf_counter()
+        save_views(made, [], -50.0)
+        arrange_sidebar(made)
+        took["views"] = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return took | {"total": sum(took.values()), "peak MB": peak}
+
+
+def peer(root: Path, dataset: str) -> dict[str, float]:
+    """Add the same samples by `Dataset.add_samples`."""
+    layout = Layout(root)
+    with fiftyone_session(layout):
+        import fiftyone
+
+        rows = select_rows(layout, dataset, Selection(max=PEER)).to_dict("records")
+        theirs = fiftyone.Dataset()
+        theirs.add_group_field("group", default="image")
+        start = time.perf_counter()
+        samples = [
+            fiftyone.Sample(
+                document["filepath"],
+                group=fiftyone.Group(id=str(document["group"]["_id"]), name=part),
+                **{name: document[name] for name in ("key", "split", "category")},
+            )
+            for row in rows
+            for part, document in zip(
+                SLICES, documents(None, row, root / "media", [], []), strict=True
+            )
+        ]
+        theirs.add_samples(samples, progress=False)
+        return {"add_samples": time.perf_counter() - start}
+
+
+def _alone(what: str, root: Path, dataset: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.viewer", what, str(root), dataset]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+    return result
+
+
+def main(counts: list[int]) -> None:
+    """Print one line per count."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "project"
+        layout = world(root)
+        assert read_table(layout.masks("lvis"), MaskRecord).shape[0]
+        assert read_table(layout.audio("vggsound"), AudioClip).shape[0]
+        lines = []
+        for count in counts:
+            grow(layout, count)
+            for word in ("first", "again"):
+                took = _alone("look", root, f"grown-{count}")
+                lines.append({"samples in the dataset": count, "opened": word, **took})
+        print(pd.DataFrame(lines).round(2).to_string(index=False))
+        seconds = _alone("peer", root, f"grown-{counts[-1]}")["add_samples"]
+        print(
+            f"peer: Dataset.add_samples of {PEER} samples (no masks, no metadata): {seconds:.1f} s"
+        )
+
+
+if __name__ == "__main__":
+    os.environ["FIFTYONE_LOGGING_LEVEL"] = "ERROR"
+    if sys.argv[1:2] in (["look"], ["peer"]):
+        step = {"look": look, "peer": peer}[sys.argv[1]]
+        print(json.dumps(step(Path(sys.argv[2]), sys.argv[3])))
+    else:
+        main([int(one) for one in sys.argv[1:]] or [1_000, 10_000, 62_000])
