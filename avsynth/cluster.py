@@ -6,6 +6,7 @@ must give the same result, and write the same file, when it is called twice.
 """
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ Result = TypeVar("Result")
 
 _RETRIES = 5
 """How often a task may be lost with its worker or node."""
+_PATIENCE_S = 10.0
 _TASKS_PER_CPU = 4
 _OBJECT_STORE_BYTES = 512 << 20
 """For a cluster on this machine; results are small, and what does not fit goes to disk."""
@@ -81,12 +83,20 @@ def _joined(workers: int) -> Any:
         )
         return ray
     try:
+        _knock(address)
         ray.init(address, **quietly)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         found = " ".join(str(error).split())[:200]
         fix = "Start one with: ray start --head; or unset RAY_ADDRESS to use this machine alone."
         raise ConfigError("RAY_ADDRESS", f"a Ray cluster at {address}", found, fix) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError unless somebody listens at ``host:port``; Ray itself waits for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
 
 
 def _window(ray: Any) -> int:
