@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from avsynth.batch import AvsModel
 from avsynth.config import Params, Runtime
 from avsynth.evaluation import Labels
 from avsynth.paths import Layout
@@ -31,14 +32,15 @@ def chain(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
     """
     project = Project(params, layout, runtime)
     training = fine_tuning(project, model, params.chain.epochs, params.chain.lr)
+    trained: dict[str, AvsModel] = {}
+    with joined(runtime.device) as ranks:
+        for word in _SETTINGS:
+            start = layout.runs / "fewshot" / f"{model}-s4-100" / word / WEIGHTS
+            task = Task(model, "ms3", layout.runs / "chain" / model / word, training, start)
+            trained[word] = fit(project, task, ranks)
     counted = []
-    for word, setting in _SETTINGS.items():
-        start = layout.runs / "fewshot" / f"{model}-s4-100" / word / WEIGHTS
-        task = Task(model, "ms3", layout.runs / "chain" / model / word, training, start)
-        with joined(runtime.device) as ranks:
-            trained = fit(project, task, ranks)
-        if ranks.leads:
-            labels = Labels("chain", model, model, "ms3", setting, _REGIMES[word])
-            path = score_path(project, "chain", f"{model}-{word}")
-            counted.append(score_split(project, trained, labels, path))
+    for word, fitted in trained.items() if ranks.leads else ():
+        labels = Labels("chain", model, model, "ms3", _SETTINGS[word], _REGIMES[word])
+        path = score_path(project, "chain", f"{model}-{word}")
+        counted.append(score_split(project, fitted, labels, path))
     return pd.concat(counted, ignore_index=True) if counted else funnel([])

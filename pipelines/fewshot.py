@@ -1,7 +1,10 @@
 """Stage ``fewshot``: train on a share of real data, with and without synthetic pre-training."""
 
+from pathlib import Path
+
 import pandas as pd
 
+from avsynth.batch import AvsModel
 from avsynth.config import Params, Runtime
 from avsynth.errors import ConfigError
 from avsynth.evaluation import Labels
@@ -18,6 +21,8 @@ from avsynth.pipelines.experiment import (
     score_split,
 )
 from avsynth.ranks import joined
+
+_SIGNS = {"with": "w/", "without": "w/o"}
 
 
 def fewshot(
@@ -39,16 +44,19 @@ def fewshot(
     section = params.fewshot
     training = fine_tuning(project, model, section.epochs, section.lr)
     name = f"{model}-{benchmark}-{percent}"
+    starts: dict[str, Path | None] = {"with": pretrained(project, model), "without": None}
+    trained: dict[str, AvsModel] = {}
+    with joined(runtime.device) as ranks:
+        for word, start in starts.items():
+            folder = layout.runs / "fewshot" / name / word
+            task = Task(model, benchmark, folder, training, start, percent=int(percent))
+            trained[word] = fit(project, task, ranks)
     counted = []
-    for word, sign, start in (("with", "w/", pretrained(project, model)), ("without", "w/o", None)):
-        folder = layout.runs / "fewshot" / name / word
-        task = Task(model, benchmark, folder, training, start, percent=int(percent))
-        with joined(runtime.device) as ranks:
-            trained = fit(project, task, ranks)
-        if ranks.leads:
-            regime = "+".join([SYNTHETIC] * (start is not None) + [benchmark] * (percent != "0"))
-            setting = f"{percent}% real, {sign} P.T."
-            labels = Labels("fewshot", model, model, benchmark, setting, regime or "none")
-            path = score_path(project, "fewshot", f"{name}-{word}")
-            counted.append(score_split(project, trained, labels, path))
+    for word, fitted in trained.items() if ranks.leads else ():
+        before = [SYNTHETIC] if word == "with" else []
+        regime = "+".join([*before, *([benchmark] if int(percent) else [])]) or "none"
+        setting = f"{percent}% real, {_SIGNS[word]} P.T."
+        labels = Labels("fewshot", model, model, benchmark, setting, regime)
+        path = score_path(project, "fewshot", f"{name}-{word}")
+        counted.append(score_split(project, fitted, labels, path))
     return pd.concat(counted, ignore_index=True) if counted else funnel([])
