@@ -239,6 +239,12 @@ class ShardReader:
         meta: dict[str, Any] = json.loads(tar[start:end])
         return meta
 
+    def close(self) -> None:
+        """Let go of the tars' memory; what is asked for next is mapped anew."""
+        for tar in self._maps.values():
+            tar.close()
+        self._maps.clear()
+
     def _members(self, key: str) -> Iterator[tuple[str, mmap.mmap, int, int]]:
         """Yield where the parts of a sample lie: name, tar, first byte, end."""
         if key not in self._place:

@@ -113,7 +113,8 @@ def peer(root: Path, dataset: str) -> dict[str, float]:
 def _alone(what: str, root: Path, dataset: str) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.viewer", what, str(root), dataset]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+    line = next(line for line in run.stdout.splitlines()[::-1] if line.startswith("{"))
+    result: dict[str, float] = json.loads(line)
     return result
 
 

@@ -143,3 +143,13 @@ def test_a_missing_tar_and_a_broken_index_say_what_to_do(dataset: Path):
     (dataset / "index.json").unlink()
     with pytest.raises(DataError, match="avsynth shard"):
         read_index(dataset)
+
+
+def test_a_closed_reader_reads_on(tmp_path):
+    info = write_shard(tmp_path / "train-00000.tar", "train", [sample(1), sample(2)])
+    write_index(tmp_path, "d", [info])
+    reader = ShardReader(tmp_path)
+    before = reader.parts(sample(1).key)
+    reader.close()
+    assert reader.parts(sample(1).key) == before
+    assert reader.names(sample(2).key) == tuple(before)

@@ -101,6 +101,7 @@ def _of_shards(reader: ShardReader) -> pd.DataFrame:
             meta = reader.meta(key)
             image = next(name for name in reader.names(key) if name.startswith("image."))
             rows.append((key, shard.split, tar, image, *(meta.get(n, "") for n in FROM_META)))
+        reader.close()  # The pages of all tars together may be more than fits in memory.
     return pd.DataFrame(rows, columns=[*COLUMNS[: -len(MEASURED)]])
 
 
