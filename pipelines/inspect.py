@@ -12,7 +12,7 @@ import pandas as pd
 
 from avsynth.cache import cache_root
 from avsynth.config import Params, Runtime
-from avsynth.errors import DataError, MissingExtra
+from avsynth.errors import ConfigError, DataError, MissingExtra
 from avsynth.paths import Layout
 from avsynth.reviews import REVIEWS_FILE, merge_reviews, read_reviews, reviews_of, write_reviews
 from avsynth.shards import ShardReader
@@ -64,8 +64,12 @@ def inspect(
 
     Raises:
         MissingExtra: FiftyOne is not installed.
+        ConfigError: a wrong selection, or a brain for what was dropped.
         DataError: nothing to show, or the database does not start.
     """
+    if looked.brain and looked.dataset == DROPPED:
+        fix = "Leave one of the two out."
+        raise ConfigError("--brain", "a dataset of samples", repr(DROPPED), fix)
     media = cache_root(runtime) / "inspect"
     rows = _rows(looked, params, layout)
     with fiftyone_session(layout):
@@ -102,9 +106,12 @@ def pull(
         The list, and lines that say what was found.
 
     Raises:
+        ConfigError: the dataset holds what is dropped already.
         DataError: the dataset was never opened, or the list is damaged.
         MissingExtra: FiftyOne is not installed.
     """
+    if dataset == DROPPED:
+        raise ConfigError("--dataset", "a dataset of samples", repr(DROPPED), "They are out.")
     path = layout.resolve(params.match.reviews or REVIEWS_FILE)
     if exported is not None:
         documents = list(exported_documents(exported))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from avsynth.config import Runtime, load_params
-from avsynth.errors import DataError
+from avsynth.errors import ConfigError, DataError
 from avsynth.pipelines.inspect import Looked, inspect, pull
 from avsynth.pipelines.match import match
 from avsynth.records import Sample
@@ -293,6 +293,15 @@ def test_an_export_is_reviewed_elsewhere_and_pulled_back(fiftyone, project, tmp_
     assert (review.key, review.verdict, review.label) == (key, "wrong_category", "wolf")
     with pytest.raises(DataError, match="new or empty folder"):
         opened(project, out=out, max=3)
+
+
+def test_what_was_dropped_is_neither_thought_about_nor_pulled(project):
+    params = load_params(project.root)
+    looked = Looked("dropped", Selection(), brain=True)
+    with pytest.raises(ConfigError, match="--brain"):
+        inspect(looked, params, project, Runtime(), print)
+    with pytest.raises(ConfigError, match="--dataset"):
+        pull("dropped", None, params, project)
 
 
 def test_pulling_what_is_not_there_says_so(fiftyone, project, tmp_path):
