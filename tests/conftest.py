@@ -11,6 +11,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOY_SCALE = 0.1
+TOY_SETTINGS = (f"fetch.toy.scale={TOY_SCALE}", "match.mask_mode=instance")
+"""What the shared build changes in the toy preset."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,7 @@ def built(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from avsynth.pipelines.build import build
 
     root = make_toy_project(tmp_path_factory.mktemp("built") / "project", toy_world)
-    params = load_params(root, [f"fetch.toy.scale={TOY_SCALE}"])
+    params = load_params(root, TOY_SETTINGS)
     for _ in build(params, Layout(root), Runtime()):
         pass
     return root

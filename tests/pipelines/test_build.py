@@ -28,14 +28,14 @@ from avsynth.pipelines.shard import shard
 from avsynth.records import MaskRecord, Triplet
 from avsynth.shards import ShardReader, read_index
 from avsynth.tables import read_table
-from tests.conftest import REPOSITORY, TOY_SCALE, make_toy_project
+from tests.conftest import REPOSITORY, TOY_SCALE, TOY_SETTINGS, make_toy_project
 
-SCALE = f"fetch.toy.scale={TOY_SCALE}"
 SHARDS = Path("data/shards/avs-synthetic")
 
 
 def type_build(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "avsynth", "build", "--root", str(root), "-S", SCALE, *options]
+    settings = [part for setting in TOY_SETTINGS for part in ("-S", setting)]
+    command = [sys.executable, "-m", "avsynth", "build", "--root", str(root), *settings, *options]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -164,7 +164,7 @@ def test_a_source_that_cannot_be_decoded_is_a_counted_drop(built: Path, tmp_path
     heard = used["clip_id"].iloc[0]
     clip = next((layout.raw / "vggsound/audio").glob(f"{heard}.*"))
     clip.write_bytes(clip.read_bytes()[:4000])
-    params = load_params(layout.root, [SCALE, "shard.max_drop_frac=0.5"])
+    params = load_params(layout.root, [*TOY_SETTINGS, "shard.max_drop_frac=0.5"])
     funnel = shard(params, layout, Runtime())
     dropped = funnel[funnel["status"] == "dropped"].groupby("reason")["count"].sum()
     assert set(dropped.index) == {
@@ -172,12 +172,14 @@ def test_a_source_that_cannot_be_decoded_is_a_counted_drop(built: Path, tmp_path
     }  # fmt: skip
     assert funnel["count"].sum() == (triplets["status"] == "ok").sum()
     with pytest.raises(DropLimitError, match=r"shard\.max_drop_frac"):
-        shard(load_params(layout.root, [SCALE, "shard.max_drop_frac=0.0"]), layout, Runtime())
+        shard(
+            load_params(layout.root, [*TOY_SETTINGS, "shard.max_drop_frac=0.0"]), layout, Runtime()
+        )
 
 
 def test_union_masks_join_the_instances_of_a_picture(toy_world: Path, tmp_path: Path):
     root = make_toy_project(tmp_path / "project", toy_world)
-    params = load_params(root, [SCALE, "match.mask_mode=union", "audio.filters.min_rms_db=-90"])
+    params = load_params(root, [*TOY_SETTINGS, "match.mask_mode=union"])
     layout = Layout(root)
     for _ in build(params, layout, Runtime()):
         pass

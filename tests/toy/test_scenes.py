@@ -9,7 +9,7 @@ from avsynth.toy.scenes import paint, stage
 from avsynth.toy.shapes import FIGURES
 
 
-@pytest.mark.parametrize(("style", "least"), [("drawn", 0.93), ("filmed", 0.75)])
+@pytest.mark.parametrize(("style", "least"), [("drawn", 0.92), ("filmed", 0.75)])
 @pytest.mark.parametrize("name", sorted(FIGURES))
 def test_the_mask_is_where_the_thing_is_painted(name: str, style: Style, least: float) -> None:
     scene = stage((name,), 192, 224, style, generator(3, name))
@@ -57,4 +57,4 @@ def test_the_two_worlds_look_different() -> None:
         ]
         spread = [np.ptp(p.astype(int), axis=2).mean() for p in pictures]
         saturation[style] = np.mean(spread)
-    assert saturation["drawn"] > 1.25 * saturation["filmed"]
+    assert saturation["drawn"] > 1.15 * saturation["filmed"]
