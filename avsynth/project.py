@@ -29,7 +29,7 @@ def init_project(directory: Path, preset: str) -> list[Path]:
     packaged = resources.files("avsynth.data")
     contents = {
         "params.yaml": (packaged / "presets" / f"{preset}.yaml").read_text(encoding="utf-8"),
-        "dvc.yaml": _without_code((packaged / "dvc.yaml").read_text(encoding="utf-8")),
+        "dvc.yaml": _without_code((packaged / "pipeline.yaml").read_text(encoding="utf-8")),
         REVIEWS_FILE: ",".join(COLUMNS) + "\n",
         ".dvcignore": "__pycache__\n*.tmp\n.staging\n",
         ".dvc/config": "[core]\n    analytics = false\n    no_scm = true\n",
