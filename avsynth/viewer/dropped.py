@@ -33,7 +33,7 @@ COLUMNS = (
     "height_px", "width_px", "x0_px", "y0_px", "x1_px", "y1_px", "rle", "area_frac",
     "start_s", "duration_s", "loudness_db",
 )  # fmt: skip
-_SHOWN = ("item", "stage", "source", "id", "category", "reason", "licence", "url")
+_SHOWN = ("item", "stage", "source", "category", "reason", "licence", "url")
 _NUMBERS = ("area_frac", "start_s", "duration_s", "loudness_db")
 _LONGEST_S = 10.0
 
@@ -132,7 +132,7 @@ def _samples(row: dict[Any, Any], media: Path) -> Iterator["fiftyone.Sample"]:
     except (AvsynthError, OSError, ValueError) as error:
         files = {"image": (_blank(folder), {"unreadable": str(error)})}
     group = fiftyone.Group()
-    facts = {name: row[name] for name in _SHOWN}
+    facts = {name: row[name] for name in _SHOWN} | {"source_id": row["id"]}
     facts |= {name: float(row[name]) for name in _NUMBERS if np.isfinite(row[name])}
     for part, (path, fields) in files.items():
         yield fiftyone.Sample(str(path), key=row["key"], **facts, **fields,

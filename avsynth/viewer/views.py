@@ -22,7 +22,7 @@ _GROUPS = {
         "item",
         "stage",
         "source",
-        "id",
+        "source_id",
         "mask_source",
         "mask_id",
         "image_id",

@@ -222,6 +222,8 @@ def test_what_was_dropped_is_shown_with_its_reason(fiftyone, project, tmp_path):
             _count(expected, path, item)
     assert shown == expected
     assert len(shown) >= 4
+    sample = dataset.first()
+    assert sample["key"] == f"{sample['item']}/{sample['source']}/{sample['source_id']}"
     for view in dataset.list_saved_views():
         assert dataset.load_saved_view(view).count() > 0
     readable = [bool(text) for text in dataset.values("unreadable")]
