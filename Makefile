@@ -1,5 +1,6 @@
 # Every target creates .venv when it is missing; `make help` lists them.
 PYTHON ?= python3
+SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -22,10 +23,12 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP) ## Create .venv with everything in it
 
-demo: $(STAMP) ## From a bare checkout to the finished toy build and its report
-	@echo "demo: draws the toy world, builds the triplets, trains and reports in ./demo"
+demo: $(STAMP) ## From a bare checkout to the toy world's finished report
+	@echo "demo: draws the toy world in ./demo, builds the triplets, trains six systems, scores and reports"
 	@test -f demo/params.yaml || avsynth init demo --preset toy
-	@cd demo && avsynth build --categories 46 --workers 2
+	@cd demo && set -o pipefail; dvc repro | python ../.ci/progress.py $$(dvc stage list --name-only | wc -l)
+	@cd demo && avsynth stats
+	@echo "open demo/reports/index.html in a browser"
 
 test: $(STAMP) ## Run the default tests (offline, CPU)
 	@echo "running the default tests on $$(nproc) cores: about 6 minutes"

@@ -1,0 +1,28 @@
+"""Say of each stage of `dvc repro` which of how many it is and about how long is left.
+
+Usage: dvc repro | python .ci/progress.py TOTAL
+"""
+
+import re
+import sys
+import time
+
+NOISE = re.compile(r"Updating lock|Generating lock|Use `dvc|$")
+
+
+def main() -> None:
+    """Copy stdin to stdout, stages numbered, DVC's own bookkeeping left out."""
+    total, done, start = int(sys.argv[1]), 0, time.monotonic()
+    for line in sys.stdin:
+        if re.match(r"Running stage|Stage '", line):
+            spent = time.monotonic() - start
+            left = f"{spent / done * (total - done) / 60:.0f}" if done else "?"
+            done += 1
+            sys.stdout.write(f"[{done}/{total}, {spent:.0f} s, about {left} min left] {line}")
+        elif not NOISE.match(line):
+            sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
