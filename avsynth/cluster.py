@@ -7,6 +7,7 @@ must give the same result, and write the same file, when it is called twice.
 
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -19,7 +20,9 @@ Result = TypeVar("Result")
 _RETRIES = 5
 """How often a task may be lost with its worker or node."""
 _PATIENCE_S = 10.0
-_TASKS_PER_CPU = 4
+_TASKS_PER_CPU = 16
+_COUNT_AGAIN_S = 1.0
+"""Asking for the cluster's size costs a millisecond: too much for each item."""
 _OBJECT_STORE_BYTES = 512 << 20
 """For a cluster on this machine; results are small, and what does not fit goes to disk."""
 
@@ -45,10 +48,13 @@ def ray_map(fn: Callable[[Item], Result], items: Iterable[Item], workers: int) -
     task = ray.remote(_call).options(max_retries=_RETRIES, scheduling_strategy="SPREAD")
     function = ray.put(fn)
     in_flight: deque[Any] = deque()
+    window, counted_at = 0, -_COUNT_AGAIN_S
     try:
         for item in items:
             in_flight.append(task.remote(function, item))
-            if len(in_flight) >= _window(ray):
+            if (now := time.monotonic()) - counted_at > _COUNT_AGAIN_S:
+                window, counted_at = _window(ray), now
+            if len(in_flight) >= window:
                 yield _result(ray, in_flight.popleft())
         while in_flight:
             yield _result(ray, in_flight.popleft())

@@ -1,6 +1,7 @@
 """Time variants of one job against each other: round by round, so that load hits all alike."""
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
+
+from bench.rows import Row, record
 
 
 @dataclass(slots=True)
@@ -48,7 +51,10 @@ Goals = Mapping[str, tuple[float, float]]
 
 
 def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str], goals: Goals) -> str:
-    """Lay timings out as Markdown: times are medians, a ratio is against the first variant."""
+    """Lay timings out as Markdown: times are medians, a ratio is against the first variant.
+
+    The ratios go to the table of all benches, too.
+    """
     base = next(iter(timings.values()))
     lines = [
         f"### {title}",
@@ -59,6 +65,9 @@ def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str], g
     for name, timing in timings.items():
         middle, low, high = ratios(base.cpu_s, timing.cpu_s)
         wall = ratios(base.wall_s, timing.wall_s)[0]
+        if timing is not base:
+            found = [a / b for a, b in zip(base.cpu_s, timing.cpu_s, strict=True)]
+            record(Row(Path(sys.argv[0]).stem, f"{title}: {name}", found, *goals.get(name, ())))
         lines.append(
             f"| {name} | {median(timing.cpu_s):.3f} | {median(timing.wall_s):.3f} "
             f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {wall:.2f} "

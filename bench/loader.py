@@ -39,6 +39,7 @@ from avsynth.sampling import Request, in_turn, list_groups
 from avsynth.shards import ShardReader, write_index, write_shard
 from bench.audio import music, peer_patch
 from bench.interleaved import Timing, machine, measure, ratios, table
+from bench.rows import Row, record
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 GOALS = {"avsynth": (25.0, 40.0)}
@@ -148,6 +149,8 @@ def workers(folder: Path, passes: int, rounds: int) -> str:
             taken[number].append(time.perf_counter() - start)
     middle, low, high = ratios(taken[1], taken[2])
     rate = BATCH * len(asked) / median(taken[2])
+    found = [one / two for one, two in zip(taken[1], taken[2], strict=True)]
+    record(Row("loader", "two workers vs one, wall", found, WORKERS_GOAL))
     judged = "pass" if middle >= WORKERS_GOAL else "FAIL"
     return (
         f"Two workers against one at 256 px: {middle:.2f}x ({low:.2f} to {high:.2f}), "

@@ -1,0 +1,102 @@
+"""Caches against doing the work again: ``python -m bench.cache [--quick]``.
+
+Image embeddings: pictures through the frozen encoder, as segment-anything runs it and as avsynth
+does, against the same pictures out of `avsynth.embeddings` on disk. Build: the toy world built, and
+built again with nothing changed. Both in turn in one process; ratios are of CPU time.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from avsynth.config import Runtime, load_params
+from avsynth.embeddings import EmbeddingCache, digest_of
+from avsynth.models.encoder import ImageEncoder
+from avsynth.models.sam import build_sam
+from avsynth.paths import Layout
+from avsynth.pipelines.build import build
+from avsynth.project import init_project
+from avsynth.toy import write_toy_world
+from bench.interleaved import machine, measure, table
+from bench.models import FAST, OFFICIAL, OfficialEncoder, make_batch
+from bench.rows import Row, record
+
+
+def embeddings(folder: Path, architecture: str, rounds: int) -> None:
+    """Encode four pictures, or read what was encoded."""
+    sam = build_sam(architecture, 256).requires_grad_(False)
+    batch = make_batch(architecture, 256, 4)
+    cache = EmbeddingCache(folder, digest_of(sam.image_encoder))
+
+    def encoded(encoder: str) -> None:
+        sam.image_encoder.__class__ = OfficialEncoder if encoder == OFFICIAL else ImageEncoder
+        sam.recall = None
+        sam.encode(batch)
+
+    def found() -> None:
+        sam.recall = cache
+        sam.encode(batch)
+
+    with torch.no_grad():
+        found()
+        jobs = {
+            "segment-anything": lambda: encoded(OFFICIAL),
+            "avsynth": lambda: encoded(FAST),
+            "from disk": found,
+        }
+        timings = measure(jobs, rounds)
+    size = sum(p.stat().st_size for p in folder.rglob("*.npy")) / 4 / 1024
+    notes = {"from disk": f"{size:.0f} KiB a picture"}
+    print(table(f"Image embeddings {architecture}, 256 px, batch 4", timings, notes, {}))
+    against = zip(timings["avsynth"].cpu_s, timings["from disk"].cpu_s, strict=True)
+    record(
+        Row("cache", "image embedding from disk vs our encoder", [a / b for a, b in against], 30)
+    )
+
+
+def rebuild(folder: Path, scale: float, rounds: int) -> None:
+    """Build, and build again."""
+    times: dict[str, list[float]] = {"first": [], "again": []}
+    write_toy_world(folder / "toy", scale=scale)
+    for number in range(rounds):
+        root = folder / str(number)
+        init_project(root, "toy")
+        (root / "data").mkdir()
+        (root / "data" / "raw").symlink_to(folder / "toy")
+        params = load_params(root, ["fetch.sources=[]"])
+        for taken in times.values():
+            taken.append(cpu_seconds(lambda p=params, r=root: list(build(p, Layout(r), RUNTIME))))
+    ratios = [a / b for a, b in zip(times["first"], times["again"], strict=True)]
+    record(Row("cache", "build again, nothing changed", ratios, 2))
+    print(f"build {times['first']} s, again {times['again']} s")
+
+
+RUNTIME = Runtime(quiet=True)
+
+
+def cpu_seconds(job: Callable[[], object]) -> float:
+    """Measure CPU seconds of a job."""
+    begun = time.process_time()
+    job()
+    return time.process_time() - begun
+
+
+def main() -> None:
+    """Run both cases."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny backbone, one round")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(1)
+    print(machine(), end="\n\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        embeddings(folder / "cache", "tiny" if quick else "vit_b", 1 if quick else 5)
+        rebuild(folder, 0.05 if quick else 0.3, 1 if quick else 3)
+
+
+if __name__ == "__main__":
+    main()
