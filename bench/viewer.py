@@ -69,7 +69,7 @@ def look(root: Path, dataset: str) -> dict[str, float]:
     layout = Layout(root)
     took: dict[str, float] = {}
     start = time.perf_counter()
-    rows = select_rows(layout, dataset, Selection())
+    rows = select_rows(layout, dataset, Selection(), Runtime())
     took["rows"] = time.perf_counter() - start
     start = time.perf_counter()
     with fiftyone_session(layout):
@@ -91,7 +91,7 @@ def peer(root: Path, dataset: str) -> dict[str, float]:
     with fiftyone_session(layout):
         import fiftyone
 
-        rows = select_rows(layout, dataset, Selection(max=PEER)).to_dict("records")
+        rows = select_rows(layout, dataset, Selection(max=PEER), Runtime()).to_dict("records")
         theirs = fiftyone.Dataset()
         theirs.add_group_field("group", default="image")
         start = time.perf_counter()

@@ -71,7 +71,7 @@ def inspect(
         fix = "Leave one of the two out."
         raise ConfigError("--brain", "a dataset of samples", repr(DROPPED), fix)
     media = cache_root(runtime) / "inspect"
-    rows = _rows(looked, params, layout)
+    rows = _rows(looked, params, layout, runtime)
     with fiftyone_session(layout):
         with locked(layout.inspect / "sync.lock"):
             if looked.dataset == DROPPED:
@@ -132,7 +132,10 @@ def pull(
 
 @contextmanager
 def fiftyone_session(layout: Layout) -> Iterator[None]:
-    """Load FiftyOne on the project's own database: no telemetry, no other project's data."""
+    """Load FiftyOne on the project's own database: no telemetry, no other project's data.
+
+    For one project in a process: FiftyOne connects once.
+    """
     with database(layout.inspect) as uri:
         os.environ.update(
             {
@@ -151,10 +154,10 @@ def fiftyone_session(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _rows(looked: Looked, params: Params, layout: Layout) -> pd.DataFrame:
+def _rows(looked: Looked, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     if looked.dataset == DROPPED:
         return dropped_rows(params, layout, looked.selection)
-    return select_rows(layout, looked.dataset, looked.selection)
+    return select_rows(layout, looked.dataset, looked.selection, runtime)
 
 
 def _prepare(

@@ -75,11 +75,6 @@ def tags_by_key(
     return found
 
 
-def picture_view(dataset: "fiftyone.Dataset") -> "fiftyone.DatasetView":
-    """View the pictures alone, as an ordinary image dataset."""
-    return dataset.select_group_slices("image")
-
-
 def _field(name: str) -> Any:
     from fiftyone import ViewField
 

@@ -6,19 +6,25 @@ dataset without tables (a converted benchmark) is measured from its masks and so
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from avsynth.audio.waveform import decode_flac, rms_db
+from avsynth.cache import cache_root
+from avsynth.config import Runtime
 from avsynth.errors import ConfigError, DataError, suggest
+from avsynth.executors import map_items
 from avsynth.paths import Layout
 from avsynth.pictures import decode_mask
+from avsynth.progress import track
 from avsynth.records import AudioClip, MaskRecord
 from avsynth.shards import ShardReader
-from avsynth.tables import read_table
+from avsynth.tables import read_table, whole_file
 from avsynth.viewer.media import MASK, tight_box
 
 FROM_META = (
@@ -32,6 +38,9 @@ COLUMNS = ("key", "split", "tar", "image", *FROM_META, *MEASURED)
 SILENCE_DB = -200.0
 """Stands for digital silence, whose level is no number."""
 TAR_DIGITS = 16
+FACTS_FILE = "facts.json"
+"""Beside a tar's files in the cache: key -> `MEASURED`."""
+Facts = dict[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,16 @@ class Selection:
     """At most so many samples, drawn by their keys, so that the same ones come again."""
 
 
-def select_rows(layout: Layout, dataset: str, selection: Selection) -> pd.DataFrame:
+def select_rows(
+    layout: Layout, dataset: str, selection: Selection, runtime: Runtime
+) -> pd.DataFrame:
     """List the samples of a dataset: `COLUMNS`, in the order of the shards.
+
+    Args:
+        layout: of the project.
+        dataset: a folder below data/shards.
+        selection: which samples.
+        runtime: workers for measuring, and the cache that what was measured is kept in.
 
     Raises:
         DataError: no such dataset, a damaged shard, or nothing is selected.
@@ -57,7 +74,7 @@ def select_rows(layout: Layout, dataset: str, selection: Selection) -> pd.DataFr
     if selection.where is not None:  # It may ask for what has to be measured.
         first, last = Selection(selection.category), selection
     rows = choose(_of_shards(reader), first)
-    rows = _measured(layout, reader, rows)[list(COLUMNS)]
+    rows = _measured(layout, rows, dataset, runtime)[list(COLUMNS)]
     return choose(rows, last).reset_index(drop=True)
 
 
@@ -123,12 +140,17 @@ def _where(rows: pd.DataFrame, condition: str) -> pd.DataFrame:
     return chosen
 
 
-def _measured(layout: Layout, reader: ShardReader, rows: pd.DataFrame) -> pd.DataFrame:
+def _measured(layout: Layout, rows: pd.DataFrame, dataset: str, runtime: Runtime) -> pd.DataFrame:
     """Add `MEASURED`: from the tables where they know a sample, else from its shard."""
     rows = rows.merge(_mask_facts(layout), how="left", on=["mask_source", "mask_id"])
     rows["loudness_db"] = _loudness(layout, rows)
     unknown = rows["height_px"].isna() | rows["loudness_db"].isna()
-    measured = [_measure(reader, str(key)) for key in rows.loc[unknown, "key"]]
+    tars = [(str(tar), list(part["key"])) for tar, part in rows[unknown].groupby("tar")]
+    measure = partial(_measure_tar, layout.shards(dataset), cache_root(runtime) / "inspect")
+    facts: Facts = {}
+    for found in track(map_items(measure, tars, runtime), "measured", len(tars), runtime):
+        facts |= found
+    measured = [facts[str(key)] for key in rows.loc[unknown, "key"]]
     for name, values in zip(MEASURED, zip(*measured, strict=True), strict=False):
         rows.loc[unknown, name] = values
     whole = list(MEASURED[:6])
@@ -163,11 +185,29 @@ def _loudness(layout: Layout, rows: pd.DataFrame) -> list[float]:
     return levels
 
 
-def _measure(reader: ShardReader, key: str) -> tuple[float, ...]:
-    parts = reader.parts(key)
+def _measure_tar(folder: Path, cache: Path, wanted: tuple[str, list[str]]) -> Facts:
+    """Measure samples of one tar, those that were never measured before."""
+    tar, keys = wanted
+    path = cache / tar / FACTS_FILE
+    try:
+        known: Facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    missing = [key for key in keys if key not in known]
+    if missing:
+        reader = ShardReader(folder)
+        known |= {key: _measure(reader.parts(key)) for key in missing}
+        own = path.with_name(f"{os.getpid()}.{FACTS_FILE}")
+        with whole_file(own) as temporary:
+            temporary.write_text(json.dumps(known))
+        own.replace(path)
+    return {key: known[key] for key in keys}
+
+
+def _measure(parts: dict[str, bytes]) -> list[float]:
     mask = decode_mask(parts[MASK])
     loudness = max(rms_db(decode_flac(parts["audio.flac"])), SILENCE_DB)
-    return (*mask.shape, *tight_box(mask), float(mask.mean()), loudness)
+    return [*mask.shape, *tight_box(mask), float(mask.mean()), loudness]
 
 
 def dataset_of_tar(layout: Layout, tar: str) -> Path | None:

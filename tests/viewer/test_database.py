@@ -73,6 +73,7 @@ def test_two_users_share_one_and_the_last_one_ends_it(tmp_path):
     assert not (tmp_path / "port").exists()
 
 
+@pytest.mark.slow
 def test_users_that_start_at_once_and_are_killed_leave_nothing(tmp_path):
     users = [hold(tmp_path) for _ in range(3)]
     try:
@@ -91,6 +92,7 @@ def test_users_that_start_at_once_and_are_killed_leave_nothing(tmp_path):
     assert gone(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_keeper_takes_the_database_along_and_the_next_one_starts_it_again(tmp_path):
     with database(tmp_path) as uri:
         assert answers(uri)
@@ -102,6 +104,7 @@ def test_a_killed_keeper_takes_the_database_along_and_the_next_one_starts_it_aga
     assert gone(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_one_project_keeps_another_does_not_see(tmp_path):
     with database(tmp_path / "a") as a, database(tmp_path / "b") as b:
         assert a != b

@@ -50,7 +50,7 @@ def shape(document):
 
 
 def test_documents_inserted_in_bulk_are_those_that_fiftyone_makes(fiftyone, project, tmp_path):
-    rows = select_rows(project, NAME, Selection(max=1))
+    rows = select_rows(project, NAME, Selection(max=1), Runtime())
     dataset = sync_dataset(NAME, rows, tmp_path)
     ours = list(dataset._sample_collection.find())
     again = fiftyone.Dataset("theirs")
@@ -71,8 +71,8 @@ def test_documents_inserted_in_bulk_are_those_that_fiftyone_makes(fiftyone, proj
 
 
 def test_a_dataset_grows_and_keeps_its_tags(fiftyone, project, tmp_path):
-    few = select_rows(project, NAME, Selection(max=3))
-    more = select_rows(project, NAME, Selection(max=8))
+    few = select_rows(project, NAME, Selection(max=3), Runtime())
+    more = select_rows(project, NAME, Selection(max=8), Runtime())
     dataset = sync_dataset(NAME, few, tmp_path)
     assert dataset.count() == 3
     sample = picture(dataset, few["key"][0])
@@ -87,7 +87,7 @@ def test_a_dataset_grows_and_keeps_its_tags(fiftyone, project, tmp_path):
 
 
 def test_samples_of_rewritten_shards_are_replaced_with_their_tags(fiftyone, project, tmp_path):
-    rows = select_rows(project, NAME, Selection(max=4))
+    rows = select_rows(project, NAME, Selection(max=4), Runtime())
     dataset = sync_dataset(NAME, rows, tmp_path)
     key = rows["key"][1]
     sample = picture(dataset, key)
@@ -111,7 +111,7 @@ def test_scores_become_fields_and_views(fiftyone, built, tmp_path):
                           setting=f"trained with {word}", version="build",
                           skill=0.5 + 0.3 * number)  # fmt: skip
         rows.to_csv(layout.scores / "zeroshot" / f"save-{word}.csv", index=False)
-    dataset = sync_dataset(NAME, select_rows(layout, NAME, Selection()), tmp_path)
+    dataset = sync_dataset(NAME, select_rows(layout, NAME, Selection(), Runtime()), tmp_path)
     runs = scored_runs(layout, NAME, set(dataset.distinct("key")))
     add_scores(dataset, runs)
     save_views(dataset, runs, -50.0)
@@ -137,7 +137,7 @@ def test_scores_become_fields_and_views(fiftyone, built, tmp_path):
 
 
 def test_views_of_tiny_masks_quiet_clips_and_tags(fiftyone, project, tmp_path):
-    rows = select_rows(project, NAME, Selection())
+    rows = select_rows(project, NAME, Selection(), Runtime())
     dataset = sync_dataset(NAME, rows, tmp_path)
     sample = picture(dataset, rows["key"][3])
     sample["truth"].detections[0].tags.append("bad mask")
@@ -182,7 +182,7 @@ def planted(folder: Path, source: ShardReader) -> list[str]:
 
 def test_the_brain_finds_planted_duplicates_and_leaks_and_nothing_else(fiftyone, project, tmp_path):
     suspects = planted(project.shards("planted"), ShardReader(project.shards(NAME)))
-    rows = select_rows(project, "planted", Selection())
+    rows = select_rows(project, "planted", Selection(), Runtime())
     dataset = sync_dataset("planted", rows, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

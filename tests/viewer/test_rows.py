@@ -1,8 +1,10 @@
+import json
 import shutil
 
 import numpy as np
 import pytest
 
+from avsynth.config import Runtime
 from avsynth.errors import ConfigError, DataError
 from avsynth.pictures import decode_mask
 from avsynth.shards import ShardReader
@@ -10,7 +12,7 @@ from avsynth.viewer.rows import COLUMNS, MEASURED, Selection, dataset_of_tar, se
 
 
 def rows_of(layout, **selection):
-    return select_rows(layout, "avs-synthetic", Selection(**selection))
+    return select_rows(layout, "avs-synthetic", Selection(**selection), Runtime())
 
 
 def test_every_sample_of_the_shards_is_a_row(project):
@@ -70,10 +72,29 @@ def test_a_wrong_selection_says_what_there_is(project):
     with pytest.raises(DataError, match="none"):
         rows_of(project, where="area_frac > 1")
     with pytest.raises(DataError, match=r"index\.json"):
-        select_rows(project, "s4", Selection())
+        select_rows(project, "s4", Selection(), Runtime())
 
 
 def test_a_tar_is_found_by_its_name_in_the_cache(project):
     row = rows_of(project, max=1).iloc[0]
     assert dataset_of_tar(project, row["tar"]) == project.shards("avs-synthetic")
     assert dataset_of_tar(project, "0" * 16) is None
+
+
+def test_what_was_measured_is_not_measured_again(project, tmp_path):
+    shutil.rmtree(project.interim)
+    first = rows_of(project, max=4)
+    again = rows_of(project, max=4)
+    assert (first == again).all(axis=None)
+    files = sorted((tmp_path / "cache").rglob("facts.json"))
+    kept = {key: facts for path in files for key, facts in json.loads(path.read_text()).items()}
+    assert set(kept) == set(first["key"])
+    key = first["key"][0]
+    path = next(p for p in files if key in json.loads(p.read_text()))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: [*kept[key][:-1], -77.0]}))
+    changed = rows_of(project, max=6).set_index("key")
+    assert changed.loc[key, "loudness_db"] == -77.0
+    path.write_text("damaged")
+    assert rows_of(project, max=4)["loudness_db"][0] == first["loudness_db"][0]
+    two = select_rows(project, "avs-synthetic", Selection(max=9), Runtime(workers=2))
+    assert (two == rows_of(project, max=9)).all(axis=None)
