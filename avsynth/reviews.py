@@ -35,7 +35,7 @@ class Review:
     """``mask`` or ``clip``."""
     source: str
     id: str
-    """mask_id or clip_id of the source's table."""
+    """mask_id or clip_id of the source's table; a benchmark's sample has neither, but a key."""
     verdict: str
     """Small letters and underscores: ``bad_mask``."""
     category: str = ""
@@ -156,8 +156,8 @@ def _reviews(dataset: str, picture: Mapping[str, Any], verdicts: set[str]) -> It
         item = VERDICTS[verdict]
         yield Review(
             item,
-            picture[f"{item}_source"],
-            picture[f"{item}_id"],
+            picture.get(f"{item}_source") or dataset,
+            picture.get(f"{item}_id") or picture["key"],
             verdict.replace(" ", "_"),
             category,
             ";".join(sorted(labels)) if item == "mask" else "",

@@ -128,3 +128,11 @@ def test_every_verdict_condemns_a_mask_or_a_clip():
     tags = list(VERDICTS)
     pulled = reviews_of("d", json.load(io.StringIO(json.dumps([document(tags=tags)]))))
     assert {r.verdict.replace("_", " ") for r in pulled.reviews} == set(tags)
+
+
+def test_a_sample_of_a_benchmark_is_named_by_its_key(tmp_path: Path):
+    seen = document(tags=["bad mask"], mask_source="", mask_id="")
+    (review,) = reviews_of("s4", [seen]).reviews
+    assert (review.source, review.id) == ("s4", "dog-1")
+    write_reviews(tmp_path / "reviews.csv", [review])
+    assert read_reviews(tmp_path / "reviews.csv") == [review]

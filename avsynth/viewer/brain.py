@@ -39,8 +39,8 @@ def embed(content: bytes) -> NDArray[np.float32]:
 def think(dataset: "fiftyone.Dataset", reader: ShardReader, rows: pd.DataFrame) -> dict[str, int]:
     """Find duplicates and leaks among pictures, and make them sortable by similarity.
 
-    A picture with several masks stands in several samples: that is no duplicate, so each picture
-    is taken once.
+    A picture with several masks stands in several samples, and the frames of a video resemble one
+    another: neither is a duplicate, so each picture and each video is taken once.
 
     Args:
         dataset: of groups.
@@ -52,7 +52,8 @@ def think(dataset: "fiftyone.Dataset", reader: ShardReader, rows: pd.DataFrame) 
     """
     import fiftyone.brain as fob
 
-    once = rows.drop_duplicates("image_id")
+    names = rows["image_id"].where(rows["image_id"] != "", rows["clip_key"])
+    once = rows[~names.duplicated()]
     pictures = [reader.parts(k)[name] for k, name in zip(once["key"], once["image"], strict=True)]
     view = dataset.select_group_slices("image")
     ids = dict(zip(*view.values(["key", "id"]), strict=True))

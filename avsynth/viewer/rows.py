@@ -29,7 +29,7 @@ from avsynth.viewer.media import MASK, tight_box
 
 FROM_META = (
     "category", "label", "mask_source", "mask_id", "image_id", "clip_source", "clip_id", "second",
-    "image_licence", "audio_licence", "image_url", "audio_url",
+    "clip_key", "image_licence", "audio_licence", "image_url", "audio_url",
 )  # fmt: skip
 MEASURED = (
     "height_px", "width_px", "x0_px", "y0_px", "x1_px", "y1_px", "area_frac", "loudness_db",

@@ -26,6 +26,7 @@ _GROUPS = {
         "mask_source",
         "mask_id",
         "image_id",
+        "clip_key",
         "clip_source",
         "clip_id",
         "second",

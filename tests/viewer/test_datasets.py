@@ -201,6 +201,18 @@ def test_the_brain_finds_planted_duplicates_and_leaks_and_nothing_else(fiftyone,
         assert think(dataset, ShardReader(project.shards("planted")), rows) == found
 
 
+def test_frames_of_a_video_are_no_duplicates(fiftyone, project, tmp_path):
+    planted(project.shards("planted"), ShardReader(project.shards(NAME)))
+    rows = select_rows(project, "planted", Selection(), Runtime()).assign(image_id="")
+    videos = rows.assign(clip_key=["a", "b", "a", "b", *rows["key"][4:]])  # test comes first
+    dataset = sync_dataset("planted", videos, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reader = ShardReader(project.shards("planted"))
+        assert think(dataset, reader, videos) == {EXACT: 0, NEAR: 0, LEAKY: 0}
+        assert think(dataset, reader, rows.assign(clip_key=rows["key"]))[EXACT] == 2
+
+
 def opened(project, dataset=NAME, out=None, **selection):
     """Do what `avsynth inspect` does, all but serving."""
     params = load_params(project.root)
