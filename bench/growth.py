@@ -32,7 +32,7 @@ CLIPS_PER_CATEGORY = 5
 SETTINGS = ["match.sizes={train: 1000000, val: 100000, test: 100000}", "fetch.sources=[]",
             "masks.sources={lvis: {root: data/raw/lvis, files: [lvis_v1_train.json], images: "
             "data/raw/lvis}}", "match.exclude_videos=[]",
-            "categories.choose=1000"]  # fmt: skip
+            "categories.choose=116"]  # fmt: skip
 
 
 @dataclass(frozen=True)
