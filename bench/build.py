@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from bench.rows import Row, record
 
 GROWTH = 3

@@ -172,6 +172,7 @@ def run(point: Point, toy: Path, folder: Path) -> dict[str, Any]:
         command = [sys.executable, "-m", "bench.growth", "--measure", f"{root}/p"]
         done = subprocess.run(
             [*command, str(point.workers)], check=True, stdout=subprocess.PIPE, cwd=REPOSITORY,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             stderr=None if os.environ.get("GROWTH_SAYS") else subprocess.DEVNULL,
         )  # fmt: skip
     result: dict[str, Any] = json.loads(done.stdout)
