@@ -210,10 +210,12 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             panel.set_xscale("log")
             panel.set_xticks(rows["at"], [f"{at:,}" for at in rows["at"]])
             panel.minorticks_off()
-            panel.set_ylim(bottom=0)
             panel.grid(alpha=0.3)
         above.set_title("wall time, by workers" if axis == "workers" else f"CPU time, by {axis}")
         below.set_xlabel(axis)
+    # Last of all: the panels of a row share their limits, and a limit that is set stays.
+    axes[0][0].set_ylim(0, 1.08 * table["ms_highest"].max())
+    axes[1][0].set_ylim(0, 1.08 * table["peak_mb"].max())
     axes[0][0].set_ylabel("ms per triplet")
     axes[1][0].set_ylabel("peak memory, MB")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
