@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from avsynth import __version__
-from avsynth.command import Project, Workers, with_project
+from avsynth.command import CORES, Project, Workers, with_project
 from avsynth.errors import AvsynthError
 from avsynth.looking import looking
 from avsynth.pipelines import STAGES
@@ -110,7 +110,7 @@ def toy(
     directory: Annotated[Path, typer.Argument(help="Where to write it; a new folder.")],
     scale: Annotated[float, typer.Option(min=0.01, help="Size; 1 is some 700 pictures.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
-    workers: Workers = 1,
+    workers: Workers = CORES,
 ) -> None:
     """Draw a small raw world in the official layout of every source."""
     from avsynth.toy import write_toy_world

@@ -1,6 +1,7 @@
 """What every command shares: the options, and the `Project` that they open."""
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
 Root = Annotated[
     Path, typer.Option("--root", help="Project folder that holds params.yaml.", show_default=False)
 ]
-Workers = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes to work with.")]
+CORES = min(len(os.sched_getaffinity(0)), 16)
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        "-j",
+        min=1,
+        envvar="AVSYNTH_WORKERS",
+        show_default="one per core",
+        help="Processes to work with; changes no byte.",
+    ),
+]
 Executor = Annotated[
     Literal["serial", "process", "ray"], typer.Option("--executor", help="Who does the work.")
 ]
@@ -55,7 +67,7 @@ class Project:
 
 def open_project(
     root: Root = Path(),
-    workers: Workers = 1,
+    workers: Workers = CORES,
     executor: Executor = "process",
     device: Device = "cpu",
     cache_dir: CacheDir = None,

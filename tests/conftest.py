@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+# The tests share the cores already: a command that they type works alone unless it says otherwise.
+os.environ["AVSYNTH_WORKERS"] = "1"
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOY_SCALE = 0.1
 TOY_SETTINGS = (f"fetch.toy.scale={TOY_SCALE}", "match.mask_mode=instance")
