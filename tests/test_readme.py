@@ -50,7 +50,7 @@ def test_every_command_in_the_documents_exists():
 def test_every_link_between_documents_leads_somewhere():
     checked = 0
     for path in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        for target in re.findall(r"\]\(([^)#:\s,]+)(?:#[^)]*)?\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
             checked += 1
     assert checked > 5
