@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,31 @@ CacheDir = Annotated[
         "--cache-dir", help="Where what can be computed again is kept.", show_default=False
     ),
 ]
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def size_in_bytes(text: str) -> int:
+    """Read a size: ``20GB``, ``1.5 TB``, ``0``; units are powers of 1000.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(KB|MB|GB|TB)?", text.strip().upper())
+    if found is None:
+        fault = f"{text!r} is no size; write e.g. 20GB, 500MB or 0."
+        raise typer.BadParameter(fault, param_hint="'--cache-limit'")
+    return int(float(found[1]) * _UNITS.get(found[2], 1))
+
+
+CacheLimit = Annotated[
+    str,
+    typer.Option(
+        "--cache-limit",
+        metavar="SIZE",
+        envvar="AVSYNTH_CACHE_LIMIT",
+        help="Most that image embeddings may take in the cache; 0 keeps none. Changes no byte.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -65,7 +91,7 @@ class Project:
         return replace(self, params=self.params.model_copy(update={"categories": chosen}))
 
 
-def open_project(
+def open_project(  # noqa: PLR0913 -- one argument for each shared option
     root: Root = Path(),
     workers: Workers = CORES,
     executor: Executor = "process",
@@ -73,12 +99,13 @@ def open_project(
     cache_dir: CacheDir = None,
     settings: Settings = None,
     quiet: Quiet = False,
+    cache_limit: CacheLimit = "20GB",
 ) -> Project:
     """Read params.yaml and gather the runtime options; its signature is every stage's options."""
     from avsynth.config import Runtime, load_params
     from avsynth.paths import Layout
 
-    runtime = Runtime(workers, executor, device, cache_dir, quiet)
+    runtime = Runtime(workers, executor, device, cache_dir, quiet, size_in_bytes(cache_limit))
     return Project(load_params(root, settings or []), Layout(root.resolve()), runtime)
 
 

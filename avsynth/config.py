@@ -302,6 +302,8 @@ class Runtime:
     device: str = "cpu"
     cache_dir: Path | None = None
     quiet: bool = False
+    cache_limit_bytes: int = 20_000_000_000
+    """Most that embeddings of pictures may take in the cache; 0 keeps none."""
 
 
 def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:

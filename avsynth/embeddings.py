@@ -7,8 +7,11 @@ finds nothing that is not its own. Everything here can be deleted at any time.
 """
 
 import hashlib
+import io
 import os
+import secrets
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 Encode = Callable[[Tensor], Tensor]
-_HEADER_BYTES = 128
-"""Of a .npy file."""
+_FORMAT = 1
+_OTHER_BYTES = 128 + 4
+"""Of a file beside the numbers: the header of .npy, and a CRC-32 at the end."""
 _SCAN_SHARE = 0.01
 """Of the limit: after so many new bytes the folder is counted again."""
 
@@ -27,13 +31,16 @@ _SCAN_SHARE = 0.01
 class EmbeddingCache:
     """Remembers embeddings in bfloat16, one file each, in 256 folders.
 
-    Several processes may use one folder at once. What comes out is rounded to bfloat16 whether
-    it was found or computed, so a run's numbers do not depend on what the cache held.
+    Several processes may use one folder at once. A run's numbers do not depend on what the cache
+    held: what comes out is rounded to bfloat16 whether it was found or computed; pictures are
+    encoded one by one, since the last bits depend on how many go together; and what was computed
+    on another kind of device, or under another autocast, is another answer.
 
     Args:
         folder: of the cache.
         encoder: digest of the encoder's weights, see `digest_of`.
-        limit_bytes: most that the folder may hold; None for no limit. When it is full, what this
+        limit_bytes: most that the folder may hold, 1 % more for each further process that writes
+            at once; None for no limit, 0 to neither read nor write. When it is full, what this
             process has not used goes, oldest first; when all is in use, nothing more is kept (a
             training epoch comes back to every picture in turn, so whatever replaced another would
             itself be gone before it is asked for).
@@ -44,46 +51,59 @@ class EmbeddingCache:
         self.found = self.computed = 0
         self._begun = time.time()
         self._room: float = 0 if limit_bytes is not None else float("inf")
-        self._keeps = True
+        self._keeps = limit_bytes != 0
 
     def __call__(self, image: Tensor, encode: Encode) -> Tensor:
-        """Give the embeddings of pictures, computing those that are not there, all at once.
+        """Give the embeddings of pictures, computing those that are not there.
 
         Args:
             image: uint8 ``[N, 3, H, W]``, on any device.
-            encode: the frozen encoder: uint8 ``[M, 3, H, W]`` to float ``[M, C, h, w]``.
+            encode: the frozen encoder: uint8 ``[1, 3, H, W]`` to float ``[1, C, h, w]``.
 
         Returns:
             float32 ``[N, C, h, w]`` on the pictures' device, of bfloat16's precision.
         """
-        paths = [self._path(picture) for picture in image.cpu()]
-        rows = [_read(path) for path in paths]
-        missing = [i for i, row in enumerate(rows) if row is None]
-        self.found += len(rows) - len(missing)
-        self.computed += len(missing)
-        if missing:
-            with torch.no_grad():
-                made = encode(image[missing]).bfloat16().cpu()
-            for i, row in zip(missing, made, strict=True):
-                rows[i] = row
-                self._keep(paths[i], row)
-        return torch.stack([row for row in rows if row is not None]).to(image.device).float()
+        rows = [self._row(image[i : i + 1], encode) for i in range(len(image))]
+        return torch.stack(rows).to(image.device).float()
+
+    def _row(self, picture: Tensor, encode: Encode) -> Tensor:
+        """Find or compute the embedding of one picture: bfloat16 ``[C, h, w]`` on the CPU."""
+        if self.limit_bytes == 0:
+            return self._compute(picture, encode)
+        path = self._path(picture)
+        row = _read(path)
+        if row is not None:
+            self.found += 1
+            return row
+        row = self._compute(picture, encode)
+        self._keep(path, row)
+        return row
+
+    def _compute(self, picture: Tensor, encode: Encode) -> Tensor:
+        self.computed += 1
+        with torch.no_grad():
+            return encode(picture.contiguous())[0].bfloat16().cpu()
 
     def _path(self, picture: Tensor) -> Path:
-        digest = hashlib.sha256(f"{self.encoder} {tuple(picture.shape)}".encode())
-        digest.update(picture.contiguous().numpy())
+        device = picture.device.type
+        how = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else "exact"
+        text = f"{_FORMAT} {self.encoder} {tuple(picture.shape)} {device} {how}"
+        digest = hashlib.sha256(text.encode())
+        digest.update(picture.cpu().contiguous().numpy())
         key = digest.hexdigest()[:32]
         return self.folder / key[:2] / f"{key[2:]}.npy"
 
     def _keep(self, path: Path, row: Tensor) -> None:
-        needed = row.nbytes + _HEADER_BYTES
+        needed = row.nbytes + _OTHER_BYTES
         if not self._keeps or (needed > self._room and not self._make_room(needed)):
             return
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.save(file, row.view(torch.int16).numpy())
+            content = io.BytesIO()
+            np.save(content, row.contiguous().view(torch.int16).numpy())
+            content.write(zlib.crc32(content.getbuffer()).to_bytes(4, "little"))
+            temporary.write_bytes(content.getbuffer())
             temporary.replace(path)
             self._room -= needed
         except OSError:  # A full disk ends the keeping, not the run.
@@ -112,15 +132,17 @@ def digest_of(encoder: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
 def _read(path: Path) -> Tensor | None:
     """Read an embedding and mark it as used; a damaged one counts as absent."""
     try:
-        with path.open("rb") as file:
-            row = np.load(file, allow_pickle=False)
+        content = path.read_bytes()
+        if zlib.crc32(content[:-4]) != int.from_bytes(content[-4:], "little"):
+            return None
+        row = np.load(io.BytesIO(content), allow_pickle=False)
         os.utime(path)
     except (OSError, ValueError, EOFError):
         return None

@@ -44,6 +44,9 @@ class ModelParams(Section):
 
 class ConvertParams(Section):
     """Benchmarks in their official layouts, by the folder that each lies in."""
+    cache_embeddings: bool
+    """Keep what a frozen image encoder says of a picture: rounded to bfloat16, computed once. Of
+    no effect where the encoder trains or the sound enters it (sama_avs, save)."""
 
     roots: dict[str, str]
     samples_per_shard: PositiveInt

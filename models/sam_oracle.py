@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from segment_anything import SamAutomaticMaskGenerator
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from torch import Tensor, nn
 
 from avsynth.batch import Batch, Prediction
@@ -32,6 +32,18 @@ LOGIT = 20.0
 """Of a hard mask: its sigmoid rounds to exactly 1 in float32."""
 
 PROMPTS = ("automatic", "points", "boxes")
+
+
+class _Predictor(SamPredictor):
+    """The official predictor; the picture goes through `Sam.encode`, which may remember it."""
+
+    def set_torch_image(self, image: Tensor, size: tuple[int, ...]) -> None:
+        """Encode uint8 ``[1, 3, H, W]`` of the input's size."""
+        height, width = image.shape[-2:]
+        self.original_size, self.input_size = size, (height, width)
+        with torch.no_grad():
+            self.features = self.model.encode(Batch(("",), image, (height, width)))
+        self.is_image_set = True
 
 
 class SamOracle(nn.Module):
@@ -73,6 +85,7 @@ class SamOracle(nn.Module):
     def _automatic(self, image: Tensor, truth: Tensor) -> Tensor:
         """Return the proposal with the highest IoU, bool ``[Hf, Wf]``."""
         generator = SamAutomaticMaskGenerator(self.sam, points_per_side=self.points_per_side)
+        generator.predictor = _Predictor(self.sam)
         found = generator.generate(image.permute(1, 2, 0).contiguous().cpu().numpy())
         best, best_iou = torch.zeros_like(truth), 0.0
         for proposal in found:

@@ -16,8 +16,10 @@ from avsynth.bank import AudioBank, build_bank, pooled_clips
 from avsynth.batch import AvsModel
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.listing import read_rows
+from avsynth.cache import cache_root
 from avsynth.config import Params, Runtime
 from avsynth.dataset import ShardDataset, Split, View
+from avsynth.embeddings import EmbeddingCache, digest_of
 from avsynth.errors import ConfigError, suggest
 from avsynth.evaluation import FrameRow, Labels, score
 from avsynth.experiment_params import ModelParams, TrainingParams
@@ -78,7 +80,17 @@ def build_model(project: Project, name: str, change: Mapping[str, Any] | None = 
     layout, seed = project.layout, project.params.seed
     checkpoint = section.checkpoint and layout.resolve(section.checkpoint)
     sam = build_sam(section.architecture, section.input_size, checkpoint or None, seed=seed)
-    return MODELS[name](sam, _vggish(project), seed=seed, **parameters(project, name, change))
+    model = MODELS[name](sam, _vggish(project), seed=seed, **parameters(project, name, change))
+    frozen = not any(p.requires_grad for p in sam.image_encoder.parameters())
+    if section.cache_embeddings and frozen:
+        sam.recall = _embeddings(project, sam.image_encoder)
+    return model
+
+
+def _embeddings(project: Project, encoder: nn.Module) -> EmbeddingCache:
+    """Open the cache of what a frozen encoder says of pictures."""
+    folder = cache_root(project.runtime) / "embeddings"
+    return EmbeddingCache(folder, digest_of(encoder), project.runtime.cache_limit_bytes)
 
 
 def parameters(
@@ -127,18 +139,11 @@ def open_bank(project: Project) -> AudioBank:
     return build_bank(
         pooled_clips(pool, clips, folders),
         partial(embed, vggish),
-        _digest(vggish),
+        digest_of(vggish),
         quiet_db=params.match.quiet_second_db,
         seed=params.seed,
         runtime=project.runtime,
     )
-
-
-def _digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

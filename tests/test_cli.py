@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from avsynth import __version__
 from avsynth.cli import app
+from avsynth.command import size_in_bytes
 from tests.conftest import make_toy_project
 
 
@@ -38,8 +39,21 @@ def test_every_stage_takes_the_same_options():
     assert STAGES
     for stage in STAGES:
         text = CliRunner().invoke(app, [stage, "--help"]).output
-        for option in ("--root", "--workers", "--executor", "--device", "--cache-dir", "-S"):
+        for option in ("--root", "--workers", "--executor", "--device", "--cache-dir", "-S",
+                       "--cache-limit"):  # fmt: skip
             assert option in text, (stage, option)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("20GB", 20e9), ("1.5 tb", 1.5e12), ("700kb", 7e5), ("12", 12)],
+)
+def test_a_size_is_read_as_people_write_it(text: str, size: float):
+    assert size_in_bytes(text) == size
+
+
+def test_what_is_no_size_is_refused(tmp_path: Path):
+    refused(avsynth("match", "--cache-limit", "20 apples", cwd=tmp_path), "'20 apples'", "20GB")
 
 
 def test_a_build_typed_at_a_shell_prints_the_funnel(toy_world: Path, tmp_path: Path):

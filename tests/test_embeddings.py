@@ -10,8 +10,8 @@ from avsynth.batch import Batch
 from avsynth.embeddings import EmbeddingCache, digest_of
 from avsynth.models.sam import Sam, build_sam
 
-SIZE = 2 * 4 * 4 * 4 + 128
-"""Bytes of a file: an embedding of 4 x 4 x 4 in bfloat16 and npy's header."""
+SIZE = 2 * 4 * 4 * 4 + 128 + 4
+"""Bytes of a file: an embedding of 4 x 4 x 4 in bfloat16, npy's header, a checksum."""
 
 
 class Encoder:
@@ -60,15 +60,18 @@ def test_another_encoder_size_or_pixel_finds_nothing(tmp_path: Path):
         assert (cache.found, cache.computed) == (0, 1)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone", "one bit"])
 def test_a_damaged_file_is_computed_again_and_mended(tmp_path: Path, damage: str):
     encoder, image = Encoder(), pictures(2)
     first = EmbeddingCache(tmp_path, "a")(image, encoder)
     path = next(tmp_path.rglob("*.npy"))
+    content = path.read_bytes()
     if damage == "gone":
         path.unlink()
+    elif damage == "one bit":
+        path.write_bytes(content[:150] + bytes([content[150] ^ 1]) + content[151:])
     else:
-        path.write_bytes(path.read_bytes()[: 150 if damage == "cut" else 0])
+        path.write_bytes(content[: 150 if damage == "cut" else 0])
     for expected in (1, 0):
         cache = EmbeddingCache(tmp_path, "a")
         assert torch.equal(cache(image, encoder), first)
@@ -88,6 +91,43 @@ def test_a_full_cache_keeps_what_is_in_use_and_lets_old_things_go(tmp_path: Path
             assert size_of(tmp_path) <= limit
     assert cache.found == 2 * 10, "ten pictures fit, and they are found in every later epoch"
     assert EmbeddingCache(tmp_path, "old", limit)(pictures(1), encoder).shape == (1, 4, 4, 4)
+
+
+def test_a_limit_of_nothing_rounds_and_leaves_the_folder_alone(tmp_path: Path):
+    encoder, image = Encoder(), pictures(3)
+    kept = EmbeddingCache(tmp_path, "a")(image, encoder)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    off = EmbeddingCache(tmp_path, "a", 0)
+    assert torch.equal(off(torch.cat((image, pictures(2, seed=1))), encoder)[:3], kept)
+    assert (off.found, off.computed) == (0, 5)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == before
+
+
+def test_bytes_do_not_depend_on_what_was_there_before(tmp_path: Path):
+    """Sums of a batch differ in their last bits from those of its pictures alone."""
+    sam, image = build_sam("tiny", 64), batch(build_sam("tiny", 64), 6).image
+    encoded = []
+    for folder, first in (("whole", 6), ("parts", 1), ("late", 4)):
+        cache = EmbeddingCache(tmp_path / folder, "a")
+        sam.requires_grad_(False).recall = cache
+        sam.encode(Batch(("",) * first, image[:first].contiguous(), (64, 64)))
+        spread = image.contiguous(memory_format=torch.channels_last)
+        encoded.append(sam.encode(Batch(("",) * 6, spread, (64, 64))))
+        assert cache.computed == 6
+    assert torch.equal(encoded[0], encoded[1])
+    assert torch.equal(encoded[0], encoded[2])
+
+
+def test_what_autocast_rounds_is_another_answer(tmp_path: Path):
+    sam, cache = build_sam("tiny", 64), EmbeddingCache(tmp_path, "a")
+    sam.requires_grad_(False).recall = cache
+    given = batch(sam, 1)
+    exact = sam.encode(given)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(sam.encode(given), exact)
+        assert cache.computed == 2
+    assert torch.equal(sam.encode(given), exact)
+    assert (cache.found, cache.computed) == (1, 2)
 
 
 def test_a_disk_that_cannot_be_written_ends_the_keeping_only(tmp_path: Path):

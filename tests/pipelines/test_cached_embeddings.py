@@ -1,0 +1,115 @@
+"""A frozen encoder's answers, kept: no picture twice, and the same bytes whatever was kept."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from avsynth.config import Runtime, load_params
+from avsynth.embeddings import EmbeddingCache
+from avsynth.paths import Layout
+from avsynth.pipelines import experiment
+from avsynth.pipelines.train import train
+
+FROZEN = (
+    "models.ap_sam.build={hidden_dim: 16}", "models.ap_sam.input_size=32",
+    "models.ap_sam.train.epochs=2", "models.ap_sam.cache_embeddings=true",
+    "models.sam_oracle.input_size=32", "models.sam_oracle.cache_embeddings=true",
+    "models.sam_oracle.build={prompt: automatic, points_per_side: 1}",
+    "evaluate.frame_size=32", "evaluate.pictures=1",
+)  # fmt: skip
+FILES = ("runs/train/{}/weights.safetensors", "reports/scores/test/{}.csv")
+
+
+@pytest.fixture(scope="module")
+def project(built, tmp_path_factory):
+    root = tmp_path_factory.mktemp("cached") / "project"
+    shutil.copytree(built, root)
+    return root
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """List the caches that the stages open."""
+    caches = []
+
+    class Listed(EmbeddingCache):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            caches.append(self)
+
+    monkeypatch.setattr(experiment, "EmbeddingCache", Listed)
+    return caches
+
+
+def trained(root, model="ap_sam", settings=(), **runtime):
+    params = load_params(root, [*FROZEN, *settings])
+    given = Runtime(cache_dir=root / "cache", quiet=True, **runtime)
+    train(model, params, Layout(root), given)
+    return [(root / name.format(model)).read_bytes() for name in FILES]
+
+
+def test_no_picture_is_encoded_twice_and_the_cache_changes_no_byte(project, opened):
+    first = trained(project)
+    assert opened[-1].computed > 0
+    held = len(list((project / "cache/embeddings").rglob("*.npy")))
+    assert held == opened[-1].computed
+    assert trained(project) == first
+    assert (opened[-1].computed, opened[-1].found > held) == (0, True)
+    shutil.rmtree(project / "cache/embeddings")
+    assert trained(project, cache_limit_bytes=10_000) == first
+    kept = list((project / "cache/embeddings").rglob("*.npy"))
+    assert 0 < sum(path.stat().st_size for path in kept) <= 10_000
+    shutil.rmtree(project / "cache/embeddings")
+    assert trained(project, cache_limit_bytes=0) == first
+    assert not (project / "cache/embeddings").exists()
+
+
+def test_only_a_frozen_encoder_that_is_to_be_kept_is_kept(project, opened):
+    rounded = trained(project)
+    assert len(opened) == 1
+    assert trained(project, settings=["models.ap_sam.cache_embeddings=false"]) != rounded
+    trained(project, settings=["models.ap_sam.build={train_image_encoder: true}"])
+    assert len(opened) == 1
+
+
+def test_proposals_are_of_kept_embeddings_too(project, opened):
+    shutil.rmtree(project / "cache/embeddings", ignore_errors=True)
+    scores = trained(project, "sam_oracle")[1]
+    assert opened[-1].computed > 0
+    assert trained(project, "sam_oracle")[1] == scores
+    assert opened[-1].computed == 0
+    trained(project)
+    assert opened[-1].found > opened[-1].computed > 0, "what one model computed serves another"
+
+
+@pytest.mark.slow
+def test_ranks_share_the_cache(project):
+    shutil.rmtree(project / "cache", ignore_errors=True)
+    cold, warm = together(project), together(project)
+    assert cold == warm
+    assert list((project / "cache/embeddings").rglob("*.npy"))
+    assert not list((project / "cache/embeddings").rglob("*.tmp"))
+
+
+def together(root):
+    """Train with two ranks, as a user would type it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "avsynth", "train", "ap_sam", "--root", str(root), "-q"]
+    command += ["--cache-dir", str(root / "cache"), "--cache-limit", "5MB"]
+    for setting in FROZEN:
+        command += ["-S", setting]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    ranks = [
+        subprocess.Popen(
+            command, env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        )
+        for rank in range(2)
+    ]
+    assert [rank.wait() for rank in ranks] == [0, 0]
+    return [(root / name.format("ap_sam")).read_bytes() for name in FILES]
