@@ -14,7 +14,13 @@ from torch.utils.data import DataLoader, Dataset
 from avsynth.bank import AudioBank
 from avsynth.batch import Batch
 from avsynth.config import Runtime
-from avsynth.decoding import decode_image, decode_logmel, decode_mask, decode_waveform
+from avsynth.decoding import (
+    decode_image,
+    decode_logmel,
+    decode_mask,
+    decode_waveform,
+    room_for_images,
+)
 from avsynth.errors import AvsynthError, DataError
 from avsynth.sampling import FrameGroup, Request
 from avsynth.shards import ShardReader
@@ -53,11 +59,11 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
         """
         keys = [key for group in request.groups for key in group.keys]
         parts = [self._parts(key) for key in keys]
-        frame_size = self.view.frame_size
-        images, masks, heard = [], [], []
-        for key, found in zip(keys, parts, strict=True):
+        side, frame_size = self.view.input_size, self.view.frame_size
+        images, masks, heard = room_for_images(len(keys), side), [], []
+        for key, found, image in zip(keys, parts, images, strict=True):
             with _Naming(self.reader, key):
-                images.append(decode_image(_image(found), self.view.input_size))
+                decode_image(_image(found), side, out=image)
                 masks.append(decode_mask(found["mask.png"], frame_size))
                 heard.append(self.hear(key, found))
         sizes = {tuple(mask.shape) for mask in masks}
@@ -69,7 +75,7 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
         logmels, waveforms = zip(*heard, strict=True)
         return request, Batch(
             keys=tuple(keys),
-            image=_stack_pixels(images),
+            image=images,
             frame_size=(masks[0].shape[0], masks[0].shape[1]),
             logmel=torch.stack(logmels) if drawn is None else None,
             embedding=drawn,
@@ -137,11 +143,6 @@ class _Answering(Dataset[Answer]):  # type: ignore[misc]
 
 def _as_it_is(loaded: Answer) -> Answer:
     return loaded
-
-
-def _stack_pixels(images: list[Tensor]) -> Tensor:
-    """Stack pictures that lie channels last in memory, as they lie."""
-    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def _draw(bank: AudioBank, groups: Iterable[FrameGroup], epoch: int) -> Tensor:

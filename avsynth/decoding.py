@@ -1,35 +1,40 @@
 """The parts of a shard sample -> tensors, as the reference loaders would give them, but faster.
 
-JPEGs are decoded by OpenCV, which wraps the library that Pillow does: the same pixels. Shrinking
-is Pillow's own. Enlarging is torch's fixed-point kernel, nine times faster: the same pixels where
-the scales are fractions of 32 (640 x 480 to 1024), elsewhere within one level of 255. Pictures are
-squashed to a square. The EXIF orientation is ignored: annotations refer to the stored pixels.
+Decoding and shrinking are Pillow's own. Pictures are enlarged by torch's fixed-point kernel, nine
+times faster: the same pixels where the scales are fractions of 32 (640 x 480 to 1024), elsewhere
+within one level of 255. Pictures are squashed to a square. The EXIF orientation is ignored:
+annotations refer to the stored pixels.
 """
 
 import io
+from functools import lru_cache
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from avsynth.audio.waveform import decode_flac
 from avsynth.errors import DataError
 
-cv2.setNumThreads(1)  # parallel over samples, not inside one
-_JPEG = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-_FAULTS = (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError, cv2.error)
+_NEAREST = Image.Resampling.NEAREST
+_FAULTS = (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError)
 _FIX = "Write the shards again."
 
 
-def decode_image(data: bytes, size_px: int) -> Tensor:
+def room_for_images(count: int, size_px: int) -> Tensor:
+    """Set memory aside for pictures: uint8 ``[count, 3, size_px, size_px]``, channels last."""
+    return torch.empty(count, size_px, size_px, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
+
+
+def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor:
     """Decode a picture and squash it to a square, bilinearly.
 
     Args:
         data: a JPEG or PNG; grey, palette and CMYK ones become RGB.
         size_px: side of the square.
+        out: one picture of `room_for_images` to write to; None makes room.
 
     Returns:
         uint8 ``[3, size_px, size_px]``, RGB, channels last in memory.
@@ -37,13 +42,22 @@ def decode_image(data: bytes, size_px: int) -> Tensor:
     Raises:
         DataError: the bytes are damaged or cut short.
     """
+    out = room_for_images(1, size_px)[0] if out is None else out
+    square = (size_px, size_px)
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if picture.format == "JPEG" and picture.mode == "RGB":
-                return _squash(_decode_jpeg(data, picture), size_px)
-            return _squash(np.asarray(picture.convert("RGB")), size_px)
+            rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+            if max(rgb.size) > size_px:
+                rgb = rgb.resize(square, Image.Resampling.BILINEAR)
+            pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
     except _FAULTS as error:
         raise DataError("image", "a whole JPEG or PNG", str(error), _FIX) from None
+    if pixels.shape == out.shape:
+        return out.copy_(pixels)
+    # What interpolate() calls. It has no `out`, and fresh memory costs more than the enlarging.
+    enlarge = torch.ops.aten._upsample_bilinear2d_aa.out
+    enlarge(pixels[None], square, False, None, None, out=out[None])
+    return out
 
 
 def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
@@ -61,11 +75,13 @@ def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
     """
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            wanted = picture.size if size is None else size[::-1]
-            mask = np.asarray(picture.resize(wanted, Image.Resampling.NEAREST))
-            return torch.from_numpy((mask > 0).astype(np.uint8))
+            height, width = size or (picture.height, picture.width)
+            low = picture.resize((width, min(height, picture.height)), _NEAREST)
+            mask = np.not_equal(np.asarray(low), False)
     except _FAULTS as error:
         raise DataError("mask", "a whole PNG", str(error), _FIX) from None
+    # Further rows are copies of whole rows, which need no look at pixels.
+    return torch.from_numpy(mask.take(_nearest(low.height, height), axis=0).view(np.uint8))
 
 
 def decode_logmel(data: bytes) -> Tensor:
@@ -92,20 +108,8 @@ def decode_waveform(data: bytes) -> Tensor:
     return torch.from_numpy(decode_flac(data))
 
 
-def _decode_jpeg(data: bytes, picture: Image.Image) -> np.ndarray:
-    """Decode a three-channel JPEG; one that OpenCV would silently fill up is Pillow's to refuse."""
-    whole = data.rstrip(b"\0").endswith(b"\xff\xd9")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _JPEG) if whole else None
-    return np.asarray(picture.convert("RGB")) if pixels is None else pixels
-
-
-def _squash(pixels: np.ndarray, size_px: int) -> Tensor:
-    """Resize ``[H, W, 3]`` to a square: by torch where it only enlarges, else by Pillow."""
-    square = (size_px, size_px)
-    if max(pixels.shape[:2]) > size_px:
-        resized = Image.fromarray(pixels).resize(square, Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
-    image = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)
-    if pixels.shape[:2] == square:
-        return image
-    return F.interpolate(image[None], square, mode="bilinear", antialias=True)[0]
+@lru_cache(maxsize=256)
+def _nearest(have: int, wanted: int) -> NDArray[np.intp]:
+    """Ask Pillow which of ``have`` rows each of ``wanted`` is taken from."""
+    rows = Image.fromarray(np.arange(have, dtype=np.int32)[:, None])
+    return np.asarray(rows.resize((1, wanted), _NEAREST))[:, 0].astype(np.intp)

@@ -4,9 +4,12 @@ import io
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from avsynth.decoding import decode_image, decode_logmel, decode_mask
+from avsynth.decoding import decode_image, decode_logmel, decode_mask, room_for_images
 from avsynth.errors import DataError
 
 SQUARE = Image.Resampling.BILINEAR
@@ -44,6 +47,18 @@ def test_pixels_are_those_of_pillow(size, side, most, kind):
     assert np.abs(found - np.asarray(expected)).max() <= most
 
 
+@pytest.mark.parametrize("size", [(64, 48), (64, 64), (80, 40), (48, 64), (64, 6), (6, 64)])
+def test_a_picture_is_written_to_its_place_among_others(size):
+    room = room_for_images(3, 64).fill_(7)
+    data = encoded(photo(*size), "PNG")
+    found = decode_image(data, 64, out=room[1])
+    assert found.data_ptr() == room[1].data_ptr()
+    expected = Image.open(io.BytesIO(data)).resize((64, 64), SQUARE)
+    assert np.array_equal(room[1].permute(1, 2, 0).numpy(), np.asarray(expected))
+    assert room[::2].eq(7).all()
+    assert room.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK", "P", "RGBA"])
 def test_every_mode_becomes_rgb(mode):
     data = encoded(photo(60, 48).convert(mode), "JPEG" if mode in ("L", "CMYK") else "PNG")
@@ -79,6 +94,20 @@ def test_masks_are_read_by_nearest_neighbours():
         assert np.array_equal(decode_mask(data, (16, 32)).numpy(), np.asarray(expected))
     with pytest.raises(DataError, match="a whole PNG"):
         decode_mask(data[:60], None)
+
+
+LENGTHS = st.integers(1, 900)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LENGTHS, LENGTHS, LENGTHS, LENGTHS, st.sampled_from(["1", "L"]))
+def test_mask_pixels_are_those_of_pillow_at_every_size(height, width, to_height, to_width, mode):
+    bits = np.random.default_rng(height * width).random((height, width)) > 0.5
+    picture = Image.fromarray(bits if mode == "1" else bits.astype(np.uint8) * 255)
+    found = decode_mask(encoded(picture, "PNG", compress_level=0), (to_height, to_width)).numpy()
+    expected = np.asarray(picture.resize((to_width, to_height), Image.Resampling.NEAREST)) > 0
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("values", [np.zeros((1, 96, 64)), np.zeros((96, 64), np.float32)])
