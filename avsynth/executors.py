@@ -41,11 +41,11 @@ def _process_map(
 ) -> Iterator[Result]:
     # forkserver: a forked child would inherit the parent's threads' locks (BLAS, progress bar).
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         yield from _in_order(lambda item: pool.submit(fn, item), items, window=4 * workers)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Watch, in a worker, for the death of the process that it works for."""
     parent = multiprocessing.parent_process()
     assert parent is not None

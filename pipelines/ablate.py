@@ -6,16 +6,8 @@ from avsynth.config import Params, Runtime
 from avsynth.errors import ConfigError, suggest
 from avsynth.evaluation import Labels
 from avsynth.paths import Layout
-from avsynth.pipelines.experiment import (
-    Project,
-    Task,
-    fine_tuning,
-    fit,
-    funnel,
-    score_path,
-    score_split,
-)
-from avsynth.ranks import joined
+from avsynth.pipelines.experiment import Project, Task, fine_tuning, score_path
+from avsynth.pipelines.trials import Trial, run_trials
 
 
 def ablate(name: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -31,11 +23,9 @@ def ablate(name: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
         raise ConfigError("ablate.runs", "an ablation", repr(name), fix)
     run, project = section.runs[name], Project(params, layout, runtime)
     training = fine_tuning(project, run.model, section.epochs, section.lr)
-    folder = layout.runs / "ablate" / name
-    task = Task(run.model, run.benchmark, folder, training, change=run.build)
-    with joined(runtime.device) as ranks:
-        trained = fit(project, task, ranks)
-    if not ranks.leads:
-        return funnel([])
-    labels = Labels("ablate", run.model, run.model, run.benchmark, run.setting, run.benchmark)
-    return score_split(project, trained, labels, score_path(project, "ablate", name))
+    trial = Trial(
+        Task(run.model, run.benchmark, layout.runs / "ablate" / name, training, change=run.build),
+        Labels("ablate", run.model, run.model, run.benchmark, run.setting, run.benchmark),
+        score_path(project, "ablate", name),
+    )
+    return run_trials(project, [trial])

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.batch import AvsModel
 from avsynth.config import Params, Runtime
 from avsynth.errors import ConfigError
 from avsynth.evaluation import Labels
@@ -14,13 +13,10 @@ from avsynth.pipelines.experiment import (
     Project,
     Task,
     fine_tuning,
-    fit,
-    funnel,
     pretrained,
     score_path,
-    score_split,
 )
-from avsynth.ranks import joined
+from avsynth.pipelines.trials import Trial, run_trials
 
 _SIGNS = {"with": "w/", "without": "w/o"}
 
@@ -41,22 +37,20 @@ def fewshot(
         fix = "Give a whole number."
         raise ConfigError("fewshot", "a percentage from 0 to 100", repr(percent), fix)
     project = Project(params, layout, runtime)
-    section = params.fewshot
-    training = fine_tuning(project, model, section.epochs, section.lr)
+    training = fine_tuning(project, model, params.fewshot.epochs, params.fewshot.lr)
     name = f"{model}-{benchmark}-{percent}"
     starts: dict[str, Path | None] = {"with": pretrained(project, model), "without": None}
-    trained: dict[str, AvsModel] = {}
-    with joined(runtime.device) as ranks:
-        for word, start in starts.items():
-            folder = layout.runs / "fewshot" / name / word
-            task = Task(model, benchmark, folder, training, start, percent=int(percent))
-            trained[word] = fit(project, task, ranks)
-    counted = []
-    for word, fitted in trained.items() if ranks.leads else ():
+    trials = []
+    for word, start in starts.items():
+        folder = layout.runs / "fewshot" / name / word
         before = [SYNTHETIC] if word == "with" else []
         regime = "+".join([*before, *([benchmark] if int(percent) else [])]) or "none"
         setting = f"{percent}% real, {_SIGNS[word]} P.T."
-        labels = Labels("fewshot", model, model, benchmark, setting, regime)
-        path = score_path(project, "fewshot", f"{name}-{word}")
-        counted.append(score_split(project, fitted, labels, path))
-    return pd.concat(counted, ignore_index=True) if counted else funnel([])
+        trials.append(
+            Trial(
+                Task(model, benchmark, folder, training, start, percent=int(percent)),
+                Labels("fewshot", model, model, benchmark, setting, regime),
+                score_path(project, "fewshot", f"{name}-{word}"),
+            )
+        )
+    return run_trials(project, trials)

@@ -5,16 +5,8 @@ import pandas as pd
 from avsynth.config import Params, Runtime
 from avsynth.evaluation import Labels
 from avsynth.paths import Layout
-from avsynth.pipelines.experiment import (
-    Project,
-    Task,
-    fine_tuning,
-    fit,
-    funnel,
-    score_path,
-    score_split,
-)
-from avsynth.ranks import joined
+from avsynth.pipelines.experiment import Project, Task, fine_tuning, score_path
+from avsynth.pipelines.trials import Trial, run_trials
 
 
 def seen(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -26,9 +18,9 @@ def seen(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Dat
     """
     project = Project(params, layout, runtime)
     training = fine_tuning(project, model, params.unseen.epochs, params.unseen.lr)
-    with joined(runtime.device) as ranks:
-        trained = fit(project, Task(model, "v3", layout.runs / "seen" / model, training), ranks)
-    if not ranks.leads:
-        return funnel([])
-    labels = Labels("seen", model, model, "v3", "0-shot", "v3-seen")
-    return score_split(project, trained, labels, score_path(project, "seen", model))
+    trial = Trial(
+        Task(model, "v3", layout.runs / "seen" / model, training),
+        Labels("seen", model, model, "v3", "0-shot", "v3-seen"),
+        score_path(project, "seen", model),
+    )
+    return run_trials(project, [trial])

@@ -5,17 +5,8 @@ import pandas as pd
 from avsynth.config import Params, Runtime
 from avsynth.evaluation import Labels
 from avsynth.paths import Layout
-from avsynth.pipelines.experiment import (
-    WEIGHTS,
-    Project,
-    Task,
-    fine_tuning,
-    fit,
-    funnel,
-    score_path,
-    score_split,
-)
-from avsynth.ranks import joined
+from avsynth.pipelines.experiment import WEIGHTS, Project, Task, fine_tuning, score_path
+from avsynth.pipelines.trials import Trial, run_trials
 
 
 def unseen(
@@ -32,10 +23,9 @@ def unseen(
     training = fine_tuning(project, model, params.unseen.shot_epochs, params.unseen.lr)
     name, benchmark = f"{model}-{shots}", f"v3-{shots}shot"
     start = layout.runs / "seen" / model / WEIGHTS
-    task = Task(model, benchmark, layout.runs / "unseen" / name, training, start)
-    with joined(runtime.device) as ranks:
-        trained = fit(project, task, ranks)
-    if not ranks.leads:
-        return funnel([])
-    labels = Labels("unseen", model, model, benchmark, f"{shots}-shot", "v3-seen+shots")
-    return score_split(project, trained, labels, score_path(project, "unseen", name))
+    trial = Trial(
+        Task(model, benchmark, layout.runs / "unseen" / name, training, start),
+        Labels("unseen", model, model, benchmark, f"{shots}-shot", "v3-seen+shots"),
+        score_path(project, "unseen", name),
+    )
+    return run_trials(project, [trial])
