@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 from avsynth.errors import DataError, SpaceError
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-_CHUNK = 16_384
+_CHUNK = 1_024
+"""Records that are Python objects at once."""
+_ROW_GROUP = 16_384
 FUNNEL_COLUMNS = ("stage", "source", "category", "status", "reason", "count")
 
 
@@ -76,13 +78,18 @@ def write_table(path: Path, record: type, rows: Iterable[Any], key: Sequence[str
             )
         )
     table = pa.Table.from_batches(batches, schema=schema)
-    table = table.sort_by([(name, "ascending") for name in key])
-    _check_unique(path, table, key)
-    with whole_file(path) as temporary:
-        if path.suffix == ".csv":
-            pa_csv.write_csv(table, temporary)
-        else:
-            pq.write_table(table, temporary, compression="zstd", row_group_size=_CHUNK)
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in key])
+    _check_unique(path, table.select(list(key)).take(order), key)
+    with whole_file(path) as temporary, _writer(temporary, path.suffix, schema) as writer:
+        # In parts: the sorted table is never in memory beside the other one.
+        for start in range(0, len(table), _ROW_GROUP):
+            writer.write_table(table.take(order.slice(start, _ROW_GROUP)))
+
+
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
+        return pa_csv.CSVWriter(path, schema)
+    return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def _check_unique(path: Path, table: pa.Table, key: Sequence[str]) -> None:
@@ -120,15 +127,18 @@ def read_table(
         if path.suffix == ".csv":
             options = pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=False)
             table = pa_csv.read_csv(path, convert_options=options)
+            names = table.schema.names
         else:
             wanted = None if category is None else [("category", "=", category)]
-            table = pq.read_table(path, filters=wanted)
+            names = pq.read_schema(path).names
+            known = list(columns or names) if names == schema.names else []
+            table = pq.read_table(path, columns=known, filters=wanted)
     except FileNotFoundError:
         raise DataError(str(path), "a table", "no such file", fix) from None
     except (pa.ArrowException, OSError) as error:
         raise DataError(str(path), "a readable table", str(error).splitlines()[0], fix) from None
-    if table.schema.names != schema.names:
-        raise DataError(str(path), f"columns {schema.names}", f"columns {table.schema.names}", fix)
+    if names != schema.names:
+        raise DataError(str(path), f"columns {schema.names}", f"columns {names}", fix)
     frame: pd.DataFrame = table.select(columns or schema.names).to_pandas()
     return frame
 
