@@ -3,7 +3,8 @@
 The paper pairs a training mask with another clip of its category at every access. Here that is
 one row of a table: 512 bytes instead of a decoded, resampled, transformed and embedded clip.
 The bank is kept in the cache under the hash of all it depends on, in parts of some clips, so that
-a build that was stopped goes on where it was.
+a build that was stopped goes on where it was. `OwnSounds` is the same for samples that keep the
+sound they came with.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from avsynth.errors import DataError
 from avsynth.executors import map_items
 from avsynth.matching import draw, loud_seconds
 from avsynth.progress import track
+from avsynth.shards import ShardReader
 
 EMBEDDING_DIM = 128
 _FORMAT = 1
@@ -92,6 +94,20 @@ class AudioBank:
         return self.embedding(clip_id, seconds[draw(self.seed, "second", *parts) % len(seconds)])
 
 
+@dataclass(frozen=True, slots=True)
+class OwnSounds:
+    """Embeddings of the sounds that the samples of a split came with."""
+
+    rows: dict[str, NDArray[np.float32]]
+    """Key to float32 ``[128]``, mapped into memory."""
+
+    def drawn(self, category: str, epoch: int, key: str) -> NDArray[np.float32]:
+        """Return the embedding of a sample's own sound, whatever the epoch: float32 ``[128]``."""
+        return self.rows[key]
+
+
+Sounds = AudioBank | OwnSounds
+
 _FIX = "Run match again, then train: the shards are of other tables than the clips."
 
 
@@ -127,6 +143,37 @@ def build_bank(
         ends = np.cumsum([_num_seconds(clip) for clip in part])
         seconds |= zip((c.clip_id for c in part), np.split(rows, ends[:-1]), strict=True)
     return AudioBank(seconds, _pool(ordered, quiet_db), seed)
+
+
+def own_sounds(
+    reader: ShardReader,
+    logmels: Callable[[Sequence[str]], Tensor],
+    embed: Embed,
+    digest: str,
+    runtime: Runtime,
+) -> OwnSounds:
+    """Embed the sounds of a split once, or find them in the cache.
+
+    Args:
+        reader: of the split.
+        logmels: reads the log-mels of some keys: float32 ``[n, 1, 96, 64]``.
+        embed: the frozen sound network.
+        digest: hash of its weights.
+        runtime: names the cache.
+
+    Raises:
+        DataError: a sample is damaged.
+    """
+
+    def make(folder: Path) -> None:
+        keys, step = reader.keys, _CLIPS_PER_PART
+        rows = [embed(logmels(keys[i : i + step])) for i in range(0, len(keys), step)]
+        np.save(folder / _FILE, torch.cat(rows).numpy().astype(np.float32))
+
+    text = repr([_FORMAT, digest, [shard.sha256 for shard in reader.shards]])
+    key = hashlib.sha256(text.encode()).hexdigest()[:32]
+    rows = np.load(cached_folder(runtime, "sounds", key, make) / _FILE, mmap_mode="r")
+    return OwnSounds(dict(zip(reader.keys, rows, strict=True)))
 
 
 def pooled_clips(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from avsynth.bank import AudioBank
+from avsynth.bank import Sounds
 from avsynth.batch import Batch
 from avsynth.config import Runtime
 from avsynth.decoding import (
@@ -44,11 +44,11 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
     Args:
         reader: of one split.
         view: what to load.
-        bank: where given, sound is drawn from it anew in every epoch; otherwise a sample brings
-            its own log-mel.
+        bank: where given, embeddings of sound are drawn from it in every epoch; otherwise a
+            sample brings its own log-mel.
     """
 
-    def __init__(self, reader: ShardReader, view: View, bank: AudioBank | None = None) -> None:
+    def __init__(self, reader: ShardReader, view: View, bank: Sounds | None = None) -> None:
         self.reader, self.view, self.bank = reader, view, bank
 
     def __getitem__(self, request: Request) -> tuple[Request, Batch]:
@@ -83,6 +83,18 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
             mask=torch.stack(masks),
             num_frames=len(request.groups[0].keys),
         )
+
+    def logmels(self, keys: Sequence[str]) -> Tensor:
+        """Load the log-mels of some samples and nothing else: float32 ``[n, 1, 96, 64]``.
+
+        Raises:
+            DataError: a sample is damaged; says which.
+        """
+        found = []
+        for key in keys:
+            with _Naming(self.reader, key):
+                found.append(decode_logmel(self.reader.parts(key)["logmel.npy"]))
+        return torch.stack(found)
 
     def _parts(self, key: str) -> dict[str, bytes]:
         with _Naming(self.reader, key):
@@ -145,7 +157,7 @@ def _as_it_is(loaded: Answer) -> Answer:
     return loaded
 
 
-def _draw(bank: AudioBank, groups: Iterable[FrameGroup], epoch: int) -> Tensor:
+def _draw(bank: Sounds, groups: Iterable[FrameGroup], epoch: int) -> Tensor:
     rows = [bank.drawn(group.category, epoch, key) for group in groups for key in group.keys]
     return torch.stack([torch.from_numpy(row.copy()) for row in rows])
 

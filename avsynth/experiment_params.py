@@ -29,6 +29,12 @@ class TrainingParams(Section):
     micro_batch: PositiveInt
     """Frames in a forward pass of one device; gradients of a step are accumulated over them."""
     bf16: bool
+    checkpointing: bool = False
+    """Recompute the image encoder's blocks in the backward pass: less memory, more time."""
+    compile: bool = False
+    """Compile the image encoder's blocks (``torch.compile``); needs a C++ compiler."""
+    shard: Literal["none", "fsdp2"] = "none"
+    """``fsdp2``: processes that train together hold the model cut into parts, not one copy each."""
 
 
 class ModelParams(Section):
@@ -38,15 +44,15 @@ class ModelParams(Section):
     checkpoint: str | None
     """SAM's official weights, or null for seeded random ones."""
     input_size: PositiveInt
+    cache_embeddings: bool
+    """Keep what a frozen image encoder says of a picture: rounded to bfloat16, computed once. Of
+    no effect where the encoder trains or the sound enters it (sama_avs, save)."""
     build: dict[str, int | float | str | bool | None]
     train: TrainingParams
 
 
 class ConvertParams(Section):
     """Benchmarks in their official layouts, by the folder that each lies in."""
-    cache_embeddings: bool
-    """Keep what a frozen image encoder says of a picture: rounded to bfloat16, computed once. Of
-    no effect where the encoder trains or the sound enters it (sama_avs, save)."""
 
     roots: dict[str, str]
     samples_per_shard: PositiveInt

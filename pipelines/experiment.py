@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from avsynth.bank import AudioBank, build_bank, pooled_clips
+from avsynth.bank import AudioBank, OwnSounds, build_bank, own_sounds, pooled_clips
 from avsynth.batch import AvsModel
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.listing import read_rows
@@ -38,6 +38,8 @@ from avsynth.training import Epoch, Run, Trained, train
 
 SYNTHETIC = "synthetic"
 WEIGHTS = "weights.safetensors"
+HOW = {"checkpointing", "compile", "shard"}
+"""Settings of training that change how a step is computed, not which one."""
 SHOWN = ("test", "zeroshot")
 """Stages whose best, median and worst frames are kept as pictures."""
 
@@ -182,14 +184,13 @@ def fit(project: Project, task: Task, ranks: Ranks) -> AvsModel:
 
 def _train(project: Project, task: Task, model: Any, ranks: Ranks) -> Trained:
     late = task.benchmark == SYNTHETIC and project.params.match.pairing == "late"
-    bank = open_bank(project) if late and not model.needs_waveform else None
-    whole = _split(project, task, model, "train", bank)
+    whole = _split(project, task, model, "train", late=late)
     groups = subset(whole.groups, task.percent, project.params.seed, _order(project, task))
     name = task.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")
     state = project.layout.runs / ".state" / f"{name}.pt"
     done = train(
         model,
-        (Split(whole.dataset, groups), _split(project, task, model, "val", None)),
+        (Split(whole.dataset, groups), _split(project, task, model, "val", late=False)),
         task.training,
         Run(state, _fingerprint(project, task, groups), project.params.seed),
         ranks=ranks,
@@ -210,12 +211,24 @@ def _order(project: Project, task: Task) -> list[str] | None:
     return [row["name"] for row in rows if row["split"] == "train"]
 
 
-def _split(project: Project, task: Task, model: Any, split: str, bank: AudioBank | None) -> Split:
+def _split(project: Project, task: Task, model: Any, split: str, *, late: bool) -> Split:
+    """Open a split to train or validate on; its sound is embedded once for all epochs."""
     reader = ShardReader(dataset_folder(project, task.benchmark), split)
     size = model.input_size
-    view = View(size, (size, size), model.needs_waveform)
-    return Split(
-        ShardDataset(reader, view, bank), list_groups(reader, whole_clips=is_temporal(model))
+    dataset = ShardDataset(reader, View(size, (size, size), model.needs_waveform))
+    if model.trainable_names() and not model.needs_waveform:
+        dataset.bank = open_bank(project) if late else _own_sounds(project, dataset)
+    return Split(dataset, list_groups(reader, whole_clips=is_temporal(model)))
+
+
+def _own_sounds(project: Project, dataset: ShardDataset) -> OwnSounds:
+    vggish = _vggish(project)
+    return own_sounds(
+        dataset.reader,
+        dataset.logmels,
+        partial(embed, vggish),
+        digest_of(vggish),
+        project.runtime,
     )
 
 
@@ -225,14 +238,15 @@ def is_temporal(model: Any) -> bool:
 
 
 def _fingerprint(project: Project, task: Task, groups: Any) -> str:
-    """Hash what a run depends on."""
+    """Hash what a run depends on; how its steps are computed, and by how many, is no part."""
     params = project.params
     shards = [s.sha256 for s in read_index(dataset_folder(project, task.benchmark))]
     start = None if task.start is None else hashlib.sha256(task.start.read_bytes()).hexdigest()
     content = [
-        params.seed, params.vggish.model_dump(), params.models[task.model].model_dump(),
-        task.training.model_dump(), dict(task.change or {}), params.match.pairing, shards, start,
-        [key for group in groups for key in group.keys],
+        params.seed, params.vggish.model_dump(),
+        params.models[task.model].model_dump(exclude={"train"}),
+        task.training.model_dump(exclude=HOW), dict(task.change or {}), params.match.pairing,
+        shards, start, [key for group in groups for key in group.keys],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

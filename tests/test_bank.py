@@ -7,9 +7,10 @@ import torch
 
 from avsynth.audio.logmel import logmel
 from avsynth.audio.waveform import encode_flac, quantise, second_db
-from avsynth.bank import PooledClip, build_bank, pooled_clips
+from avsynth.bank import PooledClip, build_bank, own_sounds, pooled_clips
 from avsynth.config import Runtime
 from avsynth.errors import DataError
+from tests.small import small_split, write_small_shards
 
 
 def embed(logmels):
@@ -104,3 +105,35 @@ def test_dropped_clips_are_not_pooled(tmp_path):
     table = pd.DataFrame({"source": ["vgg"] * 2, "clip_id": ["a", "b"], "audio_path": ["x/a", "b"]})
     (only,) = pooled_clips(pool, table, {"vgg": tmp_path})
     assert only == PooledClip("vgg/a", tmp_path / "x/a", "dog", "train", "-20.0")
+
+
+def test_own_sounds_are_embedded_once_for_the_same_shards_and_weights(tmp_path):
+    write_small_shards(tmp_path / "data", {"train": 5})
+    dataset = small_split(tmp_path / "data", "train").dataset
+    runtime, calls = Runtime(cache_dir=tmp_path / "cache", quiet=True), []
+
+    def network(logmels):
+        calls.append(len(logmels))
+        return embed(logmels)
+
+    for digest in ("weights", "weights", "others"):
+        sounds = own_sounds(dataset.reader, dataset.logmels, network, digest, runtime)
+        for key in dataset.reader.keys:
+            expected = embed(dataset.logmels([key]))[0].numpy()
+            for epoch in (0, 7):
+                assert np.allclose(sounds.drawn("any", epoch, key), expected, atol=1e-6)
+    assert calls == [5, 5]
+
+
+def test_a_damaged_sample_is_named_when_its_sound_is_embedded(tmp_path):
+    write_small_shards(tmp_path / "data", {"train": 2})
+    dataset = small_split(tmp_path / "data", "train").dataset
+    key = dataset.reader.keys[1]
+    tar = next((tmp_path / "data").glob("*.tar"))
+    content = tar.read_bytes()
+    at = content.rindex(b"\x93NUMPY")
+    tar.write_bytes(content[:at] + b"\0" * 6 + content[at + 6 :])
+    runtime = Runtime(cache_dir=tmp_path / "cache", quiet=True)
+    with pytest.raises(DataError, match=key):
+        own_sounds(dataset.reader, dataset.logmels, embed, "weights", runtime)
+    assert not list((tmp_path / "cache").rglob("*.npy"))
