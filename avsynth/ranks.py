@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,13 @@ class Ranks:
         return [float(value) for value in tensor]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum the gradients over all ranks; one that a rank does not have counts as zero."""
+        """Sum the gradients over all ranks; one that a rank does not have counts as zero.
+
+        Those of parameters that are cut over the ranks have been summed in the backward pass.
+        """
         if self.world == 1:
             return
-        trained = list(parameters)
+        trained = [p for p in parameters if not isinstance(p, DTensor)]
         for parameter in trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -52,25 +56,31 @@ class Ranks:
                 grad.copy_(piece.view_as(grad))
 
     def share(self, tensors: Iterable[Tensor]) -> None:
-        """Give every rank the leading rank's values, in place."""
+        """Give every rank the leading rank's values of tensors that are not cut, in place."""
         if self.world > 1:
             for tensor in tensors:
-                dist.broadcast(tensor, 0)
+                if not isinstance(tensor, DTensor):
+                    dist.broadcast(tensor, 0)
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started, or be alone.
 
+    A process group that is there already, as under Ray Train, is used, and left as it was.
+
     Args:
         device: ``cpu``, ``cuda`` (each rank takes its own) or ``cuda:N``.
     """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    place = torch.device("cuda", local) if device.startswith("cuda") else torch.device(device)
+    if dist.is_initialized():
+        yield Ranks(dist.get_rank(), dist.get_world_size(), place)
+        return
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if world == 1:
         yield Ranks(0, 1, torch.device(device))
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    place = torch.device("cuda", local) if device.startswith("cuda") else torch.device(device)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
         yield Ranks(rank, world, place)

@@ -124,7 +124,14 @@ def in_turn(groups: Sequence[FrameGroup], frames: int) -> Iterator[tuple[FrameGr
 
 
 def rank_requests(
-    step: tuple[FrameGroup, ...], micro_frames: int, epoch: int, number: int, rank: int, world: int
+    step: tuple[FrameGroup, ...],
+    micro_frames: int,
+    epoch: int,
+    number: int,
+    rank: int,
+    world: int,
+    *,
+    even: bool = False,
 ) -> list[Request]:
     """Give a rank its part of a step, cut into micro-batches; none when there are too few groups.
 
@@ -135,10 +142,15 @@ def rank_requests(
         number: of the step in its epoch, recorded in the requests.
         rank: 0 .. world - 1.
         world: ranks that share the step.
+        even: give all ranks equally many; what is added has a share of 0.
     """
-    mine = step[rank * len(step) // world : (rank + 1) * len(step) // world]
-    total = sum(len(group.keys) for group in step)
-    return [
-        Request(epoch, number, part, sum(len(g.keys) for g in part) / total)
-        for part in in_turn(mine, micro_frames)
+    parts = [
+        list(in_turn(step[r * len(step) // world : (r + 1) * len(step) // world], micro_frames))
+        for r in range(world)
     ]
+    total = sum(len(group.keys) for group in step)
+    mine = [
+        Request(epoch, number, part, sum(len(g.keys) for g in part) / total) for part in parts[rank]
+    ]
+    missing = max(map(len, parts)) - len(mine) if even else 0
+    return mine + [Request(epoch, number, step[:1], 0.0)] * missing

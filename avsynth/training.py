@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from avsynth.batch import AvsModel, Batch
 from avsynth.config import Runtime
 from avsynth.dataset import Split, load
-from avsynth.errors import AvsynthError, DataError
+from avsynth.errors import AvsynthError, CheckpointError, DataError
 from avsynth.experiment_params import TrainingParams
 from avsynth.matching import draw
 from avsynth.metrics import frame_iou
+from avsynth.placement import fill, is_cut, load_optimizer, optimizer_state, placed, whole
 from avsynth.progress import track
 from avsynth.ranks import Ranks
 from avsynth.resuming import State, read_state, write_state
@@ -79,7 +80,7 @@ def train(
     """Train a model and leave it with the weights of its best epoch.
 
     Args:
-        model: on any device; moved to the rank's.
+        model: on any device; moved to the rank's, unless it is cut over the ranks.
         data: training and validation splits.
         settings: optimiser, schedule and batch.
         run: its seed, and its state to resume from.
@@ -142,27 +143,32 @@ class _Loop:
         self.data, self.settings, self.seed = data, settings, run.seed
         self.ranks, self.runtime = ranks, runtime
         self.path = run.state
-        self.model, self.module = model, _module(model).to(ranks.device)
+        self.original, self.module = _module(model), placed(_module(model), settings, ranks)
+        self.model: Any = self.module
+        self.names = model.trainable_names()
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = _optimizer(self.parameters, settings)
         self.state = read_state(run.state, run.fingerprint) or State(run.fingerprint)
+        _check_agreement(self.state, run.state, ranks)
         if self.state.weights:
-            self._put(self.state.weights)
-            self.optimizer.load_state_dict(self.state.optimizer)
+            self._put(self.module, self.state.weights)
+            load_optimizer(self.optimizer, self.state.optimizer)
+            self.state.weights, self.state.optimizer = {}, {}
         self.saved_at = time.monotonic()
 
     def trained(self) -> dict[str, Tensor]:
         """Select the tensors that training changes; they share memory with the model."""
         tensors = self.module.state_dict()
-        return {name: tensors[name] for name in self.model.trainable_names()}
+        return {name: tensors[name] for name in self.names}
 
-    def _put(self, weights: dict[str, Tensor]) -> None:
-        for name, tensor in self.trained().items():
-            tensor.copy_(weights[name])
+    def _put(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        tensors = module.state_dict()
+        for name in self.names:
+            fill(tensors[name], weights[name])
 
     def load_best(self) -> None:
-        """Give the model the weights of its best epoch."""
-        self._put(self.state.best_weights)
+        """Give the model, whole, the weights of its best epoch."""
+        self._put(self.original, self.state.best_weights)
 
     def requests(self) -> Iterator[Request]:
         """Ask for every batch that this rank has yet to see, epoch after epoch."""
@@ -177,7 +183,8 @@ class _Loop:
 
     def _requests(self, step: tuple[FrameGroup, ...], epoch: int, number: int) -> list[Request]:
         micro, ranks = self.settings.micro_batch, self.ranks
-        return rank_requests(step, micro, epoch, number, ranks.rank, ranks.world)
+        even = is_cut(self.settings, ranks)
+        return rank_requests(step, micro, epoch, number, ranks.rank, ranks.world, even=even)
 
     def run_epoch(self, epoch: int, batches: Iterator[tuple[Request, Batch]]) -> Epoch:
         """Take the steps of an epoch that are left, validate, and keep the state."""
@@ -190,15 +197,17 @@ class _Loop:
         for number in track(todo, f"epoch {epoch + 1}/{self.settings.epochs}", len(todo),
                             self.runtime):  # fmt: skip
             expected = len(self._requests(steps[number], epoch, number))
-            self.state.loss_sum += self._step(expected, batches)
+            loss, due = self._step(expected, batches)
+            self.state.loss_sum += loss
             self.state.step = number + 1
-            self._save(every_s=SAVE_EVERY_S)
+            if due:
+                self._save()
         self.ranks.share(self.trained().values())
         miou = validate(self.model, self.data[1], self.settings, self.ranks, self.runtime)
         return self._close(Epoch(epoch, lr, self.state.loss_sum / len(steps), miou))
 
-    def _step(self, expected: int, batches: Iterator[tuple[Request, Batch]]) -> float:
-        """Take one optimiser step; return its loss over all ranks."""
+    def _step(self, expected: int, batches: Iterator[tuple[Request, Batch]]) -> list[float]:
+        """Take one optimiser step; return its loss over all ranks, and whether to save now."""
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for part in range(expected):
@@ -208,7 +217,8 @@ class _Loop:
                 total += self._backward(batch.to(self.ranks.device), request)
         self.ranks.sum_gradients(self.parameters)
         self.optimizer.step()
-        return self.ranks.total(total)[0]
+        due = self.ranks.leads and time.monotonic() - self.saved_at >= SAVE_EVERY_S
+        return self.ranks.total(total, float(due))
 
     def _backward(self, batch: Batch, request: Request) -> float:
         device = self.ranks.device.type
@@ -235,17 +245,18 @@ class _Loop:
         state.history.append({name: getattr(done, name) for name in Epoch.__slots__})
         if done.val_miou > state.best_miou or not state.best_weights:
             state.best_miou, state.best_epoch = done.val_miou, done.epoch
-            state.best_weights = {n: t.detach().cpu().clone() for n, t in self.trained().items()}
+            state.best_weights = {n: whole(t).cpu().clone() for n, t in self.trained().items()}
         state.epoch, state.step, state.loss_sum = done.epoch + 1, 0, 0.0
-        self._save(every_s=0.0)
+        self._save()
         return done
 
-    def _save(self, every_s: float) -> None:
-        if self.ranks.leads and time.monotonic() - self.saved_at >= every_s:
-            self.state.weights = self.trained()
-            self.state.optimizer = self.optimizer.state_dict()
-            write_state(self.path, self.state)
-            self.saved_at = time.monotonic()
+    def _save(self) -> None:
+        """Write the state, whole whatever the ranks hold; every rank must call this."""
+        weights = {name: whole(tensor) for name, tensor in self.trained().items()}
+        optimizer = optimizer_state(self.optimizer)
+        if self.ranks.leads:
+            write_state(self.path, replace(self.state, weights=weights, optimizer=optimizer))
+        self.saved_at = time.monotonic()
 
 
 def cosine(settings: TrainingParams, epoch: int) -> float:
@@ -258,18 +269,19 @@ def validate(
     model: AvsModel, split: Split, settings: TrainingParams, ranks: Ranks, runtime: Runtime
 ) -> float:
     """Compute the mean IoU over the frames of a split, all ranks together, 0..1."""
-    requests = [
-        Request(0, number, part, 1.0)
-        for number, part in enumerate(in_turn(split.groups, settings.micro_batch))
-    ]
+    parts = enumerate(in_turn(split.groups, settings.micro_batch))
+    requests = [Request(0, number, part, 1.0) for number, part in parts]
+    if is_cut(settings, ranks):
+        requests += [replace(requests[0], share=0.0)] * (-len(requests) % ranks.world)
     _module(model).eval()
     total = count = 0.0
     with torch.no_grad(), torch.autocast(ranks.device.type, torch.bfloat16, settings.bf16):
-        for _, batch in load(split.dataset, requests[ranks.rank :: ranks.world], runtime):
+        for request, batch in load(split.dataset, requests[ranks.rank :: ranks.world], runtime):
             moved = batch.to(ranks.device)
             assert moved.mask is not None
             iou = frame_iou(model(moved).logits.float(), moved.mask)
-            total, count = total + float(iou.double().sum()), count + len(iou)
+            total += request.share * float(iou.double().sum())
+            count += request.share * len(iou)
     total, count = ranks.total(total, count)
     return total / count
 
@@ -277,6 +289,18 @@ def validate(
 def _module(model: AvsModel) -> nn.Module:
     assert isinstance(model, nn.Module)
     return model
+
+
+def _check_agreement(state: State, path: Path, ranks: Ranks) -> None:
+    """Refuse to begin where the ranks have not read the same state."""
+    sums = ranks.total(state.epoch, state.step, state.epoch**2, state.step**2)
+    if sums != [ranks.world * v for v in (state.epoch, state.step, state.epoch**2, state.step**2)]:
+        raise CheckpointError(
+            str(path),
+            "one state, read by every process",
+            f"epoch {state.epoch}, step {state.step} in process {ranks.rank}, another elsewhere",
+            "Put the project on a path that all nodes share.",
+        )
 
 
 def _optimizer(parameters: list[nn.Parameter], settings: TrainingParams) -> torch.optim.Optimizer:

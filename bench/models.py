@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
+from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 
 from avsynth.batch import Batch
@@ -40,7 +41,7 @@ class OfficialEncoder(ImageEncoder):
         for index, block in enumerate(self.blocks):
             if tokens and (token := tokens[index]) is not None:
                 x = x + token
-            x = block(x)
+            x = Block.forward(block, x)
         return self.neck(x.permute(0, 3, 1, 2))
 
 

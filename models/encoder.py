@@ -18,12 +18,14 @@ Shape letters: B frames, H W token rows and columns, D channels, N windows x fra
 h w rows and columns of one window, L = h * w queries, K keys, C channels of a head.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.image_encoder import Block as OfficialBlock
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torch.utils.checkpoint import checkpoint
@@ -40,6 +42,13 @@ class ImageEncoder(ImageEncoderViT):
     """Recompute each block in the backward pass instead of keeping its activations."""
     folded: bool = False
     """Fold relative positions into query and key without gradients, too: no mask is built."""
+    rounded_once: bool = True
+    """Keep the rounded copies of frozen weights under autocast; else round at every call."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        for block in self.blocks:
+            block.__class__ = Block  # the constructor of the original makes its own
 
     def forward(
         self,
@@ -65,7 +74,7 @@ class ImageEncoder(ImageEncoderViT):
             if tokens and (token := tokens[index]) is not None:
                 x_BHWD = x_BHWD + token
             adapter = adapters[index] if adapters else None
-            step = partial(run_block, block, folded=self.folded)
+            step = partial(block, folded=self.folded, rounded_once=self.rounded_once)
             if self.checkpointing and torch.is_grad_enabled():
                 x_BHWD = checkpoint(step, x_BHWD, adapter, use_reentrant=False)
             else:
@@ -75,14 +84,31 @@ class ImageEncoder(ImageEncoderViT):
         return self.neck(x_BHWD.permute(0, 3, 1, 2))
 
 
-def run_block(
-    block: nn.Module, x_BHWD: Tensor, adapter: nn.Module | None = None, *, folded: bool = False
-) -> Tensor:
-    """Run one block of the encoder on tokens ``[B, H, W, D]``."""
-    x_BHWD = x_BHWD + _attend(block.attn, block.norm1(x_BHWD), block.window_size, folded)
-    normed = block.norm2(x_BHWD)
-    out = x_BHWD + _linear(block.mlp.lin2, block.mlp.act(_linear(block.mlp.lin1, normed)))
-    return out if adapter is None else out + adapter(normed)
+class Block(OfficialBlock):
+    """One block of the encoder; a module that is called, so that it can be cut over devices."""
+
+    def forward(
+        self,
+        x_BHWD: Tensor,
+        adapter: nn.Module | None = None,
+        *,
+        folded: bool = False,
+        rounded_once: bool = True,
+    ) -> Tensor:
+        """Run on tokens ``[B, H, W, D]``; the switches are `ImageEncoder`'s."""
+        linear = _linear if rounded_once else _plain_linear
+        normed = self.norm1(x_BHWD)
+        x_BHWD = x_BHWD + _attend(self.attn, normed, self.window_size, folded, linear)
+        normed = self.norm2(x_BHWD)
+        out = x_BHWD + linear(self.mlp.lin2, self.mlp.act(linear(self.mlp.lin1, normed)))
+        return out if adapter is None else out + adapter(normed)
+
+
+Linear = Callable[[nn.Linear, Tensor], Tensor]
+
+
+def _plain_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return layer(x)
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
@@ -103,12 +129,12 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     return F.linear(x, held[1], held[2])
 
 
-def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool) -> Tensor:
+def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool, linear: Linear) -> Tensor:
     """Self-attention inside windows (``window = 0``: over the whole grid), pads left out."""
     B, H, W, D = x_BHWD.shape
     A = attn.num_heads
     size_h, size_w = (window, window) if window else (H, W)
-    qkv = _linear(attn.qkv, x_BHWD).view(B, H, W, 3, A, D // A)
+    qkv = linear(attn.qkv, x_BHWD).view(B, H, W, 3, A, D // A)
     table_h = _relative(attn.rel_pos_h, size_h)
     table_w = _relative(attn.rel_pos_w, size_w)
     pad_kv = attn.qkv.bias.to(qkv.dtype).view(3, A, 1, D // A)[1:]
@@ -124,7 +150,7 @@ def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool) -> Tenso
             out = _window(q, k, v, tables, pad_kv if padded else None, folded)
             cells.append(_from_windows(out, B, part.shape[1:3], (h, w)))
         bands.append(torch.cat(cells, dim=2) if len(cells) > 1 else cells[0])
-    return _linear(attn.proj, torch.cat(bands, dim=1) if len(bands) > 1 else bands[0])
+    return linear(attn.proj, torch.cat(bands, dim=1) if len(bands) > 1 else bands[0])
 
 
 def _bands(size: int, window: int) -> Iterator[slice]:

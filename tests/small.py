@@ -1,12 +1,6 @@
-"""A small model and small shards: what the tests of loader, training and evaluation work with.
-
-``python -m tests.small FOLDER STATE SLOWNESS_S DROPOUT`` trains the model to its end and writes its
-weights to FOLDER/weights.pt; tests start it to kill it, and in several processes.
-"""
+"""A small model and small shards: what the tests of loader, training and evaluation work with."""
 
 import io
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from avsynth import training
 from avsynth.audio.logmel import logmel
 from avsynth.audio.waveform import encode_flac, quantise
 from avsynth.batch import Batch, Prediction
-from avsynth.config import Runtime
 from avsynth.dataset import ShardDataset, Split, View
 from avsynth.experiment_params import TrainingParams
 from avsynth.masks.codecs import mask_to_rle, rle_to_png
-from avsynth.ranks import joined
 from avsynth.records import Sample
 from avsynth.sampling import list_groups
 from avsynth.shards import ShardReader, write_index, write_shard
@@ -118,29 +109,13 @@ def write_small_shards(
     return folder
 
 
-def small_split(folder: Path, split: str, *, whole_clips: bool = False) -> Split:
-    """Open a split of small shards."""
+def small_split(
+    folder: Path, split: str, *, whole_clips: bool = False, size: int = SmallModel.input_size
+) -> Split:
+    """Open a split of small shards, with pictures and masks of one size."""
     reader = ShardReader(folder, split)
-    size = SmallModel.input_size
     dataset = ShardDataset(reader, View(size, (size, size)))
     return Split(dataset, list_groups(reader, whole_clips=whole_clips))
-
-
-def train_small(
-    folder: Path, state: Path, settings: TrainingParams = SETTINGS, runtime: Runtime | None = None
-) -> dict[str, Tensor]:
-    """Train the small model to its end and return its weights."""
-    model = SmallModel()
-    with joined("cpu") as ranks:
-        training.train(
-            model,
-            (small_split(folder, "train"), small_split(folder, "val")),
-            settings,
-            training.Run(state, "small", seed=1),
-            ranks=ranks,
-            runtime=runtime or Runtime(quiet=True),
-        )
-    return model.state_dict()
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -153,28 +128,3 @@ def _npy(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values)
     return buffer.getvalue()
-
-
-class SlowModel(SmallModel):
-    """Takes its time, so that a test can kill it in the middle of an epoch."""
-
-    slowness_s = 0.0
-    dropout = 0.1
-
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
-        self.drop.p = self.dropout
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Wait, then as `SmallModel`."""
-        time.sleep(self.slowness_s)
-        return super().loss(batch)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    SlowModel.slowness_s, SlowModel.dropout = map(float, sys.argv[3:5])
-    training.SAVE_EVERY_S = 0.0
-    SmallModel = SlowModel  # type: ignore[misc]
-    trained = train_small(Path(sys.argv[1]), Path(sys.argv[2]))
-    torch.save(trained, Path(sys.argv[1]) / f"weights-{sys.argv[2].rpartition('/')[2]}")

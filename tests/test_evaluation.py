@@ -24,7 +24,8 @@ from avsynth.fmeasure import unpack
 from avsynth.measures import estimate
 from avsynth.metrics import f_measure, frame_iou
 from avsynth.tables import read_table, write_table
-from tests.small import SmallModel, small_split, train_small, write_small_shards
+from tests.small import SmallModel, small_split, write_small_shards
+from tests.training_job import Job, run
 
 LABELS = Labels("zeroshot", "small-run", "small", "small", "trained with Synthetic", "synthetic")
 
@@ -38,7 +39,8 @@ def shards(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(shards, tmp_path_factory):
     model = SmallModel()
-    model.load_state_dict(train_small(shards, tmp_path_factory.mktemp("state") / "s.pt"))
+    state = tmp_path_factory.mktemp("state") / "s.pt"
+    model.load_state_dict(run(Job(str(shards), str(state), dropout=0.1)))
     return model
 
 

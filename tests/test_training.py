@@ -4,9 +4,8 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,8 @@ from avsynth.config import Runtime
 from avsynth.errors import AvsynthError, CheckpointError, DataError, SpaceError
 from avsynth.ranks import Ranks
 from avsynth.resuming import State, read_state, write_state
-from tests.small import SETTINGS, SmallModel, small_split, train_small, write_small_shards
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.small import SETTINGS, SmallModel, small_split, write_small_shards
+from tests.training_job import Job, run, start
 
 
 @pytest.fixture(scope="module")
@@ -73,52 +71,32 @@ def test_micro_batches_change_nothing_but_memory(shards, tmp_path):
             assert torch.allclose(tensor, other[name], atol=1e-6), name
 
 
-def start(shards, state, slowness_s=0.0, dropout=0.1, processes=1):
-    command = [sys.executable, "-m"]
-    if processes > 1:
-        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    command += ["tests.small", str(shards), str(state), str(slowness_s), str(dropout)]
-    quiet = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen(command, cwd=REPOSITORY, env=quiet)
-
-
-def test_a_killed_run_goes_on_to_the_weights_it_would_have_reached(tmp_path):
-    shards = write_small_shards(tmp_path / "shards", {"train": 26, "val": 8})
-    state = tmp_path / "killed.pt"
-    process = start(shards, state, slowness_s=0.05)
+def kill_in_mid_epoch(process, state, epoch=1, step=2):
+    """Wait until a run has saved this step, kill all of its processes, and return what is left."""
     try:
         until = time.monotonic() + 120
-        while not (found := state.is_file() and read_state(state, "small")) or (
-            (found.epoch, found.step) < (1, 2)
+        while not (found := state.is_file() and read_state(state, "job")) or (
+            (found.epoch, found.step) < (epoch, step)
         ):
             assert time.monotonic() < until
             assert process.poll() is None
             time.sleep(0.02)
     finally:
-        process.send_signal(signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert process.returncode == -signal.SIGKILL
-    left = read_state(state, "small")
+    left = read_state(state, "job")
     assert left.epoch < SETTINGS.epochs
-    torch.set_num_threads(1)
-    resumed = train_small(shards, state)
-    assert same(resumed, train_small(shards, tmp_path / "never-killed.pt"))
+    return left
+
+
+def test_a_killed_run_goes_on_to_the_weights_it_would_have_reached(tmp_path):
+    shards = write_small_shards(tmp_path / "shards", {"train": 26, "val": 8})
+    job = Job(str(shards), str(tmp_path / "killed.pt"), dropout=0.1)
+    kill_in_mid_epoch(start(replace(job, slowness_s=0.05), "killed"), Path(job.state))
+    resumed = run(job)
+    assert same(resumed, run(replace(job, state=str(tmp_path / "never-killed.pt"))))
     assert not same(resumed, SmallModel().state_dict())
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path):
-    shards = write_small_shards(tmp_path / "shards", {"train": 25, "val": 7})
-    for count in (1, 2):
-        process = start(shards, tmp_path / f"{count}.pt", dropout=0.0, processes=count)
-        assert process.wait(timeout=240) == 0
-    one, two = (torch.load(shards / f"weights-{count}.pt") for count in (1, 2))
-    histories = [read_state(tmp_path / f"{count}.pt", "small").history for count in (1, 2)]
-    for a, b in zip(*histories, strict=True):
-        assert a["val_miou"] == pytest.approx(b["val_miou"], abs=1e-6)
-        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-6)
-    for name, tensor in one.items():
-        assert torch.allclose(tensor, two[name], atol=1e-6), name
 
 
 def test_a_state_of_another_run_is_not_resumed(shards, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
-from avsynth.models.encoder import _MASK_BYTES, ImageEncoder, run_block
+from avsynth.models.encoder import _MASK_BYTES, ImageEncoder
 
 
 def pair(size: int, **changes: Any) -> tuple[ImageEncoderViT, ImageEncoder]:
@@ -123,7 +123,7 @@ def test_tokens_and_adapters_enter_where_they_should() -> None:
         x = ours.patch_embed(pixels) + ours.pos_embed
         for index, block in enumerate(ours.blocks):
             x = x if tokens_or_none[index] is None else x + tokens_or_none[index]
-            attended = x + (run_block(block, x) - x - mlp_of(block, x))
+            attended = x + (block(x) - x - mlp_of(block, x))
             x = attended + block.mlp(block.norm2(attended)) + adapters[index](block.norm2(attended))
         expected = ours.neck((x + tokens[3]).permute(0, 3, 1, 2))
         assert error(ours(pixels, tokens_or_none, adapters), expected) < 1e-12

@@ -1,0 +1,105 @@
+"""A training run that a test starts, kills, and starts again in other numbers of processes.
+
+``python -m tests.training_job JOB.json`` trains a model to its end; the leading process writes the
+weights beside the job, to ``JOB.pt``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avsynth import training
+from avsynth.batch import Batch
+from avsynth.config import Runtime
+from avsynth.models.sam import build_sam
+from avsynth.models.sama_avs import build_sama_avs
+from avsynth.models.vggish import build_vggish
+from avsynth.ranks import joined
+from tests.small import SETTINGS, SmallModel, small_split
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, and how."""
+
+    shards: str
+    state: str
+    model: str = "small"
+    """``small``; ``frozen`` and ``trained``: SAMA-AVS with such an image encoder."""
+    slowness_s: float = 0.0
+    """Of a forward pass, so that a test can kill the run in the middle of an epoch."""
+    dropout: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What differs from `SETTINGS`."""
+
+
+def build(job: Job) -> Any:
+    """Build the job's model."""
+    if job.model != "small":
+        trained = job.model == "trained"
+        vggish = build_vggish(None, size="tiny")
+        return build_sama_avs(build_sam("tiny", 32), vggish, train_image_encoder=trained)
+    model = SmallModel()
+    model.drop.p = job.dropout
+    return model
+
+
+def run(job: Job) -> dict[str, Tensor] | None:
+    """Train to the end; return the weights to the leading process."""
+    torch.set_num_threads(1)
+    model = build(job)
+    loss = model.loss
+
+    def slow(batch: Batch) -> Tensor:
+        time.sleep(job.slowness_s)
+        return loss(batch)
+
+    if job.slowness_s:
+        model.loss = slow
+    splits = [small_split(Path(job.shards), s, size=model.input_size) for s in ("train", "val")]
+    with joined("cpu") as ranks:
+        training.train(
+            model,
+            (splits[0], splits[1]),
+            SETTINGS.model_copy(update=job.settings),
+            training.Run(Path(job.state), "job", seed=1),
+            ranks=ranks,
+            runtime=Runtime(quiet=True),
+        )
+    return dict(model.state_dict()) if ranks.leads else None
+
+
+def start(job: Job, name: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+    """Start a job in a process of its own, or in several: those of ``torchrun`` options."""
+    path = Path(job.state).with_name(f"{name}.json")
+    path.write_text(json.dumps(asdict(job)))
+    torchrun = ["-m", "torch.distributed.run", *launcher] if launcher else []
+    quiet = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, *torchrun, "-m", "tests.training_job", str(path)]
+    return subprocess.Popen(command, cwd=REPOSITORY, env=quiet, start_new_session=True)
+
+
+def weights(job: Job, name: str, launcher: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Run a job to its end and read its weights."""
+    assert start(job, name, launcher).wait(timeout=240) == 0
+    loaded: dict[str, Tensor] = torch.load(Path(job.state).with_name(f"{name}.pt"))
+    return loaded
+
+
+if __name__ == "__main__":
+    training.SAVE_EVERY_S = 0.0
+    path = Path(sys.argv[1])
+    trained = run(Job(**json.loads(path.read_text())))
+    if trained is not None:
+        torch.save(trained, path.with_suffix(".pt"))
