@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check repro bench bench-build bench-models bench-loader drill-fetch clean
+.PHONY: help setup demo test test-slow check repro bench bench-quick bench-build bench-models bench-loader bench-growth drill-fetch drill-cluster clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ repro: $(STAMP) ## Run every stage that has changed (DVC)
 bench: $(STAMP) ## Speed against peers, one table; see docs/performance.md
 	python -m bench
 
+bench-quick: $(STAMP) ## The same table, small and without a verdict
+	python -m bench --quick
+
 bench-build: $(STAMP) ## Speed of reading annotations and of building
 	python -m bench.build
 
@@ -60,8 +63,14 @@ bench-models: $(STAMP) ## Speed of the encoder and of a training step
 bench-loader: $(STAMP) ## Speed of the training loader
 	python -m bench.loader
 
+bench-growth: $(STAMP) ## Time and memory against masks, categories, workers; a chart
+	python -m bench.growth --chart docs/growth.svg
+
 drill-fetch: $(STAMP) ## Download from a local server that fails in every way
 	python -m bench.drill_fetch
+
+drill-cluster: $(STAMP) ## Kill a node of a Ray cluster in the middle of a build
+	python -m bench.drill_cluster
 
 clean: ## Remove what was produced (not .venv)
 	rm -rf demo data runs reports .pytest_cache .mypy_cache .ruff_cache

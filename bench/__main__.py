@@ -23,9 +23,11 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "loader": (QUICK,),
     "models": (QUICK,),
     "metrics": (QUICK,),
+    "evaluation": (QUICK,),
     "cache": (QUICK,),
     "cluster": (QUICK,),
     "fetch": ("--files", "300", "--bytes", "160000"),
+    "viewer": (QUICK,),
 }
 """Module below bench -> its arguments for a quick run."""
 

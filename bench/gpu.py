@@ -1,8 +1,8 @@
-"""Speed of the models on a GPU, all variants in one process, goals G1 to G9.
+"""Speed of the models on a GPU, all variants in one process, goals G1 to G10.
 
-    python -m bench.gpu                   # ViT-H, about 25 minutes on one H200
-    python -m bench.gpu --cases forward   # one group of forward, training, cached, evaluation
-    python -m bench.gpu --tiny            # tiny backbone, also without a GPU: does everything run?
+    python bench/gpu.py                   # ViT-H, about 25 minutes on one H200
+    python bench/gpu.py --cases loader    # of forward, training, cached, evaluation, loader
+    python bench/gpu.py --tiny            # tiny backbone, also without a GPU: does everything run?
 
 The reference is segment-anything's own encoder, run as shipped, in fp32 without and with TF32 and
 under bf16 autocast. Each variant takes the batch size at which it is fastest. The share of the GPU
@@ -11,20 +11,31 @@ Not measured before: run it, and put what it prints into docs/performance.md.
 """
 
 import argparse
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+if not __package__:  # typed as a file: its folder is no place to import from, the one above is
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from avsynth.config import Runtime
+from avsynth.dataset import load
 from avsynth.metrics import score_frames
 from avsynth.models import MODELS
 from avsynth.models.architectures import ARCHITECTURES
 from avsynth.models.sam import build_sam
+from avsynth.sampling import Request, in_turn
 from bench.interleaved import machine
+from bench.loader import our_dataset, write_inputs
 from bench.models import FAST, OFFICIAL, Setting, make_batch, run_as, saved_bytes
 
 
@@ -284,12 +295,41 @@ def evaluation_case(scale: Scale) -> None:
     print()
 
 
+def loader_case(scale: Scale) -> None:
+    """G10: encode what comes from shards; the share of the time that the device waits for it."""
+    size = scale.sizes[-1]
+    frames = scale.batches[size][-1]
+    variant = INFERENCE[4]
+    model = MODELS["ap_sam"](build_sam(scale.architecture, size)).to(scale.device)
+    workers = len(os.sched_getaffinity(0)) if scale.device == "cuda" else 2
+    print(f"### Loader, {scale.architecture}, {size} px, {frames} frames, {workers} workers\n")
+    print("| variant | images/s from shards | resident | waits | goal |\n|---|---:|---:|---:|---|")
+    with tempfile.TemporaryDirectory() as name, torch.no_grad(), running(variant, model, scale):
+        write_inputs(Path(name), 4 * frames)
+        dataset, requests = our_dataset(Path(name), size)
+        groups = [group for request in requests for group in request.groups]
+        parts = list(in_turn(groups, frames)) * (2 * workers if scale.device == "cuda" else 2)
+        asked = [Request(0, i, part, 1.0) for i, part in enumerate(parts)]
+        batches = load(dataset, asked, Runtime(workers, device=scale.device))
+        resident = next(batches)[1].to(scale.device)  # the workers have started
+        busy = seconds(lambda: model.sam.encode(resident), scale)
+        start = time.perf_counter()
+        for _, batch in batches:
+            model.sam.encode(batch.to(scale.device))
+        synchronise(scale)
+        each = (time.perf_counter() - start) / (len(asked) - 1)
+    print(
+        f"| {variant.name} | {frames / each:.1f} | {frames / busy:.1f} "
+        f"| {max(0.0, 1 - busy / each):.1%} | <= 10 % |\n"
+    )
+
+
 def main() -> None:
     """Run the cases and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--tiny", action="store_true", help="tiny backbone on the CPU")
     parser.add_argument("--architecture", default="vit_h", choices=sorted(ARCHITECTURES))
-    parser.add_argument("--cases", default="forward,training,cached,evaluation")
+    parser.add_argument("--cases", default="forward,training,cached,evaluation,loader")
     options = parser.parse_args()
     if not options.tiny and not torch.cuda.is_available():
         parser.error("there is no CUDA device here; --tiny runs without one")
@@ -306,6 +346,7 @@ def main() -> None:
         "training": lambda: [training_case(scale, size, rate) for size in scale.sizes],
         "cached": lambda: cached_case(scale),
         "evaluation": lambda: evaluation_case(scale),
+        "loader": lambda: loader_case(scale),
     }
     for case in options.cases.split(","):
         cases[case]()
