@@ -13,13 +13,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 
 from avsynth.batch import Batch
 from avsynth.models import MODELS
 from avsynth.models.architectures import ARCHITECTURES
-from avsynth.models.encoder import ImageEncoder
+from avsynth.models.encoder import ImageEncoder, OfficialBlock
 from avsynth.models.sam import build_sam
 from bench.interleaved import Goals, machine, measure, table
 
@@ -41,7 +40,7 @@ class OfficialEncoder(ImageEncoder):
         for index, block in enumerate(self.blocks):
             if tokens and (token := tokens[index]) is not None:
                 x = x + token
-            x = Block.forward(block, x)
+            x = OfficialBlock.forward(block, x)
         return self.neck(x.permute(0, 3, 1, 2))
 
 
