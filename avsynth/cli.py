@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -294,6 +295,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; a fault that the user can mend is one message and exit code 2."""
+    # Workers are processes: threads of numpy's products inside each would only be in their way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app()
     except AvsynthError as error:

@@ -6,6 +6,7 @@ frozen sound embeddings come from the bank: a sample costs a JPEG and two small 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -115,11 +116,16 @@ class Split:
 
 
 def load(
-    dataset: ShardDataset, requests: Iterable[Request], runtime: Runtime
+    dataset: Dataset[tuple[Request, Batch]], requests: Iterable[object], runtime: Runtime
 ) -> Iterator[tuple[Request, Batch]]:
     """Answer requests in their order, ahead of time when there is more than one worker.
 
     The batches do not depend on the number of workers.
+
+    Args:
+        dataset: e.g. a `ShardDataset`.
+        requests: what the dataset is asked for, one after the other.
+        runtime: workers.
 
     Raises:
         DataError: a sample is damaged, at its request's turn.
@@ -143,12 +149,12 @@ Answer = tuple[Request, Batch] | AvsynthError
 class _Answering(Dataset[Answer]):  # type: ignore[misc]
     """Hands faults over as answers: torch would make a RuntimeError of them on their way."""
 
-    def __init__(self, dataset: ShardDataset) -> None:
+    def __init__(self, dataset: Dataset[tuple[Request, Batch]]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, request: Request) -> Answer:
+    def __getitem__(self, request: object) -> Answer:
         try:
-            return self.dataset[request]
+            return cast(Answer, self.dataset[request])
         except AvsynthError as error:
             return error
 

@@ -13,15 +13,11 @@ import warnings
 from typing import Any
 
 import torch
-import torch._dynamo as dynamo
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from avsynth.errors import ConfigError
 from avsynth.experiment_params import TrainingParams
-from avsynth.ranks import Ranks
+from avsynth.ranks import Ranks, lies_in_parts
 
 
 def placed(module: nn.Module, settings: TrainingParams, ranks: Ranks) -> nn.Module:
@@ -46,6 +42,8 @@ def placed(module: nn.Module, settings: TrainingParams, ranks: Ranks) -> nn.Modu
         _encoder(module).checkpointing = True
     if settings.compile:
         _check_compiler()
+        import torch._dynamo as dynamo
+
         # Windows and whole grids, with gradients and without, whole batches and an epoch's last.
         dynamo.config.recompile_limit = 64
         for block in _encoder(module).blocks:
@@ -60,7 +58,7 @@ def is_cut(settings: TrainingParams, ranks: Ranks) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """Put a tensor together that may be cut; every rank must ask."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if lies_in_parts(tensor) else tensor
 
 
 def fill(tensor: Tensor, value: Tensor) -> None:
@@ -93,8 +91,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any]) ->
 
 
 def _like(value: Tensor, tensor: Tensor) -> Tensor:
-    if not isinstance(tensor, DTensor):
+    if not lies_in_parts(tensor):
         return value
+    from torch.distributed.tensor import distribute_tensor
+
     mesh, placements = tensor.device_mesh, tensor.placements
     # None: every rank cuts its part out of its own copy, and nothing is sent.
     return distribute_tensor(value.to(tensor.device), mesh, placements, src_data_rank=None)
@@ -112,6 +112,9 @@ def _encoder(module: nn.Module) -> Any:
 
 def _cut_over(module: nn.Module, ranks: Ranks) -> nn.Module:
     """Cut every block, then what is left, over the ranks; gradients are summed, not averaged."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     # The rounded copies would stay whole; and with a cache some ranks would skip the encoder,
     # which the others wait for.
     _encoder(module).rounded_once = False

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Ranks:
         """
         if self.world == 1:
             return
-        trained = [p for p in parameters if not isinstance(p, DTensor)]
+        trained = [p for p in parameters if not lies_in_parts(p)]
         for parameter in trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -59,8 +58,13 @@ class Ranks:
         """Give every rank the leading rank's values of tensors that are not cut, in place."""
         if self.world > 1:
             for tensor in tensors:
-                if not isinstance(tensor, DTensor):
+                if not lies_in_parts(tensor):
                     dist.broadcast(tensor, 0)
+
+
+def lies_in_parts(tensor: Tensor) -> bool:
+    """Whether a tensor is cut over the ranks (a DTensor, whose import takes a second)."""
+    return hasattr(tensor, "full_tensor")
 
 
 @contextmanager

@@ -11,11 +11,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from avsynth.batch import AvsModel, Batch
 from avsynth.config import Runtime
@@ -31,7 +33,8 @@ from avsynth.resuming import State, read_state, write_state
 from avsynth.sampling import FrameGroup, Request, epoch_steps, in_turn, rank_requests
 from avsynth.tables import whole_file
 
-SAVE_EVERY_S = 600.0
+SAVE_EVERY_S = 60.0
+"""A run that is killed loses at most this much, and what it was doing when it was due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def train(
     loop = _Loop(model, data, settings, run, ranks, runtime)
     for earlier in loop.state.history:
         report(Epoch(**earlier))
-    batches = load(data[0].dataset, loop.requests(), runtime)
+    batches = load(_Either(data), loop.requests(), runtime)
     for epoch in range(loop.state.epoch, settings.epochs):
         done = loop.run_epoch(epoch, batches)
         if ranks.leads:
@@ -122,10 +125,25 @@ def _as_it_is(
 ) -> Trained:
     """Validate a model that has nothing to train."""
     _module(model).to(ranks.device)
-    done = Epoch(0, 0.0, 0.0, validate(model, split, settings, ranks, runtime))
+    batches = load(split.dataset, validation_requests(split, settings, ranks), runtime)
+    done = Epoch(0, 0.0, 0.0, validate(model, batches, settings, ranks))
     if ranks.leads:
         report(done)
     return Trained(0, done.val_miou, [done], settings.batch_size)
+
+
+class _Either(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
+    """Answers the requests of training and of validation, so that one set of workers reads on."""
+
+    def __init__(self, data: tuple[Split, Split]) -> None:
+        self.datasets = [split.dataset for split in data]
+
+    def __getitem__(self, asked: tuple[int, Request]) -> tuple[Request, Batch]:
+        which, request = asked
+        return self.datasets[which][request]
+
+
+_TRAIN, _VALIDATE = 0, 1
 
 
 class _Loop:
@@ -154,6 +172,7 @@ class _Loop:
             self._put(self.module, self.state.weights)
             load_optimizer(self.optimizer, self.state.optimizer)
             self.state.weights, self.state.optimizer = {}, {}
+        self.validation = validation_requests(data[_VALIDATE], settings, ranks)
         self.saved_at = time.monotonic()
 
     def trained(self) -> dict[str, Tensor]:
@@ -170,13 +189,16 @@ class _Loop:
         """Give the model, whole, the weights of its best epoch."""
         self._put(self.original, self.state.best_weights)
 
-    def requests(self) -> Iterator[Request]:
-        """Ask for every batch that this rank has yet to see, epoch after epoch."""
+    def requests(self) -> Iterator[tuple[int, Request]]:
+        """Ask for every batch that this rank has yet to see: train, validate, epoch by epoch."""
         for epoch in range(self.state.epoch, self.settings.epochs):
             first = self.state.step if epoch == self.state.epoch else 0
             steps = self._steps(epoch)
             for number in range(first, len(steps)):
-                yield from self._requests(steps[number], epoch, number)
+                for request in self._requests(steps[number], epoch, number):
+                    yield _TRAIN, request
+            for request in self.validation:
+                yield _VALIDATE, request
 
     def _steps(self, epoch: int) -> list[tuple[FrameGroup, ...]]:
         return epoch_steps(self.data[0].groups, self.settings.batch_size, self.seed, epoch)
@@ -203,7 +225,8 @@ class _Loop:
             if due:
                 self._save()
         self.ranks.share(self.trained().values())
-        miou = validate(self.model, self.data[1], self.settings, self.ranks, self.runtime)
+        part = islice(batches, len(self.validation))
+        miou = validate(self.model, part, self.settings, self.ranks)
         return self._close(Epoch(epoch, lr, self.state.loss_sum / len(steps), miou))
 
     def _step(self, expected: int, batches: Iterator[tuple[Request, Batch]]) -> list[float]:
@@ -217,8 +240,7 @@ class _Loop:
                 total += self._backward(batch.to(self.ranks.device), request)
         self.ranks.sum_gradients(self.parameters)
         self.optimizer.step()
-        due = self.ranks.leads and time.monotonic() - self.saved_at >= SAVE_EVERY_S
-        return self.ranks.total(total, float(due))
+        return self.ranks.total(total, self._due())
 
     def _backward(self, batch: Batch, request: Request) -> float:
         device = self.ranks.device.type
@@ -247,8 +269,13 @@ class _Loop:
             state.best_miou, state.best_epoch = done.val_miou, done.epoch
             state.best_weights = {n: whole(t).cpu().clone() for n, t in self.trained().items()}
         state.epoch, state.step, state.loss_sum = done.epoch + 1, 0, 0.0
-        self._save()
+        if self.ranks.total(self._due())[0]:
+            self._save()
         return done
+
+    def _due(self) -> float:
+        """Say, as a number to be summed over the ranks, whether the state is to be saved."""
+        return float(self.ranks.leads and time.monotonic() - self.saved_at >= SAVE_EVERY_S)
 
     def _save(self) -> None:
         """Write the state, whole whatever the ranks hold; every rank must call this."""
@@ -265,18 +292,26 @@ def cosine(settings: TrainingParams, epoch: int) -> float:
     return settings.min_lr + (settings.lr - settings.min_lr) * wave
 
 
-def validate(
-    model: AvsModel, split: Split, settings: TrainingParams, ranks: Ranks, runtime: Runtime
-) -> float:
-    """Compute the mean IoU over the frames of a split, all ranks together, 0..1."""
+def validation_requests(split: Split, settings: TrainingParams, ranks: Ranks) -> list[Request]:
+    """Cut a split into a rank's batches; where all must run equally often some count nothing."""
     parts = enumerate(in_turn(split.groups, settings.micro_batch))
     requests = [Request(0, number, part, 1.0) for number, part in parts]
     if is_cut(settings, ranks):
         requests += [replace(requests[0], share=0.0)] * (-len(requests) % ranks.world)
+    return requests[ranks.rank :: ranks.world]
+
+
+def validate(
+    model: AvsModel,
+    batches: Iterator[tuple[Request, Batch]],
+    settings: TrainingParams,
+    ranks: Ranks,
+) -> float:
+    """Compute the mean IoU over the frames of all ranks' batches, 0..1."""
     _module(model).eval()
     total = count = 0.0
     with torch.no_grad(), torch.autocast(ranks.device.type, torch.bfloat16, settings.bf16):
-        for request, batch in load(split.dataset, requests[ranks.rank :: ranks.world], runtime):
+        for request, batch in batches:
             moved = batch.to(ranks.device)
             assert moved.mask is not None
             iou = frame_iou(model(moved).logits.float(), moved.mask)

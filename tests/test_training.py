@@ -2,9 +2,6 @@
 
 import errno
 import json
-import os
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +10,12 @@ import torch
 
 from avsynth import resuming, training
 from avsynth.config import Runtime
+from avsynth.dataset import load
 from avsynth.errors import AvsynthError, CheckpointError, DataError, SpaceError
 from avsynth.ranks import Ranks
 from avsynth.resuming import State, read_state, write_state
 from tests.small import SETTINGS, SmallModel, small_split, write_small_shards
-from tests.training_job import Job, run, start
+from tests.training_job import Job, kill_at, run, start
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,14 @@ def shards(tmp_path_factory):
     return write_small_shards(tmp_path_factory.mktemp("small"), {"train": 26, "val": 8, "test": 8})
 
 
-def run_of(shards, tmp_path, model=None, settings=SETTINGS, report=lambda epoch: None):
+def run_of(
+    shards,
+    tmp_path,
+    model=None,
+    settings=SETTINGS,
+    report=lambda epoch: None,
+    runtime=Runtime(quiet=True),  # noqa: B008 -- it is frozen
+):
     model = model or SmallModel()
     done = training.train(
         model,
@@ -33,7 +38,7 @@ def run_of(shards, tmp_path, model=None, settings=SETTINGS, report=lambda epoch:
         settings,
         training.Run(tmp_path / "state.pt", "print", seed=1),
         ranks=Ranks(0, 1, torch.device("cpu")),
-        runtime=Runtime(quiet=True),
+        runtime=runtime,
         report=report,
     )
     return model, done
@@ -71,32 +76,46 @@ def test_micro_batches_change_nothing_but_memory(shards, tmp_path):
             assert torch.allclose(tensor, other[name], atol=1e-6), name
 
 
-def kill_in_mid_epoch(process, state, epoch=1, step=2):
-    """Wait until a run has saved this step, kill all of its processes, and return what is left."""
-    try:
-        until = time.monotonic() + 120
-        while not (found := state.is_file() and read_state(state, "job")) or (
-            (found.epoch, found.step) < (epoch, step)
-        ):
-            assert time.monotonic() < until
-            assert process.poll() is None
-            time.sleep(0.02)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
-    left = read_state(state, "job")
-    assert left.epoch < SETTINGS.epochs
-    return left
-
-
 def test_a_killed_run_goes_on_to_the_weights_it_would_have_reached(tmp_path):
     shards = write_small_shards(tmp_path / "shards", {"train": 26, "val": 8})
     job = Job(str(shards), str(tmp_path / "killed.pt"), dropout=0.1)
-    kill_in_mid_epoch(start(replace(job, slowness_s=0.05), "killed"), Path(job.state))
+    kill_at(start(replace(job, slowness_s=0.05), "killed"), job, epoch=1, step=2)
     resumed = run(job)
     assert same(resumed, run(replace(job, state=str(tmp_path / "never-killed.pt"))))
     assert not same(resumed, SmallModel().state_dict())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_frame_is_seen_once_an_epoch_also_by_a_run_that_is_resumed(
+    shards, tmp_path, monkeypatch, workers
+):
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
+    seen = []
+
+    class Noting(SmallModel):
+        stop_at = 9  # of 7 micro-batches an epoch
+
+        def loss(self, batch):
+            self.stop_at -= 1
+            if self.stop_at == 0:
+                raise KeyboardInterrupt
+            seen.append(batch.keys)
+            return super().loss(batch)
+
+    settings = SETTINGS.model_copy(update={"epochs": 3, "batch_size": 4})
+    runtime = Runtime(workers=workers, quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        run_of(shards, tmp_path, Noting(), settings, runtime=runtime)
+    left = read_state(tmp_path / "state.pt", "print")
+    assert (left.epoch, left.step) == (1, 1)
+    resumed = Noting()
+    resumed.stop_at = -1
+    run_of(shards, tmp_path, resumed, settings, runtime=runtime)
+    frames = sorted(small_split(shards, "train").dataset.reader.keys)
+    assert len(seen) == 21
+    for epoch in range(3):
+        keys = [key for batch in seen[7 * epoch : 7 * epoch + 7] for key in batch]
+        assert sorted(keys) == frames
 
 
 def test_a_state_of_another_run_is_not_resumed(shards, tmp_path):
