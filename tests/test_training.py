@@ -58,7 +58,9 @@ def test_training_learns_and_ends_with_the_best_epoch(shards, tmp_path):
     assert told[0].lr == SETTINGS.lr
     assert told[0].lr > told[1].lr > told[3].lr > SETTINGS.min_lr
     ranks, runtime = Ranks(0, 1, torch.device("cpu")), Runtime(quiet=True)
-    again = training.validate(model, small_split(shards, "val"), SETTINGS, ranks, runtime)
+    split = small_split(shards, "val")
+    requests = training.validation_requests(split, SETTINGS, ranks)
+    again = training.validate(model, load(split.dataset, requests, runtime), SETTINGS, ranks)
     assert again == done.best_miou
 
 
