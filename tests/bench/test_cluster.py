@@ -1,0 +1,54 @@
+"""The bench of the cluster: what it hands out is done; a ratio is the first over the second."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from avsynth.config import Runtime
+from avsynth.shards import ShardReader, read_index
+from bench import cluster
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_shards_are_written_whole_and_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def reading(folder: Path, *arguments: object) -> None:
+        packed(folder, *arguments)
+        seen.append((len(read_index(folder)), len(ShardReader(folder, "train"))))
+
+    packed = cluster.pack
+    monkeypatch.setattr(cluster, "pack", reading)
+    cluster.shards(tmp_path, 2, Runtime(quiet=True))
+    assert seen == [(2, 200)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ratio_is_how_much_longer_the_first_took(capsys: pytest.CaptureFixture[str]):
+    calls = {"slow": 0, "quick": 0}
+
+    def job(name: str, seconds: float) -> None:
+        calls[name] += 1
+        time.sleep(seconds)
+
+    found = cluster.in_turn(
+        {"slow": lambda: job("slow", 0.06), "quick": lambda: job("quick", 0.02)}, 3
+    )
+    assert calls == {"slow": 4, "quick": 4}, "once for warmth"
+    assert len(found) == 3
+    assert all(1.2 < ratio < 6 for ratio in found)
+    assert "slow" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_the_quick_bench_prints_all_four():
+    command = [sys.executable, "-m", "bench.cluster", "--quick"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for what in ("bare Ray", "map_items", "two processes", "Ray on two CPUs"):
+        assert any(what in line and line.endswith(" s") for line in done.stdout.splitlines())
