@@ -39,6 +39,8 @@ def soft_iou(logits: Tensor, mask: Tensor) -> Tensor:
     return 1 - (inter / union.clamp(min=1e-7)).mean()
 
 
-def bce_iou(logits: Tensor, mask: Tensor, iou_weight: float = 1.0) -> Tensor:
-    """Cross-entropy plus ``iou_weight`` (the paper's lambda) times `soft_iou`."""
-    return bce(logits, mask) + iou_weight * soft_iou(logits, mask)
+def bce_iou(
+    logits: Tensor, mask: Tensor, iou_weight: float = 1.0, bce_weight: float = 1.0
+) -> Tensor:
+    """``bce_weight`` times `bce` plus ``iou_weight`` (the paper's lambda) times `soft_iou`."""
+    return bce_weight * bce(logits, mask) + iou_weight * soft_iou(logits, mask)

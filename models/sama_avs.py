@@ -38,12 +38,13 @@ class SamaAvs(nn.Module):
         num_adapters: int,
         hidden_dim: int,
         iou_weight: float,
+        bce_weight: float,
         random_prompts: bool,
     ):
         super().__init__()
         self.sam, self.vggish = sam, vggish
         self.input_size = sam.input_size
-        self.iou_weight = iou_weight
+        self.iou_weight, self.bce_weight = iou_weight, bce_weight
         self.random_prompts = random_prompts
         self.adapters = AudioAdapters(sam.dim, sam.depth, num_adapters, hidden_dim, EMBEDDING_DIM)
         if random_prompts:
@@ -64,7 +65,8 @@ class SamaAvs(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """Cross-entropy plus soft IoU."""
-        return bce_iou(self(batch).logits, target(batch), self.iou_weight)
+        logits, mask = self(batch).logits, target(batch)
+        return bce_iou(logits, mask, self.iou_weight, self.bce_weight)
 
 
 def build_sama_avs(  # noqa: PLR0913 - flat parameters, one for each choice
@@ -74,6 +76,7 @@ def build_sama_avs(  # noqa: PLR0913 - flat parameters, one for each choice
     num_adapters: int = 32,
     hidden_dim: int = 512,
     iou_weight: float = 1.0,
+    bce_weight: float = 1.0,
     random_prompts: bool = False,
     train_image_encoder: bool = False,
     seed: int = 0,
@@ -86,6 +89,7 @@ def build_sama_avs(  # noqa: PLR0913 - flat parameters, one for each choice
         num_adapters: blocks that get sound, evenly spread; more than there are means all.
         hidden_dim: width inside the adapters.
         iou_weight: lambda, the share of soft IoU in the loss.
+        bce_weight: the share of cross-entropy; 0 for the paper's "IoU only".
         random_prompts: emulate the released code's random prompt parameters.
         train_image_encoder: train the backbone's encoder too.
         seed: of the new weights.
@@ -97,6 +101,7 @@ def build_sama_avs(  # noqa: PLR0913 - flat parameters, one for each choice
             num_adapters=min(num_adapters, sam.depth),
             hidden_dim=hidden_dim,
             iou_weight=iou_weight,
+            bce_weight=bce_weight,
             random_prompts=random_prompts,
         )
     no_mask = sam.prompt_encoder.no_mask_embed

@@ -152,6 +152,7 @@ def test_soft_iou_by_hand() -> None:
     half = torch.zeros(1, 2, 2)  # every probability 0.5: 1 / (2 + 2 - 1)
     assert losses.soft_iou(half, mask).item() == pytest.approx(1 - 1 / 3)
     assert losses.bce_iou(half, mask, 2.0).item() == pytest.approx(0.693147 + 2 * 2 / 3)
+    assert losses.bce_iou(half, mask, 1.0, 0.0).item() == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("value", [0.0, -200.0, 200.0])
