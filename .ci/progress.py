@@ -1,4 +1,4 @@
-"""Say of each stage of `dvc repro` which of how many it is and about how long is left.
+"""Say of each stage of `dvc repro` which of how many it is and how long the run has taken.
 
 Usage: dvc repro | python .ci/progress.py TOTAL
 """
@@ -16,9 +16,8 @@ def main() -> None:
     for line in sys.stdin:
         if re.match(r"Running stage|Stage '", line):
             spent = time.monotonic() - start
-            left = f"{spent / done * (total - done) / 60:.0f}" if done else "?"
             done += 1
-            sys.stdout.write(f"[{done}/{total}, {spent:.0f} s, about {left} min left] {line}")
+            sys.stdout.write(f"[{done}/{total}, {spent:.0f} s] {line}")
         elif not NOISE.match(line):
             sys.stdout.write(line)
         sys.stdout.flush()
