@@ -41,6 +41,8 @@ def _process_map(
 ) -> Iterator[Result]:
     # forkserver: a forked child would inherit the parent's threads' locks (BLAS, progress bar).
     context = multiprocessing.get_context("forkserver")
+    # What the workers need is imported once, by the server that they are forked from.
+    context.set_forkserver_preload([getattr(fn, "func", fn).__module__])
     with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         yield from _in_order(lambda item: pool.submit(fn, item), items, window=4 * workers)
 
