@@ -53,7 +53,7 @@ class Point:
 FULL = [
     *(Point("masks", m, 46) for m in (1_000, 4_000, 16_000)),
     *(Point("categories", 2_000, c) for c in (11, 46, 89)),
-    *(Point("workers", 2_000, 46, w) for w in (1, 2, 4)),
+    *(Point("workers", 16_000, 46, w) for w in (1, 2, 4)),
 ]
 QUICK = [
     *(Point("masks", m, 8) for m in (200, 400, 800)),
