@@ -3,6 +3,8 @@
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avsynth.errors import DataError
 from avsynth.sampling import (
@@ -24,18 +26,48 @@ def groups_of(*lengths: int) -> list[FrameGroup]:
     ]
 
 
-@pytest.mark.parametrize("world", [1, 2, 3, 7])
-def test_every_frame_is_seen_once_an_epoch_for_any_number_of_ranks(world):
-    groups = groups_of(*[1] * 23, *[5] * 4, *[10] * 3)
+def keys_of(requests):
+    return [key for request in requests for group in request.groups for key in group.keys]
+
+
+@given(
+    lengths=st.lists(st.sampled_from([1, 1, 1, 2, 5, 10]), min_size=1, max_size=40),
+    frames=st.integers(1, 24),
+    micro=st.integers(1, 12),
+    worlds=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    epoch=st.integers(0, 3),
+    seed=st.integers(0, 9),
+    even=st.booleans(),
+    data=st.data(),
+)
+def test_every_frame_is_seen_once_an_epoch_whoever_takes_the_steps(
+    lengths, frames, micro, worlds, epoch, seed, even, data
+):
+    """Whatever the clips, the batch and the ranks; also when other ranks go on in mid-epoch."""
+    groups = groups_of(*lengths)
+    steps = epoch_steps(groups, frames, seed, epoch)
+    cuts = data.draw(st.lists(st.integers(0, len(steps)), min_size=2, max_size=2).map(sorted))
     seen = Counter()
-    for number, step in enumerate(epoch_steps(groups, 8, seed=3, epoch=2)):
+    for number, step in enumerate(steps):
         assert len({len(g.keys) for g in step}) == 1
-        shares = 0.0
-        for rank in range(world):
-            for request in rank_requests(step, 4, 2, number, rank, world):
-                seen.update(key for g in request.groups for key in g.keys)
-                shares += request.share
-        assert shares == pytest.approx(1)
+        assert len(step) == 1 or sum(len(g.keys) for g in step) <= frames
+        world = worlds[min(sum(number >= cut for cut in cuts), len(worlds) - 1)]
+        per_rank = [
+            rank_requests(step, micro, epoch, number, rank, world, even=even)
+            for rank in range(world)
+        ]
+        requests = [request for mine in per_rank for request in mine]
+        counted = [r for r in requests if r.share]
+        assert all((r.epoch, r.step) == (epoch, number) for r in requests)
+        assert all(len(r.groups) == 1 or len(keys_of([r])) <= micro for r in requests)
+        assert sum(r.share for r in counted) == pytest.approx(1)
+        total = len(keys_of(counted))
+        assert all(r.share == pytest.approx(len(keys_of([r])) / total) for r in counted)
+        if even:
+            assert len({len(mine) for mine in per_rank}) == 1
+        else:
+            assert len(counted) == len(requests)
+        seen.update(keys_of(counted))
     assert seen == Counter(key for g in groups for key in g.keys)
 
 
