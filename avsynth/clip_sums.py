@@ -103,3 +103,5 @@ MEASURES: dict[str, Callable[[pd.DataFrame, Units], Parts]] = {
 ``miou``: mean over frames. ``miou_with_truth``: frames with an empty ground truth left out.
 ``f_frame``: best threshold for each frame. ``f_at_cut``: F of the mask itself, no threshold chosen.
 ``f_dataset``: one best threshold for all frames. ``iou_dataset``: all pixels in one fraction."""
+LOCALISATION = ("ciou", "ap50", "auc", "pixel_ap", "piap")
+"""Measures of localisation rows; all others are of frames."""

@@ -3,19 +3,23 @@
 Whatever a table shows is a function of these rows (`avsynth.measures`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avsynth.batch import AvsModel, Batch
+from avsynth.benchmarks.flickr import consensus_map
 from avsynth.config import Runtime
 from avsynth.dataset import ShardDataset, Split, load
 from avsynth.errors import DataError
 from avsynth.fmeasure import pack
+from avsynth.localisation import LocalisationRow, heat_maps, score_heat, upper_half
 from avsynth.measures import ScoreRow
 from avsynth.metrics import FrameScores, score_frames
+from avsynth.predictions import Mask
 from avsynth.progress import track
 from avsynth.sampling import Request, in_turn
 
@@ -72,6 +76,59 @@ def score(
     Raises:
         DataError: there is nothing to score.
     """
+    rows: list[FrameRow] = []
+    for batch, logits in _answers(model, split, labels, batch_size, runtime):
+        assert batch.mask is not None
+        scores = score_frames(logits, batch.mask, protocol)
+        rows += _rows(split.dataset, batch, scores, labels, protocol)
+    return rows
+
+
+def localise(
+    model: AvsModel, split: Split, labels: Labels, *, batch_size: int, runtime: Runtime
+) -> Iterator[tuple[LocalisationRow, Mask]]:
+    """Score the logits of every frame as a heat map against the consensus of its boxes.
+
+    Args:
+        model: on the device that it runs on.
+        split: frames with ``meta.boxes``; `avsynth.localisation.SIDE_PX` is the size to ask for.
+        labels: what the rows have in common.
+        batch_size: most frames of a forward pass.
+        runtime: loader workers and device.
+
+    Yields:
+        A frame's row and what it predicts: the upper half of the heat, bool ``[224, 224]``.
+
+    Raises:
+        DataError: there is nothing to score.
+    """
+    for batch, logits in _answers(model, split, labels, batch_size, runtime):
+        for key, heat in zip(batch.keys, heat_maps(logits), strict=True):
+            meta = split.dataset.reader.meta(key)
+            ciou, pixel_ap, piap = score_heat(heat, consensus_map(meta["boxes"]))
+            row = LocalisationRow(
+                key=key,
+                clip_key=meta["clip_key"],
+                benchmark=labels.benchmark,
+                version=meta["version"],
+                model=labels.model,
+                regime=labels.regime,
+                protocol="consensus",
+                category=meta["category"],
+                ciou=ciou,
+                pixel_ap=pixel_ap,
+                piap=piap,
+                split=labels.split,
+                run=labels.run,
+                setting=labels.setting,
+            )
+            yield row, upper_half(heat)
+
+
+def _answers(
+    model: AvsModel, split: Split, labels: Labels, batch_size: int, runtime: Runtime
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield every batch, on the device, with the model's logits: float32 ``[N, Hf, Wf]``."""
     dataset, groups = split.dataset, split.groups
     if not groups:
         where = str(dataset.reader.folder)
@@ -83,24 +140,16 @@ def score(
         requests = [Request(0, i, part, 1.0) for i, part in enumerate(parts)]
     assert isinstance(model, nn.Module)
     model.to(runtime.device).eval()
-    rows: list[FrameRow] = []
     what = f"scores of {labels.run}"
-    with torch.no_grad():
-        for request, batch in track(load(dataset, requests, runtime), what, len(requests), runtime):
-            moved = batch.to(runtime.device)
-            assert moved.mask is not None
-            scores = score_frames(model(moved).logits.float(), moved.mask, protocol)
-            rows += _rows(dataset, request, batch, scores, labels, protocol)
-    return rows
+    for _, batch in track(load(dataset, requests, runtime), what, len(requests), runtime):
+        moved = batch.to(runtime.device)
+        with torch.no_grad():
+            logits = model(moved).logits.float()
+        yield moved, logits
 
 
 def _rows(
-    dataset: ShardDataset,
-    request: Request,
-    batch: Batch,
-    scores: FrameScores,
-    labels: Labels,
-    protocol: str,
+    dataset: ShardDataset, batch: Batch, scores: FrameScores, labels: Labels, protocol: str
 ) -> list[FrameRow]:
     metas = [dataset.reader.meta(key) for key in batch.keys]
     return [

@@ -30,7 +30,7 @@ Map = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LocalisationRow:
-    """One sample's localisation scores; its table is sorted by ``key``."""
+    """One sample's localisation scores: a line of ``reports/scores/<stage>/<run>.csv``."""
 
     key: str
     clip_key: str
@@ -44,6 +44,11 @@ class LocalisationRow:
     ciou: float
     pixel_ap: float
     piap: float
+    split: str
+    run: str
+    """Name of the run, unique within its stage."""
+    setting: str
+    """How the model was trained, in the words of the papers' tables."""
 
 
 def heat_maps(logits: Tensor) -> Map:

@@ -17,6 +17,7 @@ from torch import nn
 from avsynth.batch import AvsModel
 from avsynth.config import Runtime
 from avsynth.dataset import Split, load
+from avsynth.localisation import LocalisationRow
 from avsynth.measures import ScoreRow
 from avsynth.metrics import protocol_named
 from avsynth.sampling import Request
@@ -25,17 +26,20 @@ from avsynth.tables import whole_file
 Mask = NDArray[np.bool_]
 
 
-def best_median_worst(rows: Sequence[ScoreRow], each: int) -> list[str]:
-    """Choose the keys of frames from the top, the middle and the bottom by IoU.
+def best_median_worst(
+    rows: Sequence[ScoreRow | LocalisationRow], each: int, by: str = "iou"
+) -> list[str]:
+    """Choose the keys of frames from the top, the middle and the bottom by score.
 
     Args:
         rows: of one run.
         each: frames of each kind; fewer where there are not so many.
+        by: the rows' column that holds the score.
 
     Returns:
         Keys, best first, none twice.
     """
-    ordered = [row.key for row in sorted(rows, key=lambda row: (-row.iou, row.key))]
+    ordered = [row.key for row in sorted(rows, key=lambda row: (-getattr(row, by), row.key))]
     count = len(ordered)
     middle = max(0, (count - each) // 2)
     chosen = ordered[:each] + ordered[middle : middle + each] + ordered[-each:]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from avsynth.clip_sums import MEASURES
+from avsynth.clip_sums import LOCALISATION, MEASURES
 from avsynth.config import Params, Runtime
 from avsynth.errors import ConfigError, DataError, suggest
 from avsynth.measures import compare as compare_rows
@@ -34,7 +34,8 @@ def compare(
     """
     if measure not in MEASURES:
         raise ConfigError("compare", "a measure", repr(measure), suggest(measure, MEASURES))
-    rows = read_scores(layout.scores, mix=True).rows
+    scores = read_scores(layout.scores, mix=True)
+    rows = scores.localisation if measure in LOCALISATION else scores.rows
     parts_a, parts_b = _parts(rows, a), _parts(rows, b)
     shared = [name for name in parts_a if name in parts_b]
     if not shared:

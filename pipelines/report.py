@@ -60,13 +60,13 @@ def report(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 
 
 def _page(scores: Scores, material: Material) -> Page:
-    rows = scores.rows
-    runs = list(groups(rows)) if len(rows) else []
+    parts = (scores.rows, scores.localisation)
+    benchmarks, models = ({*parts[0][name], *parts[1][name]} for name in ("benchmark", "model"))
     facts = (
-        _counted(len(rows) + len(scores.sounds), "scored frame"),
-        _counted(rows["benchmark"].nunique(), "benchmark"),
-        _counted(rows["model"].nunique(), "model"),
-        _counted(len(runs), "scored run"),
+        _counted(sum(map(len, parts)) + len(scores.sounds), "scored frame"),
+        _counted(len(benchmarks), "benchmark"),
+        _counted(len(models), "model"),
+        _counted(sum(1 for part in parts for _ in groups(part)), "scored run"),
     )
     return Page(
         "Audio-visual segmentation: results",
@@ -101,23 +101,25 @@ def _write(layout: Layout, name: str, text: str) -> None:
 def _metrics(scores: Scores, judge: Judge) -> dict[str, Any]:
     """Nest the headline values by stage, benchmark and run; for ``dvc metrics``."""
     nested: dict[str, Any] = {}
-    if scores.rows.empty:
-        return nested
-    for run, rows in groups(scores.rows):
-        name = f"{run['run']} {run['setting']}".strip()
-        values = {
-            key: judge.cell(rows, measure, "fraction").value
-            for key, measure in (("m_j", "meter_iou"), ("m_f", "meter_f"))
-        }
-        kept = {key: round(value, 6) for key, value in values.items() if not math.isnan(value)}
-        nested.setdefault(run["stage"], {}).setdefault(run["benchmark"], {})[name] = kept
+    for part, measures in (
+        (scores.rows, {"m_j": "meter_iou", "m_f": "meter_f"}),
+        (scores.localisation, {"ciou": "ciou", "ap50": "ap50", "auc": "auc"}),
+    ):
+        for run, rows in groups(part):
+            name = f"{run['run']} {run['setting']}".strip()
+            values = {
+                key: judge.cell(rows, measure, "fraction").value
+                for key, measure in measures.items()
+            }
+            kept = {key: round(value, 6) for key, value in values.items() if not math.isnan(value)}
+            nested.setdefault(run["stage"], {}).setdefault(run["benchmark"], {})[name] = kept
     return nested
 
 
 def _funnel(scores: Scores) -> pd.DataFrame:
     counts = [
         ("report", f"{stage}/{run}", "", "ok", "", len(rows))
-        for part in (scores.rows, scores.sounds)
+        for part in (scores.rows, scores.localisation, scores.sounds)
         for (stage, run), rows in part.groupby(["stage", "run"], sort=True)
     ]
     return pd.DataFrame(counts, columns=list(FUNNEL_COLUMNS))

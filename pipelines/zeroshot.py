@@ -1,19 +1,30 @@
 """Stage ``zeroshot``: a model that has only seen AVS-Synthetic, on a real benchmark."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 
+from avsynth.benchmarks import BENCHMARKS
 from avsynth.config import Params, Runtime
-from avsynth.evaluation import Labels
+from avsynth.evaluation import Labels, localise
+from avsynth.localisation import SIDE_PX, LocalisationRow
 from avsynth.models.checkpoints import load_trained
 from avsynth.paths import Layout
 from avsynth.pipelines.experiment import (
     SYNTHETIC,
     Project,
     build_model,
+    dataset_folder,
+    funnel,
+    open_split,
     pretrained,
     score_path,
     score_split,
 )
+from avsynth.predictions import best_median_worst, write_predictions
+from avsynth.tables import write_table
 
 
 def zeroshot(
@@ -21,12 +32,16 @@ def zeroshot(
 ) -> pd.DataFrame:
     """Write ``reports/scores/zeroshot/<model>-<benchmark>.csv``.
 
+    The rows are `avsynth.evaluation.FrameRow`; of a benchmark whose truth is boxes,
+    `avsynth.localisation.LocalisationRow`.
+
     Raises:
         ConfigError: params.yaml has no such model, or there is no such benchmark.
         CheckpointError: the model has not been trained, or the weights are of another.
         DataError: the benchmark's shards are absent or damaged.
     """
     project = Project(params, layout, runtime)
+    dataset_folder(project, benchmark)
     built = build_model(project, model)
     load_trained(built, pretrained(project, model))
     setting, regime = "trained with Synthetic", SYNTHETIC
@@ -36,4 +51,22 @@ def zeroshot(
         regime = "none"
     labels = Labels("zeroshot", model, model, benchmark, setting, regime)
     path = score_path(project, "zeroshot", f"{model}-{benchmark}")
-    return score_split(project, built, labels, path)
+    scored = _localise_split if BENCHMARKS[benchmark].boxes else score_split
+    return scored(project, built, labels, path)
+
+
+def _localise_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
+    """Score a model's heat maps; write its rows and some of its predictions."""
+    section = project.params.evaluate
+    split = open_split(project, model, labels.benchmark, labels.split)
+    split.dataset.view = replace(split.dataset.view, frame_size=(SIDE_PX, SIDE_PX))
+    answers = localise(model, split, labels, batch_size=section.batch_size, runtime=project.runtime)
+    rows, masks = [], {}
+    for row, mask in answers:
+        rows.append(row)
+        masks[row.key] = mask
+    write_table(path, LocalisationRow, rows, key=("key",))
+    keys = best_median_worst(rows, section.pictures, by="ciou")
+    folder = project.layout.predictions / labels.stage / path.stem
+    write_predictions(folder, {f"{key}.png": masks[key] for key in keys})
+    return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])

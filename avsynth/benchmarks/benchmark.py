@@ -67,6 +67,8 @@ class Benchmark:
     """``(root, split)`` to the clips of a split, sorted by clip key."""
     read_clip: Callable[[Clip], Iterator[Sample]]
     """The samples of a clip, one per labelled frame, in time order."""
+    boxes: bool = False
+    """Whether its truth is boxes (``meta.boxes``): localisation is scored, not masks."""
 
     def iter_samples(self, root: Path, split: str) -> Iterator[Sample]:
         """Yield the samples of a split, the frames of a clip one after another.

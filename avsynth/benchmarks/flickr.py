@@ -157,4 +157,5 @@ BENCHMARK = Benchmark(
     clips={"test": 250},
     list_clips=list_clips,
     read_clip=read_clip,
+    boxes=True,
 )

@@ -92,7 +92,7 @@ class Album:
         return reader, frozenset(reader.keys)
 
 
-def score_cards(album: Album, rows: pd.DataFrame, title: str) -> Cards:
+def score_cards(album: Album, rows: pd.DataFrame, title: str, by: str = "iou") -> Cards:
     """Make the cards of one scored run, best first: the frames whose prediction is kept.
 
     The evaluation keeps the best, the median and the worst, as many of each.
@@ -101,10 +101,11 @@ def score_cards(album: Album, rows: pd.DataFrame, title: str) -> Cards:
         album: where pictures and predictions lie.
         rows: of one run on one benchmark.
         title: heading.
+        by: the column of the score, ``iou`` or ``ciou``.
     """
     first = rows.iloc[0]
     kept = [album.prediction_path(first["stage"], first["name"], k).is_file() for k in rows["key"]]
-    shown = rows[kept].sort_values(["iou", "key"], ascending=[False, True])
+    shown = rows[kept].sort_values([by, "key"], ascending=[False, True])
     cards = []
     for place, (_, row) in enumerate(shown.iterrows()):
         parts = album.parts(row["benchmark"], row["key"])
@@ -113,7 +114,8 @@ def score_cards(album: Album, rows: pd.DataFrame, title: str) -> Cards:
             return Cards(title, (), f"The shards are not in {_relative(album, where)}.")
         predicted = album.prediction(row["stage"], row["name"], row["key"])
         word = ("best", "median", "worst")[3 * place // len(shown)]
-        remark = f"{word} · IoU {100 * row['iou']:.1f} %"
+        name = {"iou": "IoU", "ciou": "CIoU"}[by]
+        remark = f"{word} · {name} {100 * row[by]:.1f} %"
         cards.append(_card(row, remark, parts, predicted))
     if not cards:
         where = album.prediction_path(first["stage"], first["name"], "x").parent

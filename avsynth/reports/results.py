@@ -18,6 +18,7 @@ _BENCHMARK_TITLES = {
     "s4": "AVSBench S4",
     "ms3": "AVSBench MS3",
     "v2": "AVSS V2",
+    "flickr": "Flickr-SoundNet",
     "v3": "AVSS V3 unseen, 0-shot",
     "v3-1shot": "AVSS V3 unseen, 1-shot",
     "v3-3shot": "AVSS V3 unseen, 3-shot",

@@ -1,7 +1,8 @@
 """Read the score rows of a project and refuse to mix what does not compare.
 
 ``reports/scores/<stage>/<run>.csv`` holds one row per scored frame. The folder ``audio-test`` holds
-the rows of the audio test, with the sound that was played instead.
+the rows of the audio test, with the sound that was played instead. A file with the column ``ciou``
+holds rows of localisation.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.errors import DataError
+from avsynth.localisation import LocalisationRow
 from avsynth.measures import ScoreRow
 
 AUDIO_TEST = "audio-test"
@@ -26,7 +28,13 @@ COLUMNS = (
     "frame_index",
 )
 SOUND_COLUMNS = ("sound", "sound_key")
-_NUMBERS = {"iou": float, "fscore": float} | dict.fromkeys(
+_KINDS = {
+    "rows": COLUMNS,
+    "sounds": (*COLUMNS, *SOUND_COLUMNS),
+    "localisation": tuple(field.name for field in fields(LocalisationRow)),
+}
+"""Field of `Scores` -> the columns of its files."""
+_NUMBERS = dict.fromkeys(("iou", "fscore", "ciou", "pixel_ap", "piap"), float) | dict.fromkeys(
     ("inter_px", "union_px", "gt_px", "pred_px", "num_frames", "frame_index"), int
 )
 
@@ -39,6 +47,8 @@ class Scores:
     """`COLUMNS`, plus ``stage`` and ``name`` (of the folder and the file)."""
     sounds: pd.DataFrame
     """The audio test: the same and `SOUND_COLUMNS`."""
+    localisation: pd.DataFrame
+    """Rows of localisation: `LocalisationRow`, ``stage`` and ``name``."""
     blind: dict[str, float]
     """Run -> the best mean IoU that one mask per picture could have, whatever sounds."""
 
@@ -53,20 +63,17 @@ def read_scores(folder: Path, *, mix: bool = False) -> Scores:
     Raises:
         DataError: a file is damaged, a column is absent, or rows would be mixed unasked.
     """
-    columns = [*COLUMNS, "stage", "name"]
-    parts: dict[bool, list[pd.DataFrame]] = {True: [], False: []}
+    parts: dict[str, list[pd.DataFrame]] = {kind: [] for kind in _KINDS}
     for path in sorted(folder.rglob("*.csv")):
-        sounds = path.parent.name == AUDIO_TEST
-        parts[sounds].append(_read(path, sounds))
-    scores = Scores(
-        _joined(parts[False], columns),
-        _joined(parts[True], [*columns, *SOUND_COLUMNS]),
-        _bounds(folder / AUDIO_TEST),
-    )
+        kind, rows = _read(path)
+        parts[kind].append(rows)
+    joined = {
+        kind: _joined(parts[kind], [*columns, "stage", "name"]) for kind, columns in _KINDS.items()
+    }
     if not mix:
-        for rows in (scores.rows, scores.sounds):
+        for rows in joined.values():
             _refuse_mixed(rows)
-    return scores
+    return Scores(**joined, blind=_bounds(folder / AUDIO_TEST))
 
 
 def groups(rows: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
@@ -96,27 +103,30 @@ def _joined(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def _read(path: Path, sounds: bool) -> pd.DataFrame:
+def _read(path: Path) -> tuple[str, pd.DataFrame]:
+    """Read a file: its kind, a key of `_KINDS`, and its rows."""
     fix = "Score the run again (the stage of the folder's name)."
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(str(path), "a csv of score rows", str(error), fix) from None
-    wanted = (*COLUMNS, *SOUND_COLUMNS) if sounds else COLUMNS
-    if absent := [name for name in wanted if name not in rows]:
+    kind = "localisation" if "ciou" in rows else "rows"
+    if path.parent.name == AUDIO_TEST:
+        kind = "sounds"
+    if absent := [name for name in _KINDS[kind] if name not in rows]:
         raise DataError(str(path), "the columns of score rows", f"no {', '.join(absent)}", fix)
-    for name, kind in _NUMBERS.items():
+    for name in (name for name in _NUMBERS if name in _KINDS[kind]):
         numbers = pd.to_numeric(rows[name], errors="coerce")
-        bad = numbers.isna() & ~rows[name].str.lower().isin(["nan", ""])
-        if kind is int:
-            bad = numbers.isna()
+        bad = numbers.isna()
+        if name in ("iou", "fscore"):
+            bad &= ~rows[name].str.lower().isin(["nan", ""])
         if bad.any():
             found = f"{rows[name][bad].iloc[0]!r} in column {name}, key {rows.key[bad].iloc[0]!r}"
             raise DataError(str(path), "numbers", found, fix)
-        rows[name] = numbers.astype(kind)
-    if sounds and (unknown := sorted(set(rows["sound"]) - set(SOUNDS))):
+        rows[name] = numbers.astype(_NUMBERS[name])
+    if kind == "sounds" and (unknown := sorted(set(rows["sound"]) - set(SOUNDS))):
         raise DataError(str(path), f"a sound of {', '.join(SOUNDS)}", repr(unknown[0]), fix)
-    return rows.assign(stage=path.parent.name, name=path.stem)
+    return kind, rows.assign(stage=path.parent.name, name=path.stem)
 
 
 def _bounds(folder: Path) -> dict[str, float]:

@@ -8,6 +8,7 @@ from avsynth.reports.cards import Album, Cards, score_cards, sound_cards
 from avsynth.reports.cells import Table
 from avsynth.reports.figures import Figure, few_shot_figure
 from avsynth.reports.judging import Judge
+from avsynth.reports.localisation import localisation_table
 from avsynth.reports.paper_tables import contradiction_table, paper_tables
 from avsynth.reports.per_category import category_table
 from avsynth.reports.results import (
@@ -60,7 +61,10 @@ class Material:
 
 def make_sections(material: Material) -> list[Section]:
     """Make every section, in reading order."""
-    makers = (_results, _categories, _few_shot, _unseen, _sounds, _ablations, _pictures, _papers)
+    makers = (
+        _results, _categories, _few_shot, _unseen, _localisation, _sounds, _ablations, _pictures,
+        _papers,
+    )  # fmt: skip
     return [make(material) for make in makers]
 
 
@@ -136,6 +140,25 @@ def _unseen(material: Material) -> Section:
     )
 
 
+def _localisation(material: Material) -> Section:
+    rows = material.scores.localisation
+    names, papers = _benchmarks(rows), material.papers
+    shown = rows.assign(category="sounding object")  # boxes have no category
+    return Section(
+        "localisation",
+        "Localisation",
+        "Where the sound comes from, when the truth is boxes. A model’s logits are a heat map, and "
+        "the half of the pixels with the most heat is the prediction (orange); green is the union "
+        "of the annotators’ boxes.",
+        tuple(localisation_table(rows, name, papers, material.judge) for name in names),
+        cards=tuple(
+            score_cards(material.album, group, _run_on(run), by="ciou")
+            for run, group in groups(shown)
+        ),
+        missing=_absent(rows, "zeroshot on Flickr-SoundNet"),
+    )
+
+
 def _sounds(material: Material) -> Section:
     sounds = material.scores.sounds
     tables, cards = [], []
@@ -171,14 +194,7 @@ def _ablations(material: Material) -> Section:
 
 def _pictures(material: Material) -> Section:
     rows = material.stages("test", "zeroshot")
-    cards = tuple(
-        score_cards(
-            material.album,
-            group,
-            f"{run['run']} on {benchmark_title(run['benchmark'])}",
-        )
-        for run, group in groups(rows)
-    )
+    cards = tuple(score_cards(material.album, group, _run_on(run)) for run, group in groups(rows))
     return Section(
         "pictures",
         "Best, median and worst",
@@ -203,6 +219,10 @@ def _papers(material: Material) -> Section:
             *paper_tables(material.papers, material.rows, material.judge),
         ),
     )
+
+
+def _run_on(run: pd.Series) -> str:
+    return f"{run['run']} on {benchmark_title(run['benchmark'])}"
 
 
 def _benchmarks(rows: pd.DataFrame) -> list[str]:

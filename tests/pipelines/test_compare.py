@@ -9,7 +9,7 @@ from avsynth.config import load_params
 from avsynth.errors import ConfigError, DataError
 from avsynth.paths import Layout
 from avsynth.pipelines.compare import compare
-from tests.reports.score_rows import score_rows
+from tests.reports.score_rows import localisation_rows, score_rows
 
 
 @pytest.fixture
@@ -54,6 +54,19 @@ def test_no_difference_has_an_interval_around_zero(project):
     low, high = (float(end.replace("−", "-")) for end in table.rows[0][4].split(" … "))
     assert low < 0 < high
     assert float(table.rows[0][5]) > 0.5
+
+
+def test_localisation_is_compared_by_its_own_measures(project):
+    put, run = project
+    put("zeroshot", "a", localisation_rows(run="a"))
+    put("zeroshot", "b", localisation_rows(run="b", shift=0.02))
+    (table,) = run("a", "b", "ciou")
+    ((_, _, _, difference, interval, _, pictures),) = table.rows
+    assert difference.value == pytest.approx(0.02)
+    assert interval == "2.0 … 2.0"
+    assert pictures == 12
+    with pytest.raises(ConfigError, match="a run of reports/scores"):
+        run("a", "b", "miou")
 
 
 def test_what_does_not_compare_is_refused(project):

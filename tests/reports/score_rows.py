@@ -83,6 +83,32 @@ def score_rows(
     return pd.DataFrame(rows)
 
 
+def localisation_rows(run="av_sam", model="av_sam", shift=0.0, count=12):
+    """Rows of localisation, one per picture; ``shift`` moves every score."""
+    rows = []
+    for number in range(count):
+        value = (number + 0.5) / count
+        rows.append(
+            {
+                "key": f"flickr-{number:03d}",
+                "clip_key": f"{number:03d}",
+                "benchmark": "flickr",
+                "version": "test-250",
+                "model": model,
+                "regime": "synthetic",
+                "protocol": "consensus",
+                "category": "unlabelled",
+                "ciou": value + shift,
+                "pixel_ap": value / 2,
+                "piap": value / 4,
+                "split": "test",
+                "run": run,
+                "setting": "trained with Synthetic",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def sound_rows(run="sama_avs", other_key="bird-0000-0", **options):
     """Rows of the audio test: the skill falls where the sound does not fit."""
     skills = {"own": 0.7, "silence": 0.1, "noise": 0.15, "other": 0.2}

@@ -14,8 +14,8 @@ from avsynth.pipelines.report import report
 from tests.reports.conftest import QUICK
 from tests.reports.score_rows import score_rows
 
-SECTIONS = ("results", "categories", "few-shot", "unseen", "audio-test", "ablations", "pictures",
-            "papers")  # fmt: skip
+SECTIONS = ("results", "categories", "few-shot", "unseen", "localisation", "audio-test",
+            "ablations", "pictures", "papers")  # fmt: skip
 
 
 def written(layout):
@@ -34,6 +34,7 @@ def test_the_page_holds_every_section_and_needs_nothing_else(reported):
     assert "@import" not in page
     assert page.count("data:audio/flac;base64,") >= 10
     assert "No score rows of stage ablate" in page  # what is absent is said
+    assert "No score rows of stage zeroshot on Flickr-SoundNet" in page
 
 
 def test_published_values_stand_beside_ours_and_disputes_are_shown(reported):

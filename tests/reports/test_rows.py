@@ -5,7 +5,7 @@ import pytest
 
 from avsynth.errors import DataError
 from avsynth.reports.rows import groups, read_scores
-from tests.reports.score_rows import score_rows, sound_rows, write_scores
+from tests.reports.score_rows import localisation_rows, score_rows, sound_rows, write_scores
 
 
 def put(folder, stage, run, rows):
@@ -74,4 +74,24 @@ def test_damaged_rows_are_named(tmp_path):
 def test_an_unknown_sound_is_refused(tmp_path):
     put(tmp_path, "audio-test", "a", sound_rows(run="a").replace({"sound": {"noise": "music"}}))
     with pytest.raises(DataError, match="'music'"):
+        read_scores(tmp_path)
+
+
+def test_localisation_lies_beside_frames_and_is_read_apart(tmp_path):
+    put(tmp_path, "zeroshot", "a", score_rows(run="a"))
+    path = put(tmp_path, "zeroshot", "a-flickr", localisation_rows(run="a"))
+    scores = read_scores(tmp_path)
+    assert set(scores.rows["benchmark"]) == {"s4"}
+    assert scores.localisation["ciou"].mean() == pytest.approx(0.5)
+    assert set(scores.localisation["name"]) == {"a-flickr"}
+    assert [run["run"] for run, _ in groups(scores.localisation)] == ["a"]
+    put(tmp_path, "zeroshot", "a-flickr", localisation_rows(run="a").drop(columns="piap"))
+    with pytest.raises(DataError, match="no piap"):
+        read_scores(tmp_path)
+    put(tmp_path, "zeroshot", "a-flickr", localisation_rows(run="a").assign(ciou="nan"))
+    with pytest.raises(DataError, match="'nan' in column ciou"):
+        read_scores(tmp_path)
+    localisation_rows(run="b").assign(version="mine").to_csv(path, index=False)
+    put(tmp_path, "zeroshot", "b-flickr", localisation_rows(run="c"))
+    with pytest.raises(DataError, match="one version"):
         read_scores(tmp_path)

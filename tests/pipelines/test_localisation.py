@@ -1,0 +1,176 @@
+"""Boxes from their official layout to the report: converted, scored as heat maps, shown."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from avsynth.audio.waveform import encode_wav
+from avsynth.batch import Prediction
+from avsynth.benchmarks.flickr import consensus_map
+from avsynth.config import Runtime, load_params
+from avsynth.errors import ConfigError
+from avsynth.evaluation import Labels, localise
+from avsynth.localisation import ciou
+from avsynth.models.checkpoints import save_trained
+from avsynth.paths import Layout
+from avsynth.pipelines.convert import convert
+from avsynth.pipelines.experiment import Project, build_model, open_split, pretrained
+from avsynth.pipelines.report import report
+from avsynth.pipelines.zeroshot import zeroshot
+from avsynth.project import init_project
+from avsynth.shards import ShardReader
+
+LEFT, RIGHT, CORNER = (0, 0, 128, 256), (128, 0, 256, 256), (128, 128, 256, 256)
+PICTURES = {
+    "100": [LEFT, LEFT], "200": [RIGHT, RIGHT], "300": [RIGHT, CORNER],
+    "400": [LEFT], "500": [CORNER, CORNER, RIGHT], "600": [LEFT, RIGHT],
+}  # fmt: skip
+SMALL = ("models.av_sam.input_size=32", "models.sam_oracle.input_size=32",
+         "convert.roots={flickr: data/raw/flickr}", "evaluate.pictures=1", "evaluate.batch_size=4",
+         "report.draws=50")  # fmt: skip
+
+
+def write_flickr(root):
+    """Write the official layout: noise with boxes, and a sound that rises second by second."""
+    for folder in ("frames", "audio", "Annotations"):
+        (root / folder).mkdir(parents=True)
+    for number, (name, boxes) in enumerate(PICTURES.items()):
+        pixels = np.random.default_rng(number).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "frames" / f"{name}.jpg")
+        time_s = np.arange(3 * 16_000) / 16_000
+        sound = 0.3 * np.sin(2 * np.pi * 200 * (number + 1) * np.ceil(time_s) * time_s)
+        (root / "audio" / f"{name}.wav").write_bytes(encode_wav(sound.astype(np.float32)))
+        drawn = "".join(
+            f"<bbox><annotator>{i}</annotator><xmin>{x0}</xmin><ymin>{y0}</ymin>"
+            f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bbox>"
+            for i, (x0, y0, x1, y1) in enumerate(boxes)
+        )
+        path = root / "Annotations" / f"{name}.xml"
+        path.write_text(f"<annotation><object>{drawn}</object></annotation>")
+    (root / "flickr_test.csv").write_text("".join(f"{name},x\n" for name in PICTURES))
+
+
+def project_of(root):
+    return Project(
+        load_params(root, SMALL), Layout(root), Runtime(cache_dir=root / "cache", quiet=True)
+    )
+
+
+def run(stage, *items, root):
+    project = project_of(root)
+    return stage(*items, project.params, project.layout, project.runtime)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Project with Flickr-SoundNet converted and scored by a model that has learned nothing."""
+    root = tmp_path_factory.mktemp("localised") / "project"
+    init_project(root, "toy")
+    write_flickr(root / "data" / "raw" / "flickr")
+    run(convert, "flickr", root=root)
+    project = project_of(root)
+    for name in ("av_sam", "sam_oracle"):
+        save_trained(build_model(project, name), pretrained(project, name), {})
+        run(zeroshot, name, "flickr", root=root)
+    return root
+
+
+def test_every_picture_has_a_row_that_says_how_it_was_scored(scored):
+    layout = Layout(scored)
+    rows = pd.read_csv(layout.scores / "zeroshot" / "av_sam-flickr.csv", dtype={"clip_key": str})
+    assert sorted(rows["clip_key"]) == sorted(PICTURES)
+    assert set(rows["protocol"]) == {"consensus"}
+    assert set(rows["version"]) == {"test-250"}
+    assert set(rows["setting"]) == {"trained with Synthetic"}
+    assert rows[["ciou", "pixel_ap", "piap"]].stack().between(0, 1).all()
+    assert rows["ciou"].nunique() > 3
+
+
+def test_the_kept_prediction_is_the_upper_half_that_was_scored(scored):
+    layout = Layout(scored)
+    rows = pd.read_csv(layout.scores / "zeroshot" / "av_sam-flickr.csv", dtype={"clip_key": str})
+    by_key = rows.set_index("key")
+    kept = sorted((layout.predictions / "zeroshot" / "av_sam-flickr").iterdir())
+    assert len(kept) == 3
+    assert {rows["ciou"].idxmin(), rows["ciou"].idxmax()} <= {
+        rows.index[rows["key"] == path.stem][0] for path in kept
+    }
+    for path in kept:
+        with Image.open(path) as image:
+            predicted = np.asarray(image)
+        assert predicted.shape == (224, 224)
+        assert 0.5 <= predicted.mean() < 0.51
+        row = by_key.loc[path.stem]
+        truth = consensus_map(PICTURES[row["clip_key"]])
+        assert ciou(predicted, truth) == pytest.approx(row["ciou"], abs=1e-12)
+
+
+class HeatOnTheLeft(torch.nn.Module):
+    """Says of every picture that the sound comes from the left."""
+
+    name = "left"
+    input_size = 32
+    needs_waveform = False
+
+    def forward(self, batch):
+        ramp = torch.linspace(1, -1, batch.frame_size[1])
+        return Prediction(ramp.expand(len(batch), *batch.frame_size))
+
+
+def test_scores_of_an_obvious_answer_by_hand(scored):
+    project = project_of(scored)
+    model = HeatOnTheLeft()
+    split = open_split(project, model, "flickr", "test")
+    labels = Labels("zeroshot", "left", "left", "flickr", "", "none")
+    found = list(localise(model, split, labels, batch_size=4, runtime=project.runtime))
+    expected = {
+        "100": 1.0,  # both annotators drew the left half
+        "200": 0.0,
+        "300": 0.0,
+        "400": 1.0,  # one did: a true pixel counts a half, above and below the line
+        "500": 0.0,
+        "600": 0.5,  # one drew the left half, one the right
+    }
+    assert {row.clip_key: row.ciou for row, _ in found} == pytest.approx(expected)
+    assert {row.clip_key: row.pixel_ap for row, _ in found}["100"] == pytest.approx(1.0)
+    for _, predicted in found:
+        assert predicted[:, :112].all()
+        assert not predicted[:, 112:].any()
+
+
+def test_scoring_twice_gives_the_same_bytes(scored):
+    path = Layout(scored).scores / "zeroshot" / "av_sam-flickr.csv"
+    before = path.read_bytes()
+    run(zeroshot, "av_sam", "flickr", root=scored)
+    assert path.read_bytes() == before
+    with pytest.raises(ConfigError, match="Did you mean 'flickr'"):
+        run(zeroshot, "av_sam", "flicker", root=scored)
+
+
+def test_the_report_shows_localisation_with_the_printed_values(scored):
+    run(report, root=scored)
+    layout = Layout(scored)
+    table = pd.read_csv(layout.reports / "tables" / "localisation-flickr.csv")
+    ours = table.set_index("run").loc["av_sam"]
+    rows = pd.read_csv(layout.scores / "zeroshot" / "av_sam-flickr.csv")
+    assert ours["ciou"] == pytest.approx(rows["ciou"].mean())
+    assert ours["ap50"] == pytest.approx((rows["ciou"] >= 0.5).mean())
+    assert ours["auc_low"] <= ours["auc"] <= ours["auc_high"]
+    assert ours[["ap50_printed", "auc_printed", "piap_printed"]].tolist() == [50.80, 29.76, 28.93]
+    assert table.set_index("run").loc["sam_oracle", "piap_printed"] != 28.93
+    assert ours["pictures"] == len(PICTURES)
+    page, twin = ((layout.reports / name).read_text() for name in ("index.html", "index.md"))
+    section = page[page.index('<section id="localisation">') :].split("</section>")[0]
+    for said in ("CIoU", "the two AP never compare", "50.80", "worst · CIoU"):
+        assert said in section
+    assert section.count("<article") == 6
+    assert "### Flickr-SoundNet" in twin
+    assert not list(layout.reports.joinpath("tables").glob("results-flickr*"))
+    metrics = json.loads((layout.reports / "metrics.json").read_text())
+    values = metrics["zeroshot"]["flickr"]["av_sam trained with Synthetic"]
+    assert set(values) == {"ciou", "ap50", "auc"}
+    assert len(ShardReader(layout.shards("flickr"), "test")) == len(PICTURES)
