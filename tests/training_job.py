@@ -6,6 +6,7 @@ weights beside the job, to ``JOB.pt``.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from avsynth.models.sam import build_sam
 from avsynth.models.sama_avs import build_sama_avs
 from avsynth.models.vggish import build_vggish
 from avsynth.ranks import joined
+from avsynth.resuming import State, read_state
 from tests.small import SETTINGS, SmallModel, small_split
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -35,6 +37,7 @@ class Job:
 
     shards: str
     state: str
+    """A path; ``{rank}`` in it stands for the process, as where nodes share no disk."""
     model: str = "small"
     """``small``; ``frozen`` and ``trained``: SAMA-AVS with such an image encoder."""
     slowness_s: float = 0.0
@@ -59,21 +62,21 @@ def run(job: Job) -> dict[str, Tensor] | None:
     """Train to the end; return the weights to the leading process."""
     torch.set_num_threads(1)
     model = build(job)
-    loss = model.loss
-
-    def slow(batch: Batch) -> Tensor:
-        time.sleep(job.slowness_s)
-        return loss(batch)
-
     if job.slowness_s:
-        model.loss = slow
+        loss = type(model).loss
+
+        def slow(self: Any, batch: Batch) -> Tensor:
+            time.sleep(job.slowness_s)
+            return loss(self, batch)
+
+        type(model).loss = slow  # of the class: the model that trains may be a twin
     splits = [small_split(Path(job.shards), s, size=model.input_size) for s in ("train", "val")]
     with joined("cpu") as ranks:
         training.train(
             model,
             (splits[0], splits[1]),
             SETTINGS.model_copy(update=job.settings),
-            training.Run(Path(job.state), "job", seed=1),
+            training.Run(Path(job.state.format(rank=ranks.rank)), "job", seed=1),
             ranks=ranks,
             runtime=Runtime(quiet=True),
         )
@@ -81,19 +84,45 @@ def run(job: Job) -> dict[str, Tensor] | None:
 
 
 def start(job: Job, name: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
-    """Start a job in a process of its own, or in several: those of ``torchrun`` options."""
+    """Start a job in a process of its own, or in several: those of ``torchrun``'s options.
+
+    What they say goes beside the state, to ``<name>.log``.
+    """
     path = Path(job.state).with_name(f"{name}.json")
     path.write_text(json.dumps(asdict(job)))
     torchrun = ["-m", "torch.distributed.run", *launcher] if launcher else []
     quiet = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, *torchrun, "-m", "tests.training_job", str(path)]
-    return subprocess.Popen(command, cwd=REPOSITORY, env=quiet, start_new_session=True)
+    with path.with_suffix(".log").open("w") as log:
+        return subprocess.Popen(command, cwd=REPOSITORY, env=quiet, stderr=log)
+
+
+def kill_at(process: "subprocess.Popen[bytes]", job: Job, epoch: int, step: int) -> State:
+    """Wait until a run has saved this step, kill all of its processes; return what is left."""
+    path = Path(job.state)
+    try:
+        until = time.monotonic() + 120
+        while not (found := read_state(path, "job")) or (found.epoch, found.step) < (epoch, step):
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for pid in [*map(int, ranks), process.pid]:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    left = read_state(path, "job")
+    assert left is not None
+    assert left.epoch < SETTINGS.model_copy(update=job.settings).epochs
+    return left
 
 
 def weights(job: Job, name: str, launcher: Sequence[str] = ()) -> dict[str, Tensor]:
     """Run a job to its end and read its weights."""
-    assert start(job, name, launcher).wait(timeout=240) == 0
-    loaded: dict[str, Tensor] = torch.load(Path(job.state).with_name(f"{name}.pt"))
+    path = Path(job.state).with_name(f"{name}.pt")
+    assert start(job, name, launcher).wait(timeout=400) == 0, path.with_suffix(".log").read_text()
+    loaded: dict[str, Tensor] = torch.load(path)
     return loaded
 
 
