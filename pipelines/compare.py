@@ -36,7 +36,7 @@ def compare(
         raise ConfigError("compare", "a measure", repr(measure), suggest(measure, MEASURES))
     scores = read_scores(layout.scores, mix=True)
     rows = scores.localisation if measure in LOCALISATION else scores.rows
-    parts_a, parts_b = _parts(rows, a), _parts(rows, b)
+    parts_a, parts_b = _parts(rows, a, measure), _parts(rows, b, measure)
     shared = [name for name in parts_a if name in parts_b]
     if not shared:
         found = f"{', '.join(map(str, parts_a))} and {', '.join(map(str, parts_b))}"
@@ -48,13 +48,14 @@ def compare(
     ]
 
 
-def _parts(rows: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
+def _parts(rows: pd.DataFrame, name: str, measure: str) -> dict[str, pd.DataFrame]:
     """Find a run's rows, by benchmark."""
     every = rows["stage"] + "/" + rows["name"]
     chosen = rows[(every == name) | (rows["name"] == name)]
     known = sorted(set(every))
     if chosen.empty:
-        raise ConfigError("compare", "a run of reports/scores", repr(name), suggest(name, known))
+        wanted = f"a run of reports/scores that {measure} is a measure of"
+        raise ConfigError("compare", wanted, repr(name), suggest(name, known))
     parts: dict[str, pd.DataFrame] = {}
     for run, group in groups(chosen):
         if run["benchmark"] in parts:

@@ -84,7 +84,8 @@ def _note(rows: pd.DataFrame) -> str:
         "pixel; AP50: share of the pictures whose CIoU reaches 0.5; AUC: area under that share "
         "over thresholds from 0 to 1. Pixel AP is the average precision of the heat against the "
         "boxes. PIAP is the same with truth and score exchanged, as AVGN’s code by the same "
-        "authors computes it and as their AP is read here: the two AP never compare. The printed "
-        "AV-SAM learned from 144,000 sounding pictures of VGGSound with pseudo masks, so it is "
-        "another experiment than a run that has seen AVS-Synthetic alone."
+        "authors computes it: the two AP never compare. A map of two values, as an oracle’s, has "
+        "no order, and its upper half can be the whole picture. Printed are AV-SAM’s IoU, AUC and "
+        "AP, the last read as PIAP: it learned from 144,000 sounding pictures of VGGSound with "
+        "pseudo masks, another experiment than a run that has seen AVS-Synthetic alone."
     )

@@ -65,7 +65,7 @@ def test_localisation_is_compared_by_its_own_measures(project):
     assert difference.value == pytest.approx(0.02)
     assert interval == "2.0 … 2.0"
     assert pictures == 12
-    with pytest.raises(ConfigError, match="a run of reports/scores"):
+    with pytest.raises(ConfigError, match="that miou is a measure of"):
         run("a", "b", "miou")
 
 
