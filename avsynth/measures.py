@@ -5,6 +5,7 @@ of two protocols, benchmarks or versions are never mixed in one number.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,7 @@ def _one_of_each(rows: pd.DataFrame) -> None:
             )
 
 
+@lru_cache(maxsize=64)
 def _weights(units: int, draws: int, seed: int) -> Array:
     """Count how often each unit is drawn: float64 ``[draws, units]``."""
     rng = np.random.default_rng(seed)

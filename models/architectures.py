@@ -25,7 +25,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "tiny": Architecture(64, 4, 4, (1, 3), 8, 8, out_dim=64, decoder_heads=4, decoder_mlp=128),
+    "tiny": Architecture(64, 3, 4, (1,), 8, 8, out_dim=64, decoder_heads=4, decoder_mlp=128),
     "vit_b": Architecture(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": Architecture(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": Architecture(1280, 32, 16, (7, 15, 23, 31)),

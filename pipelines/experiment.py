@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -299,11 +299,12 @@ def score_size(project: Project) -> tuple[int, int] | None:
 
 
 def score_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
-    """Score a model on the split that the labels name; write its rows and some of its masks.
+    """Do as `score_rows`; return the stage's funnel."""
+    return counted(labels, score_rows(project, model, labels, path))
 
-    Returns:
-        The stage's funnel.
-    """
+
+def score_rows(project: Project, model: Any, labels: Labels, path: Path) -> list[FrameRow]:
+    """Score a model on the split that the labels name; write its rows and some of its masks."""
     section, runtime = project.params.evaluate, project.runtime
     split = open_split(project, model, labels.benchmark, labels.split)
     rows = score(
@@ -320,6 +321,11 @@ def score_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.
         masks = predict(model, split, keys, protocol=section.protocol, runtime=runtime)
         folder = project.layout.predictions / labels.stage / path.stem
         write_predictions(folder, {f"{key}.png": mask for key, mask in masks})
+    return rows
+
+
+def counted(labels: Labels, rows: Sequence[object]) -> pd.DataFrame:
+    """Lay out how many frames were scored as a funnel."""
     return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])
 
 

@@ -15,19 +15,20 @@ from avsynth.audio_test import (
 )
 from avsynth.config import Params, Runtime
 from avsynth.dataset import Split
-from avsynth.evaluation import Labels, score
+from avsynth.evaluation import FrameRow, Labels, score
 from avsynth.paths import Layout
 from avsynth.pipelines.experiment import (
     SYNTHETIC,
     Project,
     Task,
+    counted,
     fit,
     funnel,
     model_params,
     open_split,
     score_path,
+    score_rows,
     score_size,
-    score_split,
     write_json,
 )
 from avsynth.predictions import best_of_categories, predict, write_predictions
@@ -50,13 +51,13 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
     if not ranks.leads:
         return funnel([])
     labels = Labels("test", model, model, SYNTHETIC, "trained on AVS-Synthetic", SYNTHETIC)
-    done = score_split(project, trained, labels, score_path(project, "test", model))
-    _test_sounds(project, trained, labels)
-    return done
+    own = score_rows(project, trained, labels, score_path(project, "test", model))
+    _test_sounds(project, trained, labels, own)
+    return counted(labels, own)
 
 
-def _test_sounds(project: Project, model: Any, labels: Labels) -> None:
-    """Score the test pictures with every sound, and write what listening is worth."""
+def _test_sounds(project: Project, model: Any, labels: Labels, own: list[FrameRow]) -> None:
+    """Score the test pictures with every other sound, and write what listening is worth."""
     seed, section = project.params.seed, project.params.evaluate
     split = open_split(project, model, SYNTHETIC, labels.split)
     reader = split.dataset.reader
@@ -67,15 +68,18 @@ def _test_sounds(project: Project, model: Any, labels: Labels) -> None:
     for sound in SOUNDS:
         heard = OtherSounds(split.dataset, sound, partners, seed)
         played = Split(heard, groups)
-        scored = score(
-            model,
-            played,
-            labels,
-            protocol=section.protocol,
-            batch_size=section.batch_size,
-            runtime=project.runtime,
-        )
-        rows += sound_rows(scored, sound, partners)
+        if sound == "own":
+            heard_rows = [row for row in own if row.key in partners]
+        else:
+            heard_rows = score(
+                model,
+                played,
+                labels,
+                protocol=section.protocol,
+                batch_size=section.batch_size,
+                runtime=project.runtime,
+            )
+        rows += sound_rows(heard_rows, sound, partners)
         keys = best_of_categories([row for row in rows if row.sound == "own"], section.pictures)
         masks = predict(model, played, keys, protocol=section.protocol, runtime=project.runtime)
         files |= {f"{key}.{sound}.png": mask for key, mask in masks}

@@ -16,8 +16,8 @@ from avsynth.pipelines.experiment import (
     SYNTHETIC,
     Project,
     build_model,
+    counted,
     dataset_folder,
-    funnel,
     open_split,
     pretrained,
     score_path,
@@ -69,4 +69,4 @@ def _localise_split(project: Project, model: Any, labels: Labels, path: Path) ->
     keys = best_median_worst(rows, section.pictures, by="ciou")
     folder = project.layout.predictions / labels.stage / path.stem
     write_predictions(folder, {f"{key}.png": masks[key] for key in keys})
-    return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])
+    return counted(labels, rows)
