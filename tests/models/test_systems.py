@@ -66,7 +66,7 @@ def test_ap_sam_prompts_with_one_token() -> None:
 def test_sama_avs_adds_sound_to_the_input_of_every_block() -> None:
     model, batch = make_model("sama_avs", spread=True), make_batch(embedded=True)
     tokens = model.adapters(batch.embedding)
-    assert [t is not None for t in tokens] == [True, True, True, True, False]
+    assert [t is not None for t in tokens] == [*[True] * model.sam.depth, False]
     gelu = nn.functional.gelu(model.adapters.down[2](batch.embedding))
     torch.testing.assert_close(tokens[2][:, 0, 0], model.adapters.up(gelu))
 
