@@ -30,9 +30,12 @@ Workers = Annotated[
     ),
 ]
 Executor = Annotated[
-    Literal["serial", "process", "ray"], typer.Option("--executor", help="Who does the work.")
+    Literal["serial", "process", "ray"],
+    typer.Option("--executor", envvar="AVSYNTH_EXECUTOR", help="Who does the work."),
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str, typer.Option("--device", envvar="AVSYNTH_DEVICE", help="cpu, cuda or cuda:N.")
+]
 CacheDir = Annotated[
     Path | None,
     typer.Option(

@@ -24,6 +24,8 @@ class TrainingParams(Section):
     """Where the cosine ends."""
     weight_decay: Annotated[float, Field(ge=0)]
     epochs: PositiveInt
+    validate_every: PositiveInt = 1
+    """Epochs from one validation to the next; the last epoch always has one."""
     batch_size: PositiveInt
     """Frames in a step, over all devices: the effective batch."""
     micro_batch: PositiveInt

@@ -56,7 +56,8 @@ class Epoch:
     epoch: int
     lr: float
     train_loss: float
-    val_miou: float
+    val_miou: float | None
+    """None: not validated."""
 
 
 @dataclass(slots=True)
@@ -126,10 +127,12 @@ def _as_it_is(
     """Validate a model that has nothing to train."""
     _module(model).to(ranks.device)
     batches = load(split.dataset, validation_requests(split, settings, ranks), runtime)
-    done = Epoch(0, 0.0, 0.0, validate(model, batches, settings, ranks))
+    miou = validate(model, batches, settings, ranks)
+    assert miou is not None
+    done = Epoch(0, 0.0, 0.0, miou)
     if ranks.leads:
         report(done)
-    return Trained(0, done.val_miou, [done], settings.batch_size)
+    return Trained(0, miou, [done], settings.batch_size)
 
 
 class _Either(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
@@ -197,8 +200,14 @@ class _Loop:
             for number in range(first, len(steps)):
                 for request in self._requests(steps[number], epoch, number):
                     yield _TRAIN, request
-            for request in self.validation:
+            for request in self._validation(epoch):
                 yield _VALIDATE, request
+
+    def _validation(self, epoch: int) -> list[Request]:
+        """List the batches that this rank validates on after an epoch."""
+        done, settings = epoch + 1, self.settings
+        due = done % settings.validate_every == 0 or done == settings.epochs
+        return self.validation if due else []
 
     def _steps(self, epoch: int) -> list[tuple[FrameGroup, ...]]:
         return epoch_steps(self.data[0].groups, self.settings.batch_size, self.seed, epoch)
@@ -225,7 +234,7 @@ class _Loop:
             if due:
                 self._save()
         self.ranks.share(self.trained().values())
-        part = islice(batches, len(self.validation))
+        part = islice(batches, len(self._validation(epoch)))
         miou = validate(self.model, part, self.settings, self.ranks)
         return self._close(Epoch(epoch, lr, self.state.loss_sum / len(steps), miou))
 
@@ -265,8 +274,9 @@ class _Loop:
     def _close(self, done: Epoch) -> Epoch:
         state = self.state
         state.history.append({name: getattr(done, name) for name in Epoch.__slots__})
-        if done.val_miou > state.best_miou or not state.best_weights:
-            state.best_miou, state.best_epoch = done.val_miou, done.epoch
+        miou = done.val_miou
+        if miou is not None and (miou > state.best_miou or not state.best_weights):
+            state.best_miou, state.best_epoch = miou, done.epoch
             state.best_weights = {n: whole(t).cpu().clone() for n, t in self.trained().items()}
         state.epoch, state.step, state.loss_sum = done.epoch + 1, 0, 0.0
         if self.ranks.total(self._due())[0]:
@@ -306,8 +316,8 @@ def validate(
     batches: Iterator[tuple[Request, Batch]],
     settings: TrainingParams,
     ranks: Ranks,
-) -> float:
-    """Compute the mean IoU over the frames of all ranks' batches, 0..1."""
+) -> float | None:
+    """Compute the mean IoU over the frames of all ranks' batches, 0..1; None of no frames."""
     _module(model).eval()
     total = count = 0.0
     with torch.no_grad(), torch.autocast(ranks.device.type, torch.bfloat16, settings.bf16):
@@ -318,7 +328,7 @@ def validate(
             total += request.share * float(iou.double().sum())
             count += request.share * len(iou)
     total, count = ranks.total(total, count)
-    return total / count
+    return total / count if count else None
 
 
 def _module(model: AvsModel) -> nn.Module:

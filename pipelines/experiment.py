@@ -75,7 +75,12 @@ def build_model(project: Project, name: str, change: Mapping[str, Any] | None = 
 
     On a CPU, torch is held to one thread: sums are then taken in one order whatever the machine,
     and small models run no slower. More cores are used by `torchrun`.
+
+    Raises:
+        ConfigError: params.yaml has no such model, or the device is not here.
+        CheckpointError: the backbone's or VGGish's weights are damaged or of another network.
     """
+    _check_device(project.runtime.device)
     if project.runtime.device == "cpu":
         torch.set_num_threads(1)
     section = model_params(project, name)
@@ -87,6 +92,14 @@ def build_model(project: Project, name: str, change: Mapping[str, Any] | None = 
     if section.cache_embeddings and frozen:
         sam.recall = _embeddings(project, sam.image_encoder)
     return model
+
+
+def _check_device(name: str) -> None:
+    known = ["cpu", "cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name not in known or (name == "cuda" and not torch.cuda.is_available()):
+        found = f"{name!r}, and {torch.cuda.device_count()} CUDA devices"
+        fix = "Take cpu, or see what torch.cuda says of the others."
+        raise ConfigError("--device", "cpu, cuda or cuda:N that is here", found, fix)
 
 
 def _embeddings(project: Project, encoder: nn.Module) -> EmbeddingCache:
@@ -265,7 +278,8 @@ class _Log:
     def __call__(self, done: Epoch) -> None:
         self.live.log_metric("train/loss", done.train_loss)
         self.live.log_metric("train/lr", done.lr)
-        self.live.log_metric("val/miou", done.val_miou)
+        if done.val_miou is not None:
+            self.live.log_metric("val/miou", done.val_miou)
         self.live.next_step()
 
 

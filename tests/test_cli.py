@@ -52,6 +52,13 @@ def test_a_size_is_read_as_people_write_it(text: str, size: float):
     assert size_in_bytes(text) == size
 
 
+def test_a_stage_that_dvc_runs_takes_its_device_from_the_environment(
+    toy_project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AVSYNTH_DEVICE", "cuda:99")
+    refused(avsynth("zeroshot", "sama_avs", "s4", cwd=toy_project), "cuda:99", "cpu")
+
+
 def test_what_is_no_size_is_refused(tmp_path: Path):
     refused(avsynth("match", "--cache-limit", "20 apples", cwd=tmp_path), "'20 apples'", "20GB")
 

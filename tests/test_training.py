@@ -64,6 +64,16 @@ def test_training_learns_and_ends_with_the_best_epoch(shards, tmp_path):
     assert again == done.best_miou
 
 
+def test_some_epochs_may_go_without_validation(shards, tmp_path):
+    settings = SETTINGS.model_copy(update={"epochs": 4, "validate_every": 3})
+    _, some = run_of(shards, tmp_path / "some", settings=settings)
+    _, every = run_of(shards, tmp_path / "every")
+    assert [e.val_miou is None for e in some.history] == [True, True, False, False]
+    assert [e.train_loss for e in some.history] == [e.train_loss for e in every.history]
+    assert some.history[2:] == every.history[2:]
+    assert some.best_epoch in (2, 3)
+
+
 def test_micro_batches_change_nothing_but_memory(shards, tmp_path):
     plain = SETTINGS.model_copy(update={"epochs": 1})
     weights = []
