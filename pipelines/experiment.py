@@ -299,6 +299,18 @@ def write_json(path: Path, content: object) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def training_of(model: Any, words: str) -> tuple[str, str]:
+    """Say how a model was trained on AVS-Synthetic: in the words of the papers, and its regime.
+
+    The oracle has nothing to train: its masks are chosen by the truth.
+    """
+    if model.trainable_names():
+        return words, SYNTHETIC
+    if model.prompt == "automatic":
+        return "max-IoU selection", "none"
+    return f"{model.prompt} of the truth", "none"
+
+
 def open_split(project: Project, model: Any, benchmark: str, split: str) -> Split:
     """Open a split to score a model on: whole clips, fixed pairs, masks at the scoring size."""
     reader = ShardReader(dataset_folder(project, benchmark), split)

@@ -29,6 +29,7 @@ from avsynth.pipelines.experiment import (
     score_path,
     score_rows,
     score_size,
+    training_of,
     write_json,
 )
 from avsynth.predictions import best_of_categories, predict, write_predictions
@@ -50,7 +51,8 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
         trained = fit(project, task, ranks)
     if not ranks.leads:
         return funnel([])
-    labels = Labels("test", model, model, SYNTHETIC, "trained on AVS-Synthetic", SYNTHETIC)
+    setting, regime = training_of(trained, "trained on AVS-Synthetic")
+    labels = Labels("test", model, model, SYNTHETIC, setting, regime)
     own = score_rows(project, trained, labels, score_path(project, "test", model))
     _test_sounds(project, trained, labels, own)
     return counted(labels, own)

@@ -13,7 +13,6 @@ from avsynth.localisation import SIDE_PX, LocalisationRow
 from avsynth.models.checkpoints import load_trained
 from avsynth.paths import Layout
 from avsynth.pipelines.experiment import (
-    SYNTHETIC,
     Project,
     build_model,
     counted,
@@ -22,6 +21,7 @@ from avsynth.pipelines.experiment import (
     pretrained,
     score_path,
     score_split,
+    training_of,
 )
 from avsynth.predictions import best_median_worst, write_predictions
 from avsynth.tables import write_table
@@ -44,11 +44,7 @@ def zeroshot(
     dataset_folder(project, benchmark)
     built = build_model(project, model)
     load_trained(built, pretrained(project, model))
-    setting, regime = "trained with Synthetic", SYNTHETIC
-    if not built.trainable_names():  # the oracle: its masks are chosen by the truth
-        automatic = built.prompt == "automatic"
-        setting = "max-IoU selection" if automatic else f"{built.prompt} of the truth"
-        regime = "none"
+    setting, regime = training_of(built, "trained with Synthetic")
     labels = Labels("zeroshot", model, model, benchmark, setting, regime)
     path = score_path(project, "zeroshot", f"{model}-{benchmark}")
     scored = _localise_split if BENCHMARKS[benchmark].boxes else score_split
