@@ -7,10 +7,10 @@ executor, cache folder) is in `Runtime`. The file holds every value: there is no
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from avsynth.errors import ConfigError, suggest
 from avsynth.experiment_params import (
@@ -26,6 +26,7 @@ from avsynth.experiment_params import (
     VggishParams,
     ZeroshotParams,
 )
+from avsynth.overrides import apply_override, known_keys
 from avsynth.section import Fraction, PositiveInt, Section
 
 PARAMS_FILE = "params.yaml"
@@ -333,32 +334,11 @@ def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
     if not isinstance(raw, dict):
         raise ConfigError(str(path), "a mapping of sections", type(raw).__name__, "Mend the file.")
     for override in overrides:
-        _apply(raw, override)
+        apply_override(raw, override, Params)
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
         raise _readable(str(path), error) from None
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    """Set one dotted key in place; the key must exist, so that a typo cannot pass."""
-    dotted, equals, value = override.partition("=")
-    where = f"-S {override}"
-    if not equals:
-        raise ConfigError(where, "key=value", "no '='", "Write e.g. -S match.pairing=late.")
-    node: Any = raw
-    *parents, last = dotted.split(".")
-    for depth, name in enumerate([*parents, last]):
-        if not isinstance(node, dict) or name not in node:
-            at = ".".join(dotted.split(".")[: depth + 1])
-            known = node.keys() if isinstance(node, dict) else ()
-            raise ConfigError(where, "a key of params.yaml", f"{at!r}", suggest(name, known))
-        if depth < len(parents):
-            node = node[name]
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(where, "a YAML value", repr(value), "Quote the value.") from None
 
 
 def _readable(where: str, error: ValidationError) -> ConfigError:
@@ -368,24 +348,10 @@ def _readable(where: str, error: ValidationError) -> ConfigError:
         dotted = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             found.append(f"unknown key {dotted!r}")
-            hints.append(suggest(str(item["loc"][-1]), _known_keys(item["loc"][:-1])))
+            hints.append(suggest(str(item["loc"][-1]), known_keys(Params, item["loc"][:-1])))
         elif item["type"] == "missing":
             found.append(f"no key {dotted!r}")
         else:
             found.append(f"{dotted}: {item['msg']} (got {item.get('input')!r:.80})")
     fix = " ".join(dict.fromkeys(hints)) or "Mend the values named."
     return ConfigError(where, "known keys with valid values", "; ".join(found), fix)
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Params
-    for name in location:
-        field = model.model_fields.get(str(name))
-        annotation = field.annotation if field else None
-        # A section that may be absent is annotated ``Section | None``.
-        parts = [p for p in (annotation, *get_args(annotation)) if isinstance(p, type)]
-        sections = [p for p in parts if issubclass(p, BaseModel)]
-        if not sections:
-            return []
-        model = sections[0]
-    return list(model.model_fields)

@@ -33,6 +33,12 @@ def test_an_override_wins_over_the_file():
     )
 
 
+def test_a_key_that_has_a_default_can_be_set_where_the_file_is_silent():
+    params = load_params(REPOSITORY, ["models.save.train.shard=fsdp2"])
+    assert params.models["save"].train.shard == "fsdp2"
+    assert params.models["sama_avs"].train.shard == "none"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -43,6 +49,9 @@ def test_an_override_wins_over_the_file():
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("masks.filters.min_area_frac=2", "masks.filters.min_area_frac"),
         ("match.pairing.x=1", "'match.pairing.x'"),
+        ("models.save.train.shrad=fsdp2", "Did you mean 'shard'"),
+        ("models.save.train.shard=all", "Input should be 'none' or 'fsdp2'"),
+        ("models.save.build.hiden_dim=1", "'models.save.build.hiden_dim'"),
     ],
 )
 def test_a_bad_override_says_which_key(override: str, message: str):

@@ -16,7 +16,7 @@ from avsynth.pipelines import STAGES
 from tests.conftest import REPOSITORY
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "section", "experiment_params", "config", "paths"),
+    ("errors", "records", "section", "experiment_params", "overrides", "config", "paths"),
     ("tables", "cache", "executors", "cluster", "progress"),
     ("categories", "masks", "audio", "toy", "download", "exclusion", "reviews"),
     ("matching", "shards", "storage", "packing", "composing", "benchmarks", "project"),
