@@ -26,17 +26,17 @@ setup: $(STAMP) ## Create .venv with everything in it
 
 demo: $(STAMP) ## From a bare checkout to the toy world's finished report
 	@echo "demo: draws the toy world in ./demo, builds the triplets, trains six systems, scores and reports"
-	@echo "about 12 minutes on two cores; run it again to go on where it stopped"
+	@echo "about 10 minutes on two cores; run it again to go on where it stopped"
 	@test -f demo/params.yaml || avsynth init demo --preset toy
 	@cd demo && set -o pipefail; dvc repro | python ../.ci/progress.py $$(dvc stage list --name-only | wc -l)
 	@cd demo && avsynth stats
 	@echo "open demo/reports/index.html in a browser"
 
 test: $(STAMP) ## Run the default tests (offline, CPU)
-	@echo "running the default tests on $$(nproc) cores: about 6 minutes"
+	@echo "running the default tests on $$(nproc) cores: about 4 minutes"
 	@pytest -n auto -m "not slow and not gpu and not network"
 
-test-slow: $(STAMP) ## Run the slow tests: clusters, browsers, training (about 15 minutes)
+test-slow: $(STAMP) ## Run the slow tests: clusters, browsers, training (about 20 minutes)
 	@pytest -n 2 -m "slow and not gpu and not network"
 
 check: $(STAMP) ## Lint, format check and types
