@@ -26,7 +26,7 @@ setup: $(STAMP) ## Create .venv with everything in it
 
 demo: $(STAMP) ## From a bare checkout to the toy world's finished report
 	@echo "demo: draws the toy world in ./demo, builds the triplets, trains six systems, scores and reports"
-	@echo "about 10 minutes on two cores; run it again to go on where it stopped"
+	@echo "about 11 minutes on two cores; run it again to go on where it stopped"
 	@test -f demo/params.yaml || avsynth init demo --preset toy
 	@cd demo && set -o pipefail; dvc repro | python ../.ci/progress.py $$(dvc stage list --name-only | wc -l)
 	@cd demo && avsynth stats
