@@ -143,14 +143,13 @@ def dataset_folder(project: Project, benchmark: str) -> Path:
     return project.layout.shards("avs-synthetic" if benchmark == SYNTHETIC else benchmark)
 
 
-def open_bank(project: Project) -> AudioBank:
-    """Make, or find, the bank of all clips that triplets may draw from."""
+def open_bank(project: Project, vggish: nn.Module) -> AudioBank:
+    """Make, or find, the bank of all clips that triplets may draw from, as a VGGish hears them."""
     params, layout = project.params, project.layout
     pool = pd.read_csv(layout.clips_csv, dtype=str, keep_default_na=False)
     folders = {s: layout.resolve(f) for s, f in params.audio.folders().items()}
     columns = ("source", "clip_id", "audio_path")
     clips = pd.concat(read_table(layout.audio(s), AudioClip, columns) for s in folders)
-    vggish = _vggish(project)
     return build_bank(
         pooled_clips(pool, clips, folders),
         partial(embed, vggish),
@@ -230,12 +229,15 @@ def _split(project: Project, task: Task, model: Any, split: str, *, late: bool) 
     size = model.input_size
     dataset = ShardDataset(reader, View(size, (size, size), model.needs_waveform))
     if model.trainable_names() and not model.needs_waveform:
-        dataset.bank = open_bank(project) if late else _own_sounds(project, dataset)
+        dataset.bank = (
+            open_bank(project, model.vggish)
+            if late
+            else _own_sounds(project, dataset, model.vggish)
+        )
     return Split(dataset, list_groups(reader, whole_clips=is_temporal(model)))
 
 
-def _own_sounds(project: Project, dataset: ShardDataset) -> OwnSounds:
-    vggish = _vggish(project)
+def _own_sounds(project: Project, dataset: ShardDataset, vggish: nn.Module) -> OwnSounds:
     return own_sounds(
         dataset.reader,
         dataset.logmels,
