@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml
 	@echo "setting up $(VENV): one pip command, about 3 minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --upgrade pip
-	@$(BIN)/pip install --quiet --editable '.[all,dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable '.[all,dev]'
 	@touch $@
 
 setup: $(STAMP) ## Create .venv with everything in it
@@ -33,7 +33,7 @@ demo: $(STAMP) ## From a bare checkout to the toy world's finished report
 	@echo "open demo/reports/index.html in a browser"
 
 test: $(STAMP) ## Run the default tests (offline, CPU)
-	@echo "running the default tests on $$(nproc) cores: about 4 minutes"
+	@echo "running the default tests on every core: about 4 minutes on two"
 	@pytest -n auto -m "not slow and not gpu and not network"
 
 test-slow: $(STAMP) ## Run the slow tests: clusters, browsers, training (about 20 minutes)
