@@ -5,9 +5,13 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from avsynth.config import Runtime
+from avsynth.errors import AvsynthError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,11 +47,27 @@ def _process_map(
     context = multiprocessing.get_context("forkserver")
     # What the workers need is imported once, by the server that they are forked from.
     context.set_forkserver_preload([getattr(fn, "func", fn).__module__])
-    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
+    with open_pool(workers, context) as pool:
         yield from _in_order(lambda item: pool.submit(fn, item), items, window=4 * workers)
 
 
-def end_with_parent() -> None:
+@contextmanager
+def open_pool(workers: int, context: BaseContext) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes end with this one.
+
+    Raises:
+        AvsynthError: a worker was killed.
+    """
+    try:
+        with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
+            yield pool
+    except BrokenProcessPool:
+        found = "one was killed from outside, as when memory runs out"
+        fix = "Take fewer --workers, and run the command again: what is finished stays."
+        raise AvsynthError("workers", f"{workers} that live to the end", found, fix) from None
+
+
+def _end_with_parent() -> None:
     """Watch, in a worker, for the death of the process that it works for."""
     parent = multiprocessing.parent_process()
     assert parent is not None

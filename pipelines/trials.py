@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.evaluation import Labels
-from avsynth.executors import end_with_parent
+from avsynth.executors import open_pool
 from avsynth.pipelines.experiment import Project, Task, fit, funnel, score_split
 from avsynth.ranks import Ranks, joined
 
@@ -50,7 +49,7 @@ def run_trials(project: Project, trials: Sequence[Trial]) -> pd.DataFrame:
 def _side_by_side(project: Project, trials: Sequence[Trial], processes: int) -> list[pd.DataFrame]:
     # Forked: torch is imported already, and neither it nor a progress bar has begun a thread.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(processes, context, initializer=end_with_parent) as pool:
+    with open_pool(processes, context) as pool:
         return list(pool.map(partial(_run_alone, project), trials))
 
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -7,11 +8,20 @@ from pathlib import Path
 import pytest
 
 from avsynth.config import Runtime
-from avsynth.errors import DataError
+from avsynth.errors import AvsynthError, DataError
 from avsynth.executors import map_items
 from tests.conftest import REPOSITORY
 
 SERIAL, PROCESSES = Runtime(), Runtime(workers=2, executor="process")
+
+
+def die(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_one_message():
+    with pytest.raises(AvsynthError, match=r"one was killed.*fewer --workers"):
+        list(map_items(die, range(4), PROCESSES))
 
 
 def square_slowly(x: int) -> int:
