@@ -1,5 +1,5 @@
 """``python -m avsynth``."""
 
-from avsynth.cli import main
+from avsynth.cli.main import main
 
 main()

@@ -23,8 +23,8 @@ import numpy as np
 import resampy
 import soundfile
 
-from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import read_audio
+from avsynth.formats.logmel import logmel
+from avsynth.formats.waveform import read_audio
 from bench.rows import Row, record
 
 ROUNDS = 15

@@ -40,8 +40,8 @@ def generate(file: str, scale: str) -> dict[str, Any]:
 
 def columns(file: str) -> dict[str, Any]:
     """Read id, picture, category, crowd, area and box of every mask and keep them."""
-    from avsynth.masks.indexing import annotation_rows
-    from avsynth.masks.instances import stream_sections
+    from avsynth.sources.masks.coco_json import stream_sections
+    from avsynth.sources.masks.index_writer import annotation_rows
 
     def work() -> list[Any]:
         pieces = stream_sections(Path(file))
@@ -53,10 +53,10 @@ def columns(file: str) -> dict[str, Any]:
 
 def index(file: str, folder: str) -> dict[str, Any]:
     """Make the index as the first run of the stage does, digest of the file included."""
-    from avsynth.cache import file_digest
-    from avsynth.config import Runtime
-    from avsynth.masks.index import load_index
-    from avsynth.masks.indexing import write_index
+    from avsynth.core.params.load import Runtime
+    from avsynth.runtime.cache import file_digest
+    from avsynth.sources.masks.annotation_index import load_index
+    from avsynth.sources.masks.index_writer import write_index
 
     def work() -> None:
         Path(folder).mkdir(exist_ok=True)
@@ -85,8 +85,8 @@ def _choose(counts: dict[int, int]) -> list[int]:
 
 def reopen(folder: str, wanted: str, scale: str) -> dict[str, Any]:
     """Open the index, choose, and sample masks: ids, pictures, and polygons as stored."""
-    from avsynth.masks.codecs import parse_segmentation
-    from avsynth.masks.index import load_index
+    from avsynth.formats.mask_rle import parse_segmentation
+    from avsynth.sources.masks.annotation_index import load_index
 
     def work() -> list[tuple[int, int, bytes]]:
         opened = load_index(Path(folder))
@@ -129,7 +129,7 @@ def png(count: str, rounds: str) -> dict[str, Any]:
     """Polygons to PNG bytes, ours and `ann_to_mask` with PIL in turns."""
     from PIL import Image
 
-    from avsynth.masks.codecs import png_to_mask, polygons_to_rle, rle_to_png
+    from avsynth.formats.mask_rle import png_to_mask, polygons_to_rle, rle_to_png
     from bench.lvis_json import HEIGHT, WIDTH, blobs
 
     shapes = blobs(int(count), np.random.default_rng(1))
@@ -218,13 +218,13 @@ class _Samples:
                 tar.write(sample)
 
     def ours(self) -> None:
-        from avsynth.shards import write_shard
+        from avsynth.formats.shards import write_shard
 
         write_shard(self.folder / "ours.tar", "train", map(self._sample, range(self.count)))
 
     def _sample(self, i: int) -> Any:
-        from avsynth.masks.codecs import polygons_to_rle, rle_to_png
-        from avsynth.records import Sample
+        from avsynth.core.records import Sample
+        from avsynth.formats.mask_rle import polygons_to_rle, rle_to_png
         from bench.lvis_json import HEIGHT, WIDTH
 
         rle = polygons_to_rle(self.shapes[i], HEIGHT, WIDTH)
@@ -248,7 +248,7 @@ class _Samples:
         return result | per_sample
 
     def _content(self, name: str) -> dict[str, bytes]:
-        from avsynth.masks.codecs import png_to_mask
+        from avsynth.formats.mask_rle import png_to_mask
 
         content = {}
         with tarfile.open(self.folder / name) as tar:

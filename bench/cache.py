@@ -1,8 +1,9 @@
 """Caches against doing the work again: ``python -m bench.cache [--quick]``.
 
 Image embeddings: pictures through the frozen encoder, as segment-anything runs it and as avsynth
-does, against the same pictures out of `avsynth.embeddings` on disk. Build: the toy world built, and
-built again with nothing changed. Both in turn in one process; ratios are of CPU time.
+does, against the same pictures out of `avsynth.training.embedding_cache` on disk. Build: the
+toy world built, and built again with nothing changed. Both in turn in one process; ratios are of
+CPU time.
 """
 
 import argparse
@@ -13,14 +14,14 @@ from pathlib import Path
 
 import torch
 
-from avsynth.config import Runtime, load_params
-from avsynth.embeddings import EmbeddingCache, digest_of
-from avsynth.models.encoder import ImageEncoder
-from avsynth.models.sam import build_sam
-from avsynth.paths import Layout
+from avsynth.building.new_project import init_project
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.models.backbones.encoder import ImageEncoder
+from avsynth.models.backbones.sam import build_sam
 from avsynth.pipelines.build import build
-from avsynth.project import init_project
 from avsynth.toy import write_toy_world
+from avsynth.training.embedding_cache import EmbeddingCache, digest_of
 from bench.interleaved import machine, measure, table
 from bench.models import FAST, OFFICIAL, OfficialEncoder, make_batch
 from bench.rows import Row, record

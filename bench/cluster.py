@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from avsynth.config import Runtime
-from avsynth.executors import map_items
-from avsynth.packing import ShardPlan, pack
-from avsynth.records import Drop, Sample
+from avsynth.building.shard_builder import ShardPlan, pack
+from avsynth.core.params.load import Runtime
+from avsynth.core.records import Drop, Sample
+from avsynth.runtime.executors import map_items
 from bench.rows import Row, record
 
 RAY, PROCESSES = (Runtime(2, executor, quiet=True) for executor in ("ray", "process"))

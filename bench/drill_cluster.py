@@ -100,7 +100,7 @@ def on_a_cluster(root: Path) -> dict[str, set[str]]:
 def main() -> int:
     """Run the drill."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from avsynth.project import init_project
+    from avsynth.building.new_project import init_project
     from avsynth.toy import write_toy_world
 
     with tempfile.TemporaryDirectory(prefix="drill-") as name:

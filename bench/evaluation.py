@@ -15,16 +15,16 @@ from statistics import mean
 import pandas as pd
 import torch
 
-from avsynth.batch import AvsModel
-from avsynth.config import Runtime
-from avsynth.dataset import ShardDataset, Split, View, load
-from avsynth.evaluation import Labels, score
-from avsynth.measures import estimate
-from avsynth.metrics import frame_iou
+from avsynth.core.params.load import Runtime
+from avsynth.evaluation.evaluate import Labels, score
+from avsynth.loading.batch import AvsModel
+from avsynth.loading.dataset import ShardDataset, Split, View, load
+from avsynth.loading.sampler import Request, in_turn
+from avsynth.metrics.bootstrap import estimate
+from avsynth.metrics.frames import frame_iou
 from avsynth.models import MODELS
-from avsynth.models.sam import build_sam
-from avsynth.models.vggish import build_vggish
-from avsynth.sampling import Request, in_turn
+from avsynth.models.backbones.sam import build_sam
+from avsynth.models.backbones.vggish import build_vggish
 from bench.interleaved import machine, measure, table
 from bench.loader import BATCH, our_dataset, write_inputs
 from bench.metrics import loop_f

@@ -26,11 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
-from avsynth.download.crew import bring_all
-from avsynth.download.governor import StopLoss
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
 from avsynth.download.ledger import Ledger
+from avsynth.download.rate_limit import StopLoss
+from avsynth.download.worker_pool import bring_all
 from bench.rows import Row, record
 
 CONNECTIONS = 16

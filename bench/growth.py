@@ -64,7 +64,7 @@ QUICK = [
 
 def write_world(root: Path, toy: Path, point: Point) -> None:
     """Start a project with so many masks, in turns of so many categories."""
-    from avsynth.project import init_project
+    from avsynth.building.new_project import init_project
 
     init_project(root, "toy")
     table = pd.read_csv(VOCABULARY, dtype=str, keep_default_na=False)
@@ -125,8 +125,8 @@ def write_clips(folder: Path, sounds: list[Path], table: pd.DataFrame) -> None:
 
 def measure(root: str, workers: str) -> dict[str, Any]:
     """Build in this process, and say what it took."""
-    from avsynth.config import Runtime, load_params
-    from avsynth.paths import Layout
+    from avsynth.core.params.load import Runtime, load_params
+    from avsynth.core.paths import Layout
     from avsynth.pipelines.build import build
 
     runtime = Runtime(int(workers), "process", cache_dir=Path(root) / "cache", quiet=True)

@@ -29,14 +29,14 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from avsynth.audio.waveform import encode_flac
-from avsynth.bank import AudioBank
-from avsynth.config import Runtime
-from avsynth.dataset import ShardDataset, View, load
-from avsynth.masks.codecs import mask_to_rle, rle_to_png
-from avsynth.records import Sample
-from avsynth.sampling import Request, in_turn, list_groups
-from avsynth.shards import ShardReader, write_index, write_shard
+from avsynth.core.params.load import Runtime
+from avsynth.core.records import Sample
+from avsynth.formats.mask_rle import mask_to_rle, rle_to_png
+from avsynth.formats.shards import ShardReader, write_index, write_shard
+from avsynth.formats.waveform import encode_flac
+from avsynth.loading.audio_bank import AudioBank
+from avsynth.loading.dataset import ShardDataset, View, load
+from avsynth.loading.sampler import Request, in_turn, list_groups
 from bench.audio import music, peer_patch
 from bench.interleaved import Timing, machine, measure, ratios, table
 from bench.rows import Row, record

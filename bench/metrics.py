@@ -10,7 +10,7 @@ import time
 import torch
 from torch import Tensor
 
-from avsynth.metrics import f_measure
+from avsynth.metrics.frames import f_measure
 from bench.rows import Row, record
 
 

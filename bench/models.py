@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from avsynth.batch import Batch
+from avsynth.loading.batch import Batch
 from avsynth.models import MODELS
-from avsynth.models.architectures import ARCHITECTURES
-from avsynth.models.encoder import ImageEncoder, OfficialBlock
-from avsynth.models.sam import build_sam
+from avsynth.models.backbones.architectures import ARCHITECTURES
+from avsynth.models.backbones.encoder import ImageEncoder, OfficialBlock
+from avsynth.models.backbones.sam import build_sam
 from bench.interleaved import Goals, machine, measure, table
 
 OFFICIAL, FAST = "segment-anything", "avsynth"

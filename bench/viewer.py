@@ -21,17 +21,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.config import Runtime, load_params
-from avsynth.paths import Layout
+from avsynth.building.new_project import init_project
+from avsynth.commands.inspect import fiftyone_session
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip, MaskRecord, Sample
+from avsynth.core.tables import read_table
+from avsynth.formats.shards import ShardReader, write_index, write_shard
+from avsynth.inspection.fiftyone_app.datasets import SLICES, documents, sync_dataset
+from avsynth.inspection.fiftyone_app.samples import Selection, select_rows
+from avsynth.inspection.fiftyone_app.views import arrange_sidebar, save_views
 from avsynth.pipelines.build import build
-from avsynth.pipelines.inspect import fiftyone_session
-from avsynth.project import init_project
-from avsynth.records import AudioClip, MaskRecord, Sample
-from avsynth.shards import ShardReader, write_index, write_shard
-from avsynth.tables import read_table
-from avsynth.viewer.datasets import SLICES, documents, sync_dataset
-from avsynth.viewer.rows import Selection, select_rows
-from avsynth.viewer.views import arrange_sidebar, save_views
 from bench.rows import Row, record
 
 PER_SHARD = 1_000

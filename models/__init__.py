@@ -5,8 +5,8 @@ if __name__ != "avsynth.models":
 
 from collections.abc import Callable
 
-from avsynth.batch import AvsModel
-from avsynth.cpu_wheels import ensure_importable
+from avsynth.loading.batch import AvsModel
+from avsynth.runtime.torchvision_compat import ensure_importable
 
 ensure_importable()  # segment-anything imports torchvision
 

@@ -14,11 +14,11 @@ no loss reaches are frozen; in the released code they count as trained and never
 
 from torch import Tensor, nn
 
-from avsynth.batch import Batch, Prediction
-from avsynth.models.adapters import draw_linear, mlp, seeded, train_only, trained_names
-from avsynth.models.losses import bce_iou, target
-from avsynth.models.sam import Sam
-from avsynth.models.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.loading.batch import Batch, Prediction
+from avsynth.models.backbones.sam import Sam
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.parts.adapters import draw_linear, mlp, seeded, train_only, trained_names
+from avsynth.models.parts.losses import bce_iou, target
 
 
 class ApSam(nn.Module):

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from avsynth.batch import Batch, Prediction
-from avsynth.errors import DataError
-from avsynth.models.adapters import seeded, train_only, trained_names
-from avsynth.models.losses import bce, target
-from avsynth.models.sam import Sam
-from avsynth.models.vggish import Vggish
+from avsynth.loading.batch import Batch, Prediction
+from avsynth.models.backbones.sam import Sam
+from avsynth.models.backbones.vggish import Vggish
+from avsynth.models.parts.adapters import seeded, train_only, trained_names
+from avsynth.models.parts.losses import bce, target
+from avsynth.runtime.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW, HOP, FRAMES = 512, 160, 300

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avsynth.errors import CheckpointError
-from avsynth.models.sam import interpolate
+from avsynth.models.backbones.sam import interpolate
+from avsynth.runtime.errors import CheckpointError
 
 _FORMAT = 1
 _PARTS = ("sam.image_encoder", "sam.prompt_encoder", "sam.mask_decoder", "vggish")
@@ -34,7 +34,7 @@ class CheckpointInfo:
     model: str
     """Key in `avsynth.models.MODELS`."""
     architecture: str
-    """Key in `avsynth.models.architectures.ARCHITECTURES`."""
+    """Key in `avsynth.models.backbones.architectures.ARCHITECTURES`."""
     input_size: int
     parameters: dict[str, Any]
     """What the builder was called with, besides backbone and VGGish."""

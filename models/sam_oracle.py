@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from torch import Tensor, nn
 
-from avsynth.batch import Batch, Prediction
-from avsynth.errors import ConfigError
-from avsynth.models.losses import target
-from avsynth.models.sam import Sam
-from avsynth.models.vggish import Vggish
+from avsynth.loading.batch import Batch, Prediction
+from avsynth.models.backbones.sam import Sam
+from avsynth.models.backbones.vggish import Vggish
+from avsynth.models.parts.losses import target
+from avsynth.runtime.errors import ConfigError
 
 LOGIT = 20.0
 """Of a hard mask: its sigmoid rounds to exactly 1 in float32."""

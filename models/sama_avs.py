@@ -17,11 +17,11 @@ move. ``train_image_encoder`` is ours, for a backbone without pretrained weights
 
 from torch import Tensor, nn
 
-from avsynth.batch import Batch, Prediction
-from avsynth.models.adapters import AudioAdapters, seeded, train_only, trained_names
-from avsynth.models.losses import bce_iou, target
-from avsynth.models.sam import Sam
-from avsynth.models.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.loading.batch import Batch, Prediction
+from avsynth.models.backbones.sam import Sam
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.parts.adapters import AudioAdapters, seeded, train_only, trained_names
+from avsynth.models.parts.losses import bce_iou, target
 
 
 class SamaAvs(nn.Module):

@@ -19,9 +19,10 @@ for a backbone without pretrained weights.
 import torch
 from torch import Tensor, nn
 
-from avsynth.batch import Batch, Prediction
-from avsynth.errors import ConfigError
-from avsynth.models.adapters import (
+from avsynth.loading.batch import Batch, Prediction
+from avsynth.models.backbones.sam import Sam
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.parts.adapters import (
     ImageAdapter,
     ResidualAudioAdapters,
     draw_linear,
@@ -30,9 +31,8 @@ from avsynth.models.adapters import (
     train_only,
     trained_names,
 )
-from avsynth.models.losses import bce_iou, target
-from avsynth.models.sam import Sam
-from avsynth.models.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.parts.losses import bce_iou, target
+from avsynth.runtime.errors import ConfigError
 
 
 class Save(nn.Module):

@@ -21,12 +21,12 @@ Shape letters: B clips, T frames of a clip, P = h * w positions, C channels.
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from avsynth.batch import Batch, Prediction
-from avsynth.errors import ConfigError
-from avsynth.models.adapters import AudioAdapters, mlp, seeded, train_only, trained_names
-from avsynth.models.losses import bce, target
-from avsynth.models.sam import Sam
-from avsynth.models.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.loading.batch import Batch, Prediction
+from avsynth.models.backbones.sam import Sam
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.parts.adapters import AudioAdapters, mlp, seeded, train_only, trained_names
+from avsynth.models.parts.losses import bce, target
+from avsynth.runtime.errors import ConfigError
 
 
 class Block(nn.Module):

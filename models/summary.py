@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from avsynth.models import MODELS
-from avsynth.models.sam import build_sam
-from avsynth.models.vggish import build_vggish
+from avsynth.models.backbones.sam import build_sam
+from avsynth.models.backbones.vggish import build_vggish
 
 _PARTS = {
     "sam.image_encoder": "image encoder",
@@ -44,7 +44,7 @@ def describe(
     """Count the parameters of systems as built with default parameters; no memory is filled.
 
     Args:
-        architecture: a key of `avsynth.models.architectures.ARCHITECTURES`.
+        architecture: a key of `avsynth.models.backbones.architectures.ARCHITECTURES`.
         input_size: side of the square input in pixels.
         names: keys of `avsynth.models.MODELS`.
     """

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.errors import ConfigError, suggest
-from avsynth.evaluation import Labels
-from avsynth.paths import Layout
-from avsynth.pipelines.experiment import Project, Task, fine_tuning, score_path
-from avsynth.pipelines.trials import Trial, run_trials
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.evaluation.evaluate import Labels
+from avsynth.pipelines.shared.experiment import Project, Task, fine_tuning, score_path
+from avsynth.pipelines.shared.runs import Trial, run_trials
+from avsynth.runtime.errors import ConfigError, suggest
 
 
 def ablate(name: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:

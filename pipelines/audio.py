@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from avsynth.audio import AUDIO_SOURCES
-from avsynth.categories import chosen_vocabulary
-from avsynth.config import Params, Runtime
-from avsynth.errors import ConfigError, DropLimitError, suggest
-from avsynth.paths import Layout
-from avsynth.records import AudioClip
-from avsynth.tables import funnel_of, read_table, write_csv, write_table
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip
+from avsynth.core.tables import funnel_of, read_table, write_csv, write_table
+from avsynth.runtime.errors import ConfigError, DropLimitError, suggest
+from avsynth.sources.audio import AUDIO_SOURCES
+from avsynth.sources.categories import chosen_vocabulary
 
 UNCOUNTED = ("missing_file", "ambiguous_label")
 """Reasons that do not count against the drop limit: a clip that was never fetched and one that

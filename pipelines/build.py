@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.paths import Layout
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
 from avsynth.pipelines.audio import audio
 from avsynth.pipelines.categories import categories
 from avsynth.pipelines.fetch import fetch

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from avsynth.categories import load_vocabulary, write_vocabulary
-from avsynth.config import Params, Runtime
-from avsynth.paths import Layout
-from avsynth.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.sources.categories import load_vocabulary, write_vocabulary
 
 
 def categories(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.evaluation import Labels
-from avsynth.paths import Layout
-from avsynth.pipelines.experiment import WEIGHTS, Project, Task, fine_tuning, score_path
-from avsynth.pipelines.trials import Trial, run_trials
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.evaluation.evaluate import Labels
+from avsynth.pipelines.shared.experiment import WEIGHTS, Project, Task, fine_tuning, score_path
+from avsynth.pipelines.shared.runs import Trial, run_trials
 
 _SETTINGS = {"with": "w/ F.T. (Syn.)", "without": "w/ F.T. (from S4)"}
 _REGIMES = {"with": "synthetic+s4+ms3", "without": "s4+ms3"}

@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
-from avsynth.config import Params, Runtime
-from avsynth.errors import ConfigError, suggest
-from avsynth.executors import map_items
-from avsynth.paths import Layout
-from avsynth.progress import track
-from avsynth.shards import ShardInfo, write_index, write_shard
-from avsynth.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.formats.shards import ShardInfo, write_index, write_shard
+from avsynth.runtime.errors import ConfigError, suggest
+from avsynth.runtime.executors import map_items
+from avsynth.runtime.progress import track
 
 RELEASE = "avs-synthetic"
 """The dataset as its authors give it out, or as ``avsynth export avs-synthetic`` writes it."""

@@ -4,13 +4,13 @@ import asyncio
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.download.delivery import deliver
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.download.downloader import deliver
 from avsynth.download.ledger import LedgerRow, ledger_funnel
-from avsynth.download.wanted import WANTED, Parcel, wish
-from avsynth.errors import ConfigError, DataError, suggest
-from avsynth.paths import Layout
-from avsynth.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.download.requirements import WANTED, Parcel, wish
+from avsynth.runtime.errors import ConfigError, DataError, suggest
 
 TOY = "toy"
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.errors import ConfigError
-from avsynth.evaluation import Labels
-from avsynth.paths import Layout
-from avsynth.pipelines.experiment import (
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.evaluation.evaluate import Labels
+from avsynth.pipelines.shared.experiment import (
     SYNTHETIC,
     Project,
     Task,
@@ -16,7 +15,8 @@ from avsynth.pipelines.experiment import (
     pretrained,
     score_path,
 )
-from avsynth.pipelines.trials import Trial, run_trials
+from avsynth.pipelines.shared.runs import Trial, run_trials
+from avsynth.runtime.errors import ConfigError
 
 _SIGNS = {"with": "w/", "without": "w/o"}
 

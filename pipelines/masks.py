@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from avsynth.categories import chosen_vocabulary
-from avsynth.config import Params, Runtime
-from avsynth.errors import ConfigError, DropLimitError, suggest
-from avsynth.masks import MASK_SOURCES
-from avsynth.masks.filters import REFUSALS
-from avsynth.paths import Layout
-from avsynth.records import MaskRecord
-from avsynth.tables import funnel_of, read_table, write_csv, write_table
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import MaskRecord
+from avsynth.core.tables import funnel_of, read_table, write_csv, write_table
+from avsynth.runtime.errors import ConfigError, DropLimitError, suggest
+from avsynth.sources.categories import chosen_vocabulary
+from avsynth.sources.masks import MASK_SOURCES
+from avsynth.sources.masks.filters import REFUSALS
 
 
 def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:

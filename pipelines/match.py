@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.exclusion import Exclusion, read_exclusions
-from avsynth.matching import Matched
-from avsynth.matching import match as match_tables
-from avsynth.paths import Layout
-from avsynth.records import AudioClip, MaskRecord, Triplet
-from avsynth.reviews import drop_reasons, read_reviews
-from avsynth.tables import FUNNEL_COLUMNS, funnel_of, read_table, write_csv, write_table
+from avsynth.building.exclusions import Exclusion, read_exclusions
+from avsynth.building.matching import Matched
+from avsynth.building.matching import match as match_tables
+from avsynth.building.reviews import drop_reasons, read_reviews
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip, MaskRecord, Triplet
+from avsynth.core.tables import FUNNEL_COLUMNS, funnel_of, read_table, write_csv, write_table
 
 _MASK_COLUMNS = ("mask_id", "source", "category", "image_id", "status")
 _CLIP_COLUMNS = ("clip_id", "source", "category", "video_id", "second_db", "status")

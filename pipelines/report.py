@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.paths import Layout
-from avsynth.reports.cards import Album
-from avsynth.reports.judging import Judge
-from avsynth.reports.page import Page, page_html, page_markdown
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.tables import FUNNEL_COLUMNS, whole_file, write_csv
+from avsynth.reports.page.cards import Album
+from avsynth.reports.page.html import Page, page_html, page_markdown
 from avsynth.reports.papers import read_papers
-from avsynth.reports.rows import Scores, groups, read_scores
+from avsynth.reports.read_scores import Scores, groups, read_scores
+from avsynth.reports.score_cells import Judge
 from avsynth.reports.sections import Material, make_sections
-from avsynth.tables import FUNNEL_COLUMNS, whole_file, write_csv
 
 WORDS = (
     ("M_J, %", "Mean IoU as published: every frame’s IoU, averaged within a batch, then over "

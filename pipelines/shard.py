@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.composing import SAMPLE_SCHEMA, Recipe, compose
-from avsynth.config import Params, Runtime
-from avsynth.errors import DataError, DropLimitError
-from avsynth.packing import Packed, ShardPlan, pack
-from avsynth.paths import Layout
-from avsynth.records import SPLITS, AudioClip, Drop, MaskRecord, Sample, Triplet
-from avsynth.tables import FUNNEL_COLUMNS, read_table, write_csv
+from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
+from avsynth.building.shard_builder import Packed, ShardPlan, pack
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import SPLITS, AudioClip, Drop, MaskRecord, Sample, Triplet
+from avsynth.core.tables import FUNNEL_COLUMNS, read_table, write_csv
+from avsynth.runtime.errors import DataError, DropLimitError
 
 DATASET = "avs-synthetic"
 _SOUND_BYTES = 64_000

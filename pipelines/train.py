@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avsynth.audio_test import (
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.tables import write_table
+from avsynth.evaluation.audio_sensitivity import (
     SOUNDS,
     OtherSounds,
     SoundRow,
@@ -13,11 +16,10 @@ from avsynth.audio_test import (
     other_sounds,
     sound_rows,
 )
-from avsynth.config import Params, Runtime
-from avsynth.dataset import Split
-from avsynth.evaluation import FrameRow, Labels, score
-from avsynth.paths import Layout
-from avsynth.pipelines.experiment import (
+from avsynth.evaluation.evaluate import FrameRow, Labels, score
+from avsynth.evaluation.predictions import best_of_categories, predict, write_predictions
+from avsynth.loading.dataset import Split
+from avsynth.pipelines.shared.experiment import (
     SYNTHETIC,
     Project,
     Task,
@@ -32,9 +34,7 @@ from avsynth.pipelines.experiment import (
     training_of,
     write_json,
 )
-from avsynth.predictions import best_of_categories, predict, write_predictions
-from avsynth.ranks import joined
-from avsynth.tables import write_table
+from avsynth.training.distributed import joined
 
 
 def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:

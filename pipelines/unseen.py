@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from avsynth.config import Params, Runtime
-from avsynth.evaluation import Labels
-from avsynth.paths import Layout
-from avsynth.pipelines.experiment import WEIGHTS, Project, Task, fine_tuning, score_path
-from avsynth.pipelines.trials import Trial, run_trials
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.evaluation.evaluate import Labels
+from avsynth.pipelines.shared.experiment import WEIGHTS, Project, Task, fine_tuning, score_path
+from avsynth.pipelines.shared.runs import Trial, run_trials
 
 
 def unseen(

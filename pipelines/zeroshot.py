@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS
-from avsynth.config import Params, Runtime
-from avsynth.evaluation import Labels, localise
-from avsynth.localisation import SIDE_PX, LocalisationRow
+from avsynth.core.params.load import Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.tables import write_table
+from avsynth.evaluation.evaluate import Labels, localise
+from avsynth.evaluation.predictions import best_median_worst, write_predictions
+from avsynth.metrics.localisation import SIDE_PX, LocalisationRow
 from avsynth.models.checkpoints import load_trained
-from avsynth.paths import Layout
-from avsynth.pipelines.experiment import (
+from avsynth.pipelines.shared.experiment import (
     Project,
     build_model,
     counted,
@@ -23,8 +25,6 @@ from avsynth.pipelines.experiment import (
     score_split,
     training_of,
 )
-from avsynth.predictions import best_median_worst, write_predictions
-from avsynth.tables import write_table
 
 
 def zeroshot(
@@ -32,8 +32,8 @@ def zeroshot(
 ) -> pd.DataFrame:
     """Write ``reports/scores/zeroshot/<model>-<benchmark>.csv``.
 
-    The rows are `avsynth.evaluation.FrameRow`; of a benchmark whose truth is boxes,
-    `avsynth.localisation.LocalisationRow`.
+    The rows are `avsynth.evaluation.evaluate.FrameRow`; of a benchmark whose truth is boxes,
+    `avsynth.metrics.localisation.LocalisationRow`.
 
     Raises:
         ConfigError: params.yaml has no such model, or there is no such benchmark.

@@ -52,7 +52,7 @@ def toy_project(toy_world: Path, tmp_path: Path) -> Path:
 
 def make_toy_project(root: Path, toy_world: Path) -> Path:
     """Start a project whose raw data is the toy world (copied by hard links: it may be changed)."""
-    from avsynth.project import init_project
+    from avsynth.building.new_project import init_project
 
     init_project(root, "toy")
     shutil.copytree(toy_world, root / "data" / "raw", copy_function=os.link)
@@ -62,8 +62,8 @@ def make_toy_project(root: Path, toy_world: Path) -> Path:
 @pytest.fixture(scope="session")
 def built(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project folder with a finished toy build; read only."""
-    from avsynth.config import Runtime, load_params
-    from avsynth.paths import Layout
+    from avsynth.core.params.load import Runtime, load_params
+    from avsynth.core.paths import Layout
     from avsynth.pipelines.build import build
 
     root = make_toy_project(tmp_path_factory.mktemp("built") / "project", toy_world)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from avsynth.cli import app
+from avsynth.cli.main import app
 from tests.conftest import REPOSITORY, TOY_SCALE
 
 DOCUMENTS = sorted(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from avsynth.config import Params
+from avsynth.core.params.load import Params
 from avsynth.pipelines import STAGES
 from tests.conftest import REPOSITORY
 
@@ -115,9 +115,9 @@ def test_models_know_nothing_of_the_library_but_the_contract():
 def test_help_loads_nothing_heavy_and_answers_at_once():
     program = (
         "import sys, time; start = time.process_time()\n"
-        "import avsynth.cli\n"
+        "import avsynth.cli.main\n"
         "from typer.testing import CliRunner\n"
-        "assert CliRunner().invoke(avsynth.cli.app, ['--help']).exit_code == 0\n"
+        "assert CliRunner().invoke(avsynth.cli.main.app, ['--help']).exit_code == 0\n"
         "print(time.process_time() - start, *sys.modules)"
     )
     run = subprocess.run(
@@ -159,7 +159,7 @@ def test_dvc_names_only_parameters_and_code_that_exist():
 
 
 def test_every_path_between_stages_is_one_that_the_layout_spells():
-    from avsynth.paths import Layout
+    from avsynth.core.paths import Layout
 
     layout = Layout(Path())
     spelt = {

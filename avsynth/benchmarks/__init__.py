@@ -1,7 +1,7 @@
 """The benchmarks: one module each, all behind one record, none needs torch to be listed."""
 
 from avsynth.benchmarks import flickr, ms3, s4, synthetic, v2, v3
-from avsynth.benchmarks.benchmark import Benchmark, Clip, Finding
+from avsynth.benchmarks.base import Benchmark, Clip, Finding
 
 BENCHMARKS: dict[str, Benchmark] = {
     "synthetic": synthetic.BENCHMARK,

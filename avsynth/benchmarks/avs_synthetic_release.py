@@ -32,15 +32,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from avsynth.audio.logmel import PATCH_SAMPLES, logmel
-from avsynth.audio.waveform import SAMPLE_RATE_HZ, quantise, read_audio
-from avsynth.benchmarks.benchmark import Benchmark, Clip
+from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.clip_pools import read_clip_pools
-from avsynth.benchmarks.reading import bilevel, cut_second, make_sample, read_mask, read_picture
+from avsynth.benchmarks.frames import bilevel, cut_second, make_sample, read_mask, read_picture
 from avsynth.benchmarks.synthetic import PAPER_SAMPLES
-from avsynth.categories import load_vocabulary
-from avsynth.errors import DataError
-from avsynth.records import Sample
+from avsynth.core.records import Sample
+from avsynth.formats.logmel import PATCH_SAMPLES, logmel
+from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
+from avsynth.runtime.errors import DataError
+from avsynth.sources.categories import load_vocabulary
 
 NAME = "avs-synthetic-release"
 ANNOTATIONS, CREDITS = "annotations.csv", "credits.jsonl"

@@ -21,9 +21,9 @@ Quirks:
 
 from pathlib import Path
 
-from avsynth.benchmarks.benchmark import Clip
-from avsynth.benchmarks.listing import no_duplicates, plain_name, read_rows
-from avsynth.errors import DataError
+from avsynth.benchmarks.base import Clip
+from avsynth.benchmarks.csv_lists import no_duplicates, plain_name, read_rows
+from avsynth.runtime.errors import DataError
 
 PAPER = "Zhou et al., Audio-Visual Segmentation with Semantics, IJCV 2024"
 URL = "https://github.com/OpenNLPLab/AVSBench"

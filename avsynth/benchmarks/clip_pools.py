@@ -11,7 +11,7 @@ import pickletools
 from pathlib import Path
 from typing import Any
 
-from avsynth.errors import DataError
+from avsynth.runtime.errors import DataError
 
 _MOST_BYTES = 64 << 20
 _STRUCTURE = ("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK")

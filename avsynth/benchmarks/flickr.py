@@ -30,13 +30,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import SAMPLE_RATE_HZ, quantise, read_audio
-from avsynth.benchmarks.benchmark import Benchmark, Clip
-from avsynth.benchmarks.listing import no_duplicates, plain_name
-from avsynth.benchmarks.reading import cut_second, make_sample, read_picture
-from avsynth.errors import DataError
-from avsynth.records import Sample
+from avsynth.benchmarks.base import Benchmark, Clip
+from avsynth.benchmarks.csv_lists import no_duplicates, plain_name
+from avsynth.benchmarks.frames import cut_second, make_sample, read_picture
+from avsynth.core.records import Sample
+from avsynth.formats.logmel import logmel
+from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
+from avsynth.runtime.errors import DataError
 
 VERSION = "test-250"
 LICENCE = "Flickr-SoundNet, research only"

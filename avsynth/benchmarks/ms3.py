@@ -18,14 +18,14 @@ Quirks:
 * There is no category: all clips carry ``multi-source``.
 * Published loaders read the palette masks in two ways that agree only when foreground has the
   palette index 255; here whatever is not black is foreground.
-* Some frames have an empty ground truth (nothing sounds); `avsynth.metrics` says what they score.
+* Some frames have an empty ground truth (nothing sounds); their score: `avsynth.metrics.frames`.
 """
 
 from pathlib import Path
 
-from avsynth.benchmarks.benchmark import Benchmark, Clip
-from avsynth.benchmarks.listing import no_duplicates, plain_name, read_rows
-from avsynth.benchmarks.reading import any_grey, make_reader
+from avsynth.benchmarks.base import Benchmark, Clip
+from avsynth.benchmarks.csv_lists import no_duplicates, plain_name, read_rows
+from avsynth.benchmarks.frames import any_grey, make_reader
 
 VERSION = "v1m"
 LICENCE = "AVSBench, research only"

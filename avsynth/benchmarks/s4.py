@@ -24,9 +24,9 @@ Quirks:
 
 from pathlib import Path
 
-from avsynth.benchmarks.benchmark import Benchmark, Clip
-from avsynth.benchmarks.listing import no_duplicates, plain_name, read_rows
-from avsynth.benchmarks.reading import bilevel, make_reader
+from avsynth.benchmarks.base import Benchmark, Clip
+from avsynth.benchmarks.csv_lists import no_duplicates, plain_name, read_rows
+from avsynth.benchmarks.frames import bilevel, make_reader
 
 VERSION = "v1s"
 LICENCE = "AVSBench, research only"

@@ -16,8 +16,8 @@ authors' data set; one instance is the truth even where others of its category a
 from collections.abc import Iterator
 from pathlib import Path
 
-from avsynth.benchmarks.benchmark import Benchmark, Clip
-from avsynth.records import Sample
+from avsynth.benchmarks.base import Benchmark, Clip
+from avsynth.core.records import Sample
 
 PAPER_SAMPLES = {"train": 52_609, "val": 5_000, "test": 5_000}
 PAPER_CATEGORIES = 46

@@ -10,8 +10,8 @@ task); frames have their original resolution; some have an empty ground truth.
 from pathlib import Path
 
 from avsynth.benchmarks import avss
-from avsynth.benchmarks.benchmark import Benchmark, Clip
-from avsynth.benchmarks.reading import any_grey, make_reader
+from avsynth.benchmarks.base import Benchmark, Clip
+from avsynth.benchmarks.frames import any_grey, make_reader
 
 VERSION = "v2"
 

@@ -27,10 +27,10 @@ from functools import partial
 from pathlib import Path
 
 from avsynth.benchmarks import avss
-from avsynth.benchmarks.benchmark import Benchmark, Clip
-from avsynth.benchmarks.listing import no_duplicates, read_rows
-from avsynth.benchmarks.reading import any_grey, make_reader
-from avsynth.errors import DataError
+from avsynth.benchmarks.base import Benchmark, Clip
+from avsynth.benchmarks.csv_lists import no_duplicates, read_rows
+from avsynth.benchmarks.frames import any_grey, make_reader
+from avsynth.runtime.errors import DataError
 
 VERSION = "v3"
 _SEEN_VAL = "meta_v3_seen_val.csv"

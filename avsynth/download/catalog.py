@@ -1,4 +1,4 @@
-"""The table of what is given out where: `avsynth/data/sources.yaml`, read into records."""
+"""The table of what is given out where: `avsynth/resources/sources.yaml`, read into records."""
 
 from functools import cache
 from importlib import resources
@@ -6,9 +6,9 @@ from importlib import resources
 import yaml
 from pydantic import Field
 
+from avsynth.core.params.base import Section
 from avsynth.download.items import Item
-from avsynth.errors import ConfigError, suggest
-from avsynth.section import Section
+from avsynth.runtime.errors import ConfigError, suggest
 
 
 class KnownFile(Section):
@@ -52,7 +52,7 @@ class Known(Section):
 @cache
 def catalog() -> dict[str, Known]:
     """Read the table."""
-    text = resources.files("avsynth.data").joinpath("sources.yaml").read_text(encoding="utf-8")
+    text = resources.files("avsynth.resources").joinpath("sources.yaml").read_text(encoding="utf-8")
     return {name: Known.model_validate(entry) for name, entry in yaml.safe_load(text).items()}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib import resources
 
 from avsynth.download.catalog import known
-from avsynth.download.wanted import Wish
+from avsynth.download.requirements import Wish
 
 OPENIMAGES_CATEGORIES = 350
 MASKS_PER_PICTURE = 2
@@ -26,7 +26,7 @@ def estimate(source: str, kind: str, wish: Wish) -> int:
 def _per_category(source: str, kind: str, wish: Wish) -> Iterable[int]:
     if source in {"lvis", "vggsound"}:
         column = "lvis_train_pictures" if source == "lvis" else "vggsound_clips"
-        text = resources.files("avsynth.data").joinpath("source_counts.csv").read_text("utf-8")
+        text = resources.files("avsynth.resources").joinpath("source_counts.csv").read_text("utf-8")
         chosen = set(wish.vocabulary.names)
         return [
             int(row[column])

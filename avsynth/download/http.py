@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from avsynth.download.answers import (
+from avsynth.download.http_responses import (
     MAX_WAIT_S,
     RefusalError,
     check_scheme,
@@ -22,10 +22,10 @@ from avsynth.download.answers import (
     server_digest,
     version_of,
 )
-from avsynth.download.governor import Governor
 from avsynth.download.items import Item, Outcome, inside
-from avsynth.download.parts import CorruptError, Part
-from avsynth.errors import MissingExtra
+from avsynth.download.partial_file import CorruptError, Part
+from avsynth.download.rate_limit import Governor
+from avsynth.runtime.errors import MissingExtra
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

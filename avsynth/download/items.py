@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from avsynth.errors import DataError
+from avsynth.runtime.errors import DataError
 
 Status = Literal["ok", "gone", "private", "geo", "bot", "transient", "corrupt"]
 """ok: it lies on disk, whole. gone: removed for good. private: needs a login. geo: not shown from

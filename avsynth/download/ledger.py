@@ -17,9 +17,9 @@ from typing import Self
 import msgspec
 import pandas as pd
 
+from avsynth.core.tables import funnel_of, read_table, write_table
 from avsynth.download.items import Item, Outcome, inside
-from avsynth.errors import DataError
-from avsynth.tables import funnel_of, read_table, write_table
+from avsynth.runtime.errors import DataError
 
 FOLDER = ".fetch"
 

@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
-from avsynth.download.cutters import Cutters
-from avsynth.download.delivery import cookies_file, web_settings
-from avsynth.download.governor import CircuitOpenError, Governor
+from avsynth.core.tables import whole_file
+from avsynth.download.clip_workers import Cutters
+from avsynth.download.downloader import cookies_file, web_settings
 from avsynth.download.http import Web
 from avsynth.download.items import Item
 from avsynth.download.ledger import FOLDER
-from avsynth.download.wanted import Parcel, Wish
+from avsynth.download.rate_limit import CircuitOpenError, Governor
+from avsynth.download.requirements import Parcel, Wish
 from avsynth.download.youtube import Cut
-from avsynth.errors import ConfigError
-from avsynth.tables import whole_file
+from avsynth.runtime.errors import ConfigError
 
 UNKNOWN = ("bot", "transient", "corrupt")
 Z_95 = 1.959963984540054

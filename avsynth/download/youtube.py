@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from avsynth.download.items import Status
-from avsynth.errors import MissingExtra
+from avsynth.runtime.errors import MissingExtra
 
 SAMPLE_RATE_HZ = 16_000
 

@@ -4,8 +4,7 @@ from itertools import product
 
 import pandas as pd
 
-from avsynth.reports.cells import NOTHING, Cell, Column, Printed, Table
-from avsynth.reports.judging import Judge
+from avsynth.reports.page.tables import NOTHING, Cell, Column, Printed, Table
 from avsynth.reports.papers import (
     TITLES,
     answers,
@@ -13,8 +12,9 @@ from avsynth.reports.papers import (
     contradictions,
     printed_by_claim,
 )
+from avsynth.reports.read_scores import groups
 from avsynth.reports.results import protocol_note
-from avsynth.reports.rows import groups
+from avsynth.reports.score_cells import Judge
 
 Place = tuple[tuple[str, ...], tuple[str, ...]]
 """Line and column of a printed value."""

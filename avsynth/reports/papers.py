@@ -1,4 +1,4 @@
-"""The papers' printed numbers (``avsynth/data/papers.csv``), their contradictions, and ours beside.
+"""The papers' printed numbers (``resources/papers.csv``), their contradictions, and ours beside.
 
 A printed value belongs to a *claim*: system, input size, benchmark, split, training and metric.
 Where one paper prints several values for one claim, all of them are shown.
@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import pandas as pd
 
-from avsynth.reports.cells import Printed
+from avsynth.reports.page.tables import Printed
 
 SYSTEMS = {
     "SAM": "sam_oracle",
@@ -83,7 +83,7 @@ class Claim:
 
 def read_papers() -> pd.DataFrame:
     """Read the printed values, in the order of the papers' tables, ``value`` as float."""
-    with (files("avsynth.data") / "papers.csv").open("rb") as file:
+    with (files("avsynth.resources") / "papers.csv").open("rb") as file:
         papers = pd.read_csv(file, dtype=str, keep_default_na=False)
     return papers.assign(value=papers["value"].astype(float))
 

@@ -5,11 +5,11 @@ from functools import partial
 
 import pandas as pd
 
-from avsynth.categories import load_vocabulary
-from avsynth.reports.cells import NOTHING, Cell, Column, Table
-from avsynth.reports.judging import Judge
+from avsynth.reports.page.tables import NOTHING, Cell, Column, Table
+from avsynth.reports.read_scores import first_run
 from avsynth.reports.results import benchmark_title, protocol_note
-from avsynth.reports.rows import first_run
+from avsynth.reports.score_cells import Judge
+from avsynth.sources.categories import load_vocabulary
 
 TRAININGS = {
     "synthetic": (

@@ -4,12 +4,9 @@ import re
 
 import pandas as pd
 
-from avsynth.reports.cells import NOTHING, Cell, Column, Table
-from avsynth.reports.judging import (
-    CLIPS_PER_BATCH,
-    Judge,
-)
-from avsynth.reports.rows import first_run, groups
+from avsynth.reports.page.tables import NOTHING, Cell, Column, Table
+from avsynth.reports.read_scores import first_run, groups
+from avsynth.reports.score_cells import CLIPS_PER_BATCH, Judge
 
 FEW_SHOT = re.compile(r"(\d+)% real, w(/|/o) P\.T\.")
 """``setting`` of a few-shot run: the share of real data, with or without pre-training."""

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from avsynth.reports.cards import Album, Cards, score_cards, sound_cards
-from avsynth.reports.cells import Table
-from avsynth.reports.figures import Figure, few_shot_figure
-from avsynth.reports.judging import Judge
-from avsynth.reports.localisation import localisation_table
+from avsynth.reports.audio_sensitivity_table import sound_table
+from avsynth.reports.localisation_table import localisation_table
+from avsynth.reports.page.cards import Album, Cards, score_cards, sound_cards
+from avsynth.reports.page.figures import Figure, few_shot_figure
+from avsynth.reports.page.tables import Table
 from avsynth.reports.paper_tables import contradiction_table, paper_tables
 from avsynth.reports.per_category import category_table
+from avsynth.reports.read_scores import Scores, groups
 from avsynth.reports.results import (
     FEW_SHOT,
     benchmark_table,
@@ -19,8 +20,7 @@ from avsynth.reports.results import (
     few_shot_table,
     unseen_table,
 )
-from avsynth.reports.rows import Scores, groups
-from avsynth.reports.sounds import sound_table
+from avsynth.reports.score_cells import Judge
 
 OWN_SECTION = ("fewshot", "unseen", "ablate")
 """Stages that have a section of their own, so they are left out of the first tables."""

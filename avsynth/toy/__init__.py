@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from avsynth.config import Runtime
-from avsynth.errors import DataError
-from avsynth.executors import map_items
+from avsynth.core.params.load import Runtime
+from avsynth.runtime.errors import DataError
+from avsynth.runtime.executors import map_items
 from avsynth.toy.audioset import write_audioset, write_sounds
 from avsynth.toy.avsbench import write_avsbench
 from avsynth.toy.avss import write_avss

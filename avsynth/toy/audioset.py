@@ -11,8 +11,8 @@ from pathlib import Path
 
 import soundfile
 
-from avsynth.toy.chance import generator, video_id
 from avsynth.toy.plan import Plan
+from avsynth.toy.seeding import generator, video_id
 from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
 
 _ONTOLOGY = (

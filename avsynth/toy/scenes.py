@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from pycocotools import mask as coco_mask
 
-from avsynth.toy.grounds import Field, Style, make_ground
+from avsynth.toy.backgrounds import Field, Style, make_ground
 from avsynth.toy.parts import Part, Points
 from avsynth.toy.shapes import FIGURES, HABITS, TURNS
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from avsynth.toy.cast import CAST, ROLES, Role
-from avsynth.toy.chance import generator, video_id
+from avsynth.toy.categories import CAST, ROLES, Role
 from avsynth.toy.plan import Plan
+from avsynth.toy.seeding import generator, video_id
 from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
 
 MISSING, SHORT, SILENT = ("cat", 2), ("dog", 2), ("bird", 2)

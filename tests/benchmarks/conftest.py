@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from avsynth.audio.waveform import encode_wav
+from avsynth.formats.waveform import encode_wav
 
 SIDE_PX = 32
 

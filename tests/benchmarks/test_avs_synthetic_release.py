@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import decode_flac, encode_wav
 from avsynth.benchmarks.avs_synthetic_release import BENCHMARK, iter_samples, list_clips
-from avsynth.errors import DataError
-from avsynth.masks.codecs import png_to_mask
+from avsynth.formats.logmel import logmel
+from avsynth.formats.mask_rle import png_to_mask
+from avsynth.formats.waveform import decode_flac, encode_wav
+from avsynth.runtime.errors import DataError
 
 HEADER = "inst_id,img_id,a,b,cls_name,cls_id,dataset,split,audio_name"
 ROWS = [

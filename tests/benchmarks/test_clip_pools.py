@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsynth.benchmarks.clip_pools import read_clip_pools, write_clip_pools
-from avsynth.errors import DataError
+from avsynth.runtime.errors import DataError
 
 
 class Command:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avsynth.audio.waveform import decode_flac
 from avsynth.benchmarks import BENCHMARKS
-from avsynth.errors import ConfigError, DataError
-from avsynth.shards import ShardReader, write_index, write_shard
+from avsynth.formats.shards import ShardReader, write_index, write_shard
+from avsynth.formats.waveform import decode_flac
+from avsynth.runtime.errors import ConfigError, DataError
 
 FROM_FILES = [name for name in BENCHMARKS if name != "synthetic"]
 FRAMES = {

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from avsynth.benchmarks import BENCHMARKS
-from avsynth.clip_sums import MEASURES
-from avsynth.metrics import PROTOCOLS
+from avsynth.metrics.frames import PROTOCOLS
+from avsynth.metrics.measures import MEASURES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 

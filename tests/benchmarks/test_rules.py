@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import decode_flac, encode_wav, read_audio
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.flickr import consensus_map, read_boxes
-from avsynth.benchmarks.reading import any_grey, bilevel
+from avsynth.benchmarks.frames import any_grey, bilevel
 from avsynth.benchmarks.v3 import BY_SHOTS, category_set
-from avsynth.errors import DataError
-from avsynth.masks.codecs import png_to_mask
+from avsynth.formats.logmel import logmel
+from avsynth.formats.mask_rle import png_to_mask
+from avsynth.formats.waveform import decode_flac, encode_wav, read_audio
+from avsynth.runtime.errors import DataError
 
 
 def patch_of(sample):

@@ -7,8 +7,8 @@ import pytest
 
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.v3 import BY_SHOTS, category_set
-from avsynth.errors import DataError
-from avsynth.masks.codecs import png_to_mask
+from avsynth.formats.mask_rle import png_to_mask
+from avsynth.runtime.errors import DataError
 
 FOLDERS = {"s4": "avsbench", "ms3": "avsbench", "v2": "avss"} | {
     benchmark.name: "avss" for benchmark in BY_SHOTS.values()

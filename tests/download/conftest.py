@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.download.local_host import Host, RunningHost
+from tests.helpers.local_host import Host, RunningHost
 
 
 @pytest.fixture

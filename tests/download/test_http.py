@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.download.answers import retry_after
-from avsynth.download.governor import CircuitOpenError
 from avsynth.download.http import Web, WebSettings
+from avsynth.download.http_responses import retry_after
 from avsynth.download.items import Item, Outcome
-from avsynth.errors import DataError, SpaceError
-from tests.download.local_host import Host
+from avsynth.download.rate_limit import CircuitOpenError
+from avsynth.runtime.errors import DataError, SpaceError
+from tests.helpers.local_host import Host
 
 SETTINGS = WebSettings(attempts=3, timeout_s=1.0, backoff_s=0.01)
 BIG = os.urandom(5 << 20)

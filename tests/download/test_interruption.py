@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.config import Runtime
+from avsynth.core.params.load import Runtime
 from avsynth.download.ledger import read_ledger
-from tests.download.local_host import Host
+from tests.helpers.local_host import Host
 
 FILES = 120
 RUN = """
@@ -112,7 +112,7 @@ def test_ctrl_c_stops_within_two_seconds_and_loses_nothing(slow: Host, tmp_path:
 
 def test_runtime_needs_nothing_of_the_network() -> None:
     """`avsynth --help` and the builders load no client."""
-    code = "import sys, avsynth.pipelines.fetch, avsynth.pipelines.plan, avsynth.pipelines.check\n"
+    code = "import sys, avsynth.pipelines.fetch, avsynth.commands.plan, avsynth.commands.check\n"
     code += (
         "print([m for m in ('aiohttp', 'yt_dlp', 'imageio_ffmpeg', 'torch') if m in sys.modules])"
     )

@@ -12,7 +12,7 @@ import pytest
 
 from avsynth.download.items import STATUSES, Item, Outcome
 from avsynth.download.ledger import FOLDER, Ledger, ledger_funnel, read_ledger
-from avsynth.errors import DataError
+from avsynth.runtime.errors import DataError
 
 WRITER = """
 import sys, time

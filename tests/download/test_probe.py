@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.config import Runtime, load_params
+from avsynth.building.new_project import init_project
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
 from avsynth.download.items import Item
 from avsynth.download.probe import Probe, probe_clips, read_probe, summarise, wilson
-from avsynth.download.wanted import Parcel, Wish, wish
-from avsynth.errors import ConfigError
-from avsynth.paths import Layout
-from avsynth.project import init_project
-from tests.download.local_host import Host
+from avsynth.download.requirements import Parcel, Wish, wish
+from avsynth.runtime.errors import ConfigError
+from tests.helpers.local_host import Host
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from avsynth.download.cutters import Cutters, bring_clip
-from avsynth.download.governor import CircuitOpenError, Governor
+from avsynth.download.clip_workers import Cutters, bring_clip
 from avsynth.download.items import Item, Outcome
+from avsynth.download.rate_limit import CircuitOpenError, Governor
 from avsynth.download.youtube import Cut, classify, ffmpeg
-from tests.download.local_host import Host
+from tests.helpers.local_host import Host
 
 VIDEO_ID = "abcdefghijk"
 TONES_HZ = (300, 700, 1500)

@@ -1,5 +1,5 @@
 """Let the tests import segment_anything, which imports torchvision."""
 
-from avsynth.cpu_wheels import ensure_importable
+from avsynth.runtime.torchvision_compat import ensure_importable
 
 ensure_importable()

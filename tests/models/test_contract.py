@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from avsynth.batch import AvsModel, Batch
-from avsynth.errors import ConfigError
+from avsynth.loading.batch import AvsModel, Batch
 from avsynth.models import MODELS, av_sam
 from avsynth.models.checkpoints import load_trained, save_trained
-from tests.models.samples import SMALL, TRAINED, make_batch, make_model
+from avsynth.runtime.errors import ConfigError
+from tests.helpers.model_samples import SMALL, TRAINED, make_batch, make_model
 
 NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_CUDA])]

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from avsynth.models import MODELS
-from avsynth.models.adapters import ImageAdapter, ResidualAudioAdapters
-from avsynth.models.sam import Sam, build_sam
+from avsynth.models.backbones.sam import Sam, build_sam
+from avsynth.models.backbones.vggish import build_vggish
+from avsynth.models.parts.adapters import ImageAdapter, ResidualAudioAdapters
 from avsynth.models.summary import describe, table
-from avsynth.models.vggish import build_vggish
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "parameters.json").read_text())
 OFFICIAL = ["vit_b", "vit_l", "vit_h"]

@@ -8,7 +8,7 @@ import torch
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
-from avsynth.models.encoder import _MASK_BYTES, ImageEncoder
+from avsynth.models.backbones.encoder import _MASK_BYTES, ImageEncoder
 
 
 def pair(size: int, **changes: Any) -> tuple[ImageEncoderViT, ImageEncoder]:

@@ -9,10 +9,10 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator
 from torch import Tensor
 
-from avsynth.errors import ConfigError
-from avsynth.models.sam import build_sam
+from avsynth.models.backbones.sam import build_sam
 from avsynth.models.sam_oracle import LOGIT, build_sam_oracle, regions
-from tests.models.samples import make_batch
+from avsynth.runtime.errors import ConfigError
+from tests.helpers.model_samples import make_batch
 
 
 @pytest.mark.parametrize("prompt", ["automatic", "points", "boxes"])

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avsynth.errors import CheckpointError, ConfigError, DataError
-from avsynth.models import losses
-from avsynth.models.adapters import AudioAdapters, ImageAdapter, ResidualAudioAdapters
+from avsynth.models.backbones.vggish import Vggish, build_vggish, embed
 from avsynth.models.card import model_card
 from avsynth.models.checkpoints import load_trained, read_info, save_trained
-from avsynth.models.vggish import Vggish, build_vggish, embed
-from tests.models.samples import make_batch, make_model
+from avsynth.models.parts import losses
+from avsynth.models.parts.adapters import AudioAdapters, ImageAdapter, ResidualAudioAdapters
+from avsynth.runtime.errors import CheckpointError, ConfigError, DataError
+from tests.helpers.model_samples import make_batch, make_model
 
 LAYOUT = {
     "features.0": (64, 1, 3, 3),

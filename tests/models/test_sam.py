@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from segment_anything.modeling import ImageEncoderViT
 
-from avsynth.errors import CheckpointError, ConfigError
 from avsynth.models import MODELS
-from avsynth.models.architectures import ARCHITECTURES
-from avsynth.models.sam import Sam, build_sam
-from avsynth.models.vggish import build_vggish
-from tests.models.samples import make_batch
+from avsynth.models.backbones.architectures import ARCHITECTURES
+from avsynth.models.backbones.sam import Sam, build_sam
+from avsynth.models.backbones.vggish import build_vggish
+from avsynth.runtime.errors import CheckpointError, ConfigError
+from tests.helpers.model_samples import make_batch
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import torch
 from scipy.signal import spectrogram as reference_spectrogram
 from torch import Tensor, nn
 
-from avsynth.errors import ConfigError, DataError
-from avsynth.models.adapters import image_is_fixed
 from avsynth.models.av_sam import PixelFusion, spectrogram
-from avsynth.models.sam import build_sam
+from avsynth.models.backbones.sam import build_sam
+from avsynth.models.parts.adapters import image_is_fixed
 from avsynth.models.st_bava import Block
-from tests.models.samples import make_batch, make_model
+from avsynth.runtime.errors import ConfigError, DataError
+from tests.helpers.model_samples import make_batch, make_model
 
 
 def spread(module: nn.Module) -> nn.Module:

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from avsynth.audio.waveform import encode_wav
-from avsynth.categories import load_vocabulary, write_vocabulary
-from avsynth.config import AudioParams, Params, Runtime
-from avsynth.errors import ConfigError, DropLimitError
-from avsynth.paths import Layout
+from avsynth.core.params.load import AudioParams, Params, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip
+from avsynth.core.tables import read_table
+from avsynth.formats.waveform import encode_wav
 from avsynth.pipelines.audio import audio
-from avsynth.records import AudioClip
-from avsynth.tables import read_table
+from avsynth.runtime.errors import ConfigError, DropLimitError
+from avsynth.sources.categories import load_vocabulary, write_vocabulary
 
 
 def make_params(limit: float = 0.5) -> Params:

@@ -17,16 +17,16 @@ import yaml
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from avsynth.audio.logmel import logmel
-from avsynth.audio.waveform import read_audio
-from avsynth.config import Runtime, load_params
-from avsynth.errors import DropLimitError
-from avsynth.paths import Layout
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.core.records import MaskRecord, Triplet
+from avsynth.core.tables import read_table
+from avsynth.formats.logmel import logmel
+from avsynth.formats.shards import ShardReader, read_index
+from avsynth.formats.waveform import read_audio
 from avsynth.pipelines.build import build
 from avsynth.pipelines.shard import shard
-from avsynth.records import MaskRecord, Triplet
-from avsynth.shards import ShardReader, read_index
-from avsynth.tables import read_table
+from avsynth.runtime.errors import DropLimitError
 from tests.conftest import REPOSITORY, TOY_SCALE, TOY_SETTINGS, make_toy_project
 
 SHARDS = Path("data/shards/avs-synthetic")

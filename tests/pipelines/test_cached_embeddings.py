@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from avsynth.config import Runtime, load_params
-from avsynth.embeddings import EmbeddingCache
-from avsynth.paths import Layout
-from avsynth.pipelines import experiment
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.pipelines.shared import experiment
 from avsynth.pipelines.train import train
+from avsynth.training.embedding_cache import EmbeddingCache
 
 FROZEN = (
     "models.ap_sam.build={hidden_dim: 16}", "models.ap_sam.input_size=32",

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from avsynth.config import Params, Runtime, load_params
+from avsynth.building.new_project import init_project
+from avsynth.core.params.load import Params, Runtime, load_params
+from avsynth.core.paths import Layout
 from avsynth.download.ledger import Ledger, read_ledger
-from avsynth.errors import ConfigError, DataError, DropLimitError
-from avsynth.paths import Layout
 from avsynth.pipelines.fetch import fetch
-from avsynth.project import init_project
-from tests.download.local_host import Host, RunningHost
-from tests.download.official import give_out, mirrors
+from avsynth.runtime.errors import ConfigError, DataError, DropLimitError
+from tests.helpers.local_host import Host, RunningHost
+from tests.helpers.official_archives import give_out, mirrors
 
 QUIET = Runtime(workers=2, quiet=True)
 

@@ -8,13 +8,13 @@ import json
 import pandas as pd
 import pytest
 
-from avsynth.config import Runtime, load_params
-from avsynth.paths import Layout
+from avsynth.building.new_project import init_project
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
 from avsynth.pipelines.build import build
 from avsynth.pipelines.convert import convert
 from avsynth.pipelines.fewshot import fewshot
 from avsynth.pipelines.train import train
-from avsynth.project import init_project
 
 pytestmark = pytest.mark.slow
 

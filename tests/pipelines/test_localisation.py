@@ -8,21 +8,21 @@ import pytest
 import torch
 from PIL import Image
 
-from avsynth.audio.waveform import encode_wav
-from avsynth.batch import Prediction
 from avsynth.benchmarks.flickr import consensus_map
-from avsynth.config import Runtime, load_params
-from avsynth.errors import ConfigError
-from avsynth.evaluation import Labels, localise
-from avsynth.localisation import ciou
+from avsynth.building.new_project import init_project
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.evaluation.evaluate import Labels, localise
+from avsynth.formats.shards import ShardReader
+from avsynth.formats.waveform import encode_wav
+from avsynth.loading.batch import Prediction
+from avsynth.metrics.localisation import ciou
 from avsynth.models.checkpoints import save_trained
-from avsynth.paths import Layout
 from avsynth.pipelines.convert import convert
-from avsynth.pipelines.experiment import Project, build_model, open_split, pretrained
 from avsynth.pipelines.report import report
+from avsynth.pipelines.shared.experiment import Project, build_model, open_split, pretrained
 from avsynth.pipelines.zeroshot import zeroshot
-from avsynth.project import init_project
-from avsynth.shards import ShardReader
+from avsynth.runtime.errors import ConfigError
 
 LEFT, RIGHT, CORNER = (0, 0, 128, 256), (128, 0, 256, 256), (128, 128, 256, 256)
 PICTURES = {

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.config import Runtime, load_params
-from avsynth.errors import ConfigError, DropLimitError
-from avsynth.masks import MASK_SOURCES
-from avsynth.paths import Layout
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.core.records import MaskRecord
+from avsynth.core.tables import read_table
 from avsynth.pipelines.categories import categories
 from avsynth.pipelines.masks import masks
-from avsynth.records import MaskRecord
-from avsynth.tables import read_table
+from avsynth.runtime.errors import ConfigError, DropLimitError
+from avsynth.sources.masks import MASK_SOURCES
 
 
 @pytest.fixture

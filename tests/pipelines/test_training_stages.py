@@ -6,10 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from avsynth.config import Runtime, load_params
-from avsynth.errors import CheckpointError, ConfigError, DataError
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.formats.shards import ShardReader
 from avsynth.models.checkpoints import read_info
-from avsynth.paths import Layout
 from avsynth.pipelines.ablate import ablate
 from avsynth.pipelines.chain import chain
 from avsynth.pipelines.convert import convert
@@ -18,8 +18,8 @@ from avsynth.pipelines.seen import seen
 from avsynth.pipelines.train import train
 from avsynth.pipelines.unseen import unseen
 from avsynth.pipelines.zeroshot import zeroshot
-from avsynth.reports.rows import read_scores
-from avsynth.shards import ShardReader
+from avsynth.reports.read_scores import read_scores
+from avsynth.runtime.errors import CheckpointError, ConfigError, DataError
 
 SMALL = (
     "models.sama_avs.input_size=32", "models.sama_avs.train.epochs=1",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from avsynth.config import Runtime, load_params
+from avsynth.core.params.load import Runtime, load_params
 from avsynth.pipelines.report import report
-from tests.reports.score_rows import scored_project
+from tests.helpers.score_rows import scored_project
 
 QUICK = ["report.draws=100"]
 

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 
-from tests.test_cli import avsynth, refused
+from tests.cli.test_cli import avsynth, refused
 
 
 def test_a_dataset_is_counted_and_a_sample_shown(built, tmp_path):

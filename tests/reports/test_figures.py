@@ -4,11 +4,11 @@ import re
 
 import pandas as pd
 
-from avsynth.reports.figures import ACCENT, GREY, few_shot_figure, histogram_figure
-from avsynth.reports.judging import Judge
+from avsynth.reports.page.figures import ACCENT, GREY, few_shot_figure, histogram_figure
+from avsynth.reports.read_scores import read_scores
 from avsynth.reports.results import few_shot_table
-from avsynth.reports.rows import read_scores
-from tests.reports.score_rows import write_scores
+from avsynth.reports.score_cells import Judge
+from tests.helpers.score_rows import write_scores
 
 
 def curve(tmp_path):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.config import load_params
-from avsynth.pipelines.gallery import gallery
-from tests.browsing import (
+from avsynth.commands.gallery import gallery
+from avsynth.core.params.load import load_params
+from tests.helpers.browsing import (
     BROKEN_IMAGES,
     DOUBLE_IDS,
     OUTSIDE,

@@ -7,12 +7,12 @@ import shutil
 import pandas as pd
 import pytest
 
-from avsynth.config import Runtime, load_params
-from avsynth.errors import DataError
-from avsynth.paths import Layout
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
 from avsynth.pipelines.report import report
+from avsynth.runtime.errors import DataError
+from tests.helpers.score_rows import score_rows
 from tests.reports.conftest import QUICK
-from tests.reports.score_rows import score_rows
 
 SECTIONS = ("results", "categories", "few-shot", "unseen", "localisation", "audio-test",
             "ablations", "pictures", "papers")  # fmt: skip

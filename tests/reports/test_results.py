@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avsynth.fmeasure import pack
-from avsynth.reports.cells import NOTHING, Measured, Printed
-from avsynth.reports.judging import Judge, false_frac, picture_px, predicted_frac, shows_mask
+from avsynth.metrics.fmeasure import pack
+from avsynth.reports.audio_sensitivity_table import sound_table
+from avsynth.reports.page.tables import NOTHING, Measured, Printed
 from avsynth.reports.per_category import category_table
+from avsynth.reports.read_scores import read_scores
 from avsynth.reports.results import (
     benchmark_table,
     few_shot_table,
     unseen_table,
 )
-from avsynth.reports.rows import read_scores
-from avsynth.reports.sounds import sound_table
-from tests.reports.score_rows import score_rows, write_scores
+from avsynth.reports.score_cells import Judge, false_frac, picture_px, predicted_frac, shows_mask
+from tests.helpers.score_rows import score_rows, write_scores
 
 JUDGE = Judge(draws=50, seed=0)
 

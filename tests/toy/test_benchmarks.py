@@ -11,7 +11,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from avsynth.audio.logmel import logmel
+from avsynth.formats.logmel import logmel
 from avsynth.toy.avsbench import write_avsbench
 from avsynth.toy.avss import LABELS, voc_palette
 from avsynth.toy.plan import Plan

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.errors import DataError
+from avsynth.runtime.errors import DataError
 from avsynth.toy import PARTS, ToySummary, write_toy_world
-from avsynth.toy.pictures import draw_picture
+from avsynth.toy.images import draw_picture
 from avsynth.toy.plan import Plan
 from tests.conftest import TOY_SCALE as SMALL
 

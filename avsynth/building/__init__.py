@@ -1,0 +1,1 @@
+"""From masks and clips to triplets, samples and shards; new projects."""

@@ -1,0 +1,90 @@
+"""Videos that a benchmark is judged on: they may not be heard in training.
+
+AVSBench's videos come from VGGSound, so a clip pool made from VGGSound holds the benchmark's own
+sound unless these ids are taken out.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsynth.runtime.errors import DataError
+
+_ID_COLUMNS = ("vid", "name", "video_id", "uid")
+_TRAIN_SPLITS = frozenset({"train", "seen", "seen_train"})
+_YOUTUBE_ID = re.compile(r"([A-Za-z0-9_-]{11})(?:_\d+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What one list bans."""
+
+    path: str
+    found: bool
+    videos: frozenset[str]
+
+
+def read_exclusions(root: Path, paths: tuple[str, ...]) -> list[Exclusion]:
+    """Read the evaluation videos of every list that is there.
+
+    Known layouts, told apart by their header: AVSBench S4 (``name``), MS3 (``video_id``), AVSS
+    and V3 (``vid``); rows whose split is one that models train on are left out (``train``,
+    ``seen``, ``seen_train``). A file without such a header is a plain list, one id a line.
+
+    Args:
+        root: folder that relative paths start from.
+        paths: files, or glob patterns such as ``data/raw/avss/v3/**/*.csv``.
+
+    Raises:
+        DataError: a file is there and cannot be read as text.
+    """
+    lists = []
+    for pattern in paths:
+        base, relative = _base(root, pattern)
+        files = sorted(base.glob(relative)) if base.is_dir() else []
+        lists += [Exclusion(_name(file, root), True, frozenset(_videos(file))) for file in files]
+        if not files:
+            lists.append(Exclusion(pattern, False, frozenset()))
+    return lists
+
+
+def _base(root: Path, pattern: str) -> tuple[Path, str]:
+    path = Path(pattern).expanduser()
+    return (
+        (Path(path.anchor), str(path.relative_to(path.anchor)))
+        if path.is_absolute()
+        else (
+            root,
+            pattern,
+        )
+    )
+
+
+def _name(file: Path, root: Path) -> str:
+    """Name a list by its path in the project, or by its last two parts: no machine's own path."""
+    if file.is_relative_to(root):
+        return file.relative_to(root).as_posix()
+    return "/".join(file.parts[-2:])
+
+
+def _videos(path: Path) -> Iterator[str]:
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            str(path), "a list of videos (csv)", str(error), "Mend match.exclude_videos."
+        ) from None
+    header = rows[0] if rows else []
+    column = next((header.index(c) for c in _ID_COLUMNS if c in header), None)
+    split = header.index("split") if column is not None and "split" in header else None
+    for row in rows if column is None else rows[1:]:
+        if row and not (split is not None and row[split] in _TRAIN_SPLITS):
+            yield video_of(row[column or 0])
+
+
+def video_of(name: str) -> str:
+    """Reduce a benchmark's clip name to its YouTube id (``xv7eM6-UmkY_36`` -> ``xv7eM6-UmkY``)."""
+    match = _YOUTUBE_ID.fullmatch(name.strip())
+    return match[1] if match else name.strip()

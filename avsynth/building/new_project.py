@@ -1,0 +1,61 @@
+"""Start a project folder: params.yaml, dvc.yaml and what DVC needs."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avsynth.building.reviews import COLUMNS, REVIEWS_FILE
+from avsynth.core.tables import whole_file
+from avsynth.runtime.errors import ConfigError
+
+_CODE_FOLDERS = ("avsynth/", "models/", "pipelines/")
+
+
+def init_project(directory: Path, preset: str) -> list[Path]:
+    """Write the files that make a folder a project.
+
+    Args:
+        directory: made when absent; must not hold a params.yaml or dvc.yaml yet.
+        preset: ``toy``, ``paper`` or ``save256``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ConfigError: the folder is a project already.
+    """
+    packaged = resources.files("avsynth.resources")
+    contents = {
+        "params.yaml": (packaged / "presets" / f"{preset}.yaml").read_text(encoding="utf-8"),
+        "dvc.yaml": _without_code((packaged / "pipeline.yaml").read_text(encoding="utf-8")),
+        REVIEWS_FILE: ",".join(COLUMNS) + "\n",
+        ".dvcignore": "__pycache__\n*.tmp\n.staging\n",
+        ".dvc/config": "[core]\n    analytics = false\n    no_scm = true\n",
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    }
+    paths = {directory / name: text for name, text in contents.items()}
+    if there := [path for path in paths if path.exists()]:
+        raise ConfigError(
+            str(directory),
+            "a folder that is no project yet",
+            ", ".join(path.name for path in there),
+            "Name another folder, or remove these files.",
+        )
+    for path, text in paths.items():
+        with whole_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return list(paths)
+
+
+def _without_code(pipeline: str) -> str:
+    """Drop the dependencies on this repository's own source: a project folder has none."""
+    content = yaml.safe_load(pipeline)
+    for stage in content["stages"].values():
+        body: dict[str, Any] = stage.get("do", stage)
+        body["deps"] = [d for d in body["deps"] if not d.startswith(_CODE_FOLDERS)]
+        if not body["deps"]:
+            del body["deps"]
+    text: str = yaml.safe_dump(content, sort_keys=False, width=100)
+    return text

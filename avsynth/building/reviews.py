@@ -1,0 +1,166 @@
+"""What people who looked said: masks and clips that are not to be used, and why.
+
+``reviews.csv`` is kept by hand or by ``avsynth inspect pull``, and belongs under version control.
+The stage ``match`` drops what it lists, with the verdict as the reason (``review_bad_mask``).
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from avsynth.core.tables import whole_file
+from avsynth.runtime.errors import DataError
+
+VERDICTS = {
+    "bad mask": "mask",
+    "bad image": "mask",
+    "wrong category": "mask",
+    "bad sound": "clip",
+    "wrong sound": "clip",
+}
+"""Tag -> what it condemns. Case, hyphens and underscores in a tag do not matter."""
+REVIEWS_FILE = "reviews.csv"
+_VERDICT = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Review:
+    """One thing that is not to be used."""
+
+    item: str
+    """``mask`` or ``clip``."""
+    source: str
+    id: str
+    """mask_id or clip_id of the source's table; a benchmark's sample has neither, but a key."""
+    verdict: str
+    """Small letters and underscores: ``bad_mask``."""
+    category: str = ""
+    label: str = ""
+    """What the reviewer would call it, where that differs from the category."""
+    dataset: str = ""
+    key: str = ""
+    """Where it was seen."""
+
+
+COLUMNS = tuple(field.name for field in fields(Review))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a look at marked samples yields."""
+
+    reviews: list[Review]
+    seen: frozenset[str]
+    """Keys of all samples that were there to be marked."""
+    other_tags: Counter[str]
+    """Tags that are no verdicts, with how many samples have them."""
+
+
+def read_reviews(path: Path) -> list[Review]:
+    """Read a list of reviews; an absent file is an empty list.
+
+    Raises:
+        DataError: it is no such list.
+    """
+    fix = "Mend the file, or pull the reviews again (avsynth inspect pull)."
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(str(path), "a list of reviews (csv)", str(error), fix) from None
+    if not rows or tuple(rows[0]) != COLUMNS:
+        found = ",".join(rows[0]) if rows else "an empty file"
+        raise DataError(str(path), f"the columns {','.join(COLUMNS)}", found, fix)
+    reviews = []
+    for number, row in enumerate(rows[1:], start=2):
+        whole = len(row) == len(COLUMNS) and row[0] in ("mask", "clip")
+        if not whole or not row[2] or not _VERDICT.fullmatch(row[3]):
+            expected = "mask or clip, source, id, a verdict like bad_mask"
+            raise DataError(f"{path}:{number}", expected, ",".join(row), fix)
+        reviews.append(Review(*row))
+    return reviews
+
+
+def write_reviews(path: Path, reviews: Iterable[Review]) -> None:
+    """Write a list of reviews, sorted, none twice."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(review) for review in sorted(set(reviews)))
+
+
+def drop_reasons(reviews: Iterable[Review]) -> dict[tuple[str, str, str], str]:
+    """Say why things are dropped: (item, source, id) -> reason, e.g. ``review_bad_mask``.
+
+    The review of a union of masks (ids joined by '+') drops each of them.
+    """
+    reasons: dict[tuple[str, str, str], str] = {}
+    for review in sorted(reviews):
+        for one in review.id.split("+") if review.item == "mask" else [review.id]:
+            reasons.setdefault((review.item, review.source, one), f"review_{review.verdict}")
+    return reasons
+
+
+def merge_reviews(old: Iterable[Review], dataset: str, pulled: Pulled) -> list[Review]:
+    """Replace what was known of the samples that were looked at; keep the rest."""
+    kept = [r for r in old if r.dataset != dataset or r.key not in pulled.seen]
+    return [*kept, *pulled.reviews]
+
+
+def reviews_of(dataset: str, documents: Iterable[Mapping[str, Any]]) -> Pulled:
+    """Turn marked samples into reviews.
+
+    Args:
+        dataset: where they were seen.
+        documents: FiftyOne's, of a database or an export; the parts of a group stand in any
+            order, and a tag on any part counts.
+    """
+    marks: dict[str, set[str]] = {}
+    pictures: dict[str, Mapping[str, Any]] = {}
+    for document in documents:
+        tags = marks.setdefault(document["key"], set())
+        tags.update(document.get("tags") or ())
+        if "truth" in document:
+            pictures[document["key"]] = document
+            for mask in _masks(document):
+                tags.update(mask.get("tags") or ())
+    reviews: list[Review] = []
+    other = Counter[str]()
+    for key, tags in marks.items():
+        if key in pictures:
+            verdicts = {tag: " ".join(re.split(r"[\s_-]+", tag.strip().lower())) for tag in tags}
+            other.update(tag for tag, verdict in verdicts.items() if verdict not in VERDICTS)
+            known = set(verdicts.values()) & VERDICTS.keys()
+            reviews += _reviews(dataset, pictures[key], known)
+    return Pulled(reviews, frozenset(pictures), other)
+
+
+def _masks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list((document["truth"] or {}).get("detections") or ())
+
+
+def _reviews(dataset: str, picture: Mapping[str, Any], verdicts: set[str]) -> Iterator[Review]:
+    category = picture["category"]
+    labels = {mask.get("label") or "" for mask in _masks(picture)} - {category, ""}
+    if labels:
+        verdicts = verdicts | {"wrong category"}
+    elif not _masks(picture):
+        verdicts = verdicts | {"bad mask"}  # The reviewer deleted it.
+    for verdict in sorted(verdicts):
+        item = VERDICTS[verdict]
+        yield Review(
+            item,
+            picture.get(f"{item}_source") or dataset,
+            picture.get(f"{item}_id") or picture["key"],
+            verdict.replace(" ", "_"),
+            category,
+            ";".join(sorted(labels)) if item == "mask" else "",
+            dataset,
+            picture["key"],
+        )

@@ -1,0 +1,215 @@
+"""Many shards at once: built in parallel, resumed after a kill, reused when nothing changed.
+
+Each shard is planned before it is built, and a plan's signature covers all that decides the
+tar's bytes. A finished tar waits in a staging folder under its signature; when all are there they
+are renamed to their final names and the index is written. So a killed run goes on where it
+stopped, and a run over changed input builds only the shards whose signature is new.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from avsynth.core.params.load import Runtime
+from avsynth.core.records import Drop, Sample
+from avsynth.core.tables import whole_file
+from avsynth.formats.shards import INDEX_FILE, ShardInfo, write_index, write_shard
+from avsynth.runtime.errors import ConfigError, SpaceError
+from avsynth.runtime.executors import map_items
+from avsynth.runtime.progress import track
+
+_LEDGER = "published.json"
+_LOCK = "lock"
+Make = Callable[[Any], Iterable[Sample | Drop]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """What one tar is to hold."""
+
+    file: str
+    split: str
+    content: Any
+    """Picklable; ``make(content)`` yields its samples, and for what cannot be made a drop."""
+    signature: str
+    """Hex digest of everything that decides the tar's bytes."""
+    bytes_expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What became of a plan."""
+
+    info: ShardInfo
+    drops: tuple[Drop, ...]
+
+
+def pack(
+    folder: Path,
+    dataset: str,
+    plans: Sequence[ShardPlan],
+    make: Make,
+    staging: Path,
+    runtime: Runtime,
+) -> list[Packed]:
+    """Bring a dataset's folder to what the plans say.
+
+    Args:
+        folder: of the tars and index.json; holds nothing else afterwards.
+        dataset: its name, recorded in the index.
+        plans: in the order of their file names.
+        make: picklable function from a plan's content to its samples.
+        staging: working folder on the same disk; keeps only notes of what was published.
+        runtime: workers and executor.
+
+    Returns:
+        One record per plan, in order. The folder's bytes depend on the plans alone.
+
+    Raises:
+        SpaceError: the disk has no room for what is to be built.
+        ConfigError: another run is writing the same dataset.
+    """
+    with _alone(staging):
+        _sweep(staging)
+        _reclaim(folder, staging)
+        todo = [p for p in plans if _finished(staging, p) is None]
+        _check_space(staging, sum(p.bytes_expected for p in todo))
+        build = partial(_build, make=make, staging=staging)
+        done = map_items(build, todo, runtime)
+        for _ in track(done, f"shards of {dataset}", len(todo), runtime):
+            pass
+        return _publish(folder, dataset, staging, plans)
+
+
+def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
+    """Build one tar in the staging folder; the note beside it says that it is complete.
+
+    Every attempt has a folder of its own: a node that was given up for lost may still be writing
+    the same tar. Whoever ends last puts the same bytes in place of the same bytes.
+    """
+    drops: list[Drop] = []
+
+    def samples() -> Iterator[Sample]:
+        for made in make(plan.content):
+            if isinstance(made, Drop):
+                drops.append(made)
+            else:
+                yield made
+
+    with tempfile.TemporaryDirectory(dir=staging) as attempt:
+        tar, note = (Path(attempt) / f"{plan.signature}.{kind}" for kind in ("tar", "json"))
+        info = write_shard(tar, plan.split, samples())
+        content = {"info": asdict(info), "drops": [asdict(d) for d in drops]}
+        with whole_file(note) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+        for whole in (tar, note):
+            whole.replace(staging / whole.name)
+
+
+def _finished(staging: Path, plan: ShardPlan) -> Packed | None:
+    """Read what became of a plan, or None when it has not been built to its end."""
+    note, tar = staging / f"{plan.signature}.json", staging / f"{plan.signature}.tar"
+    if not (note.is_file() and tar.is_file()):
+        return None
+    content = json.loads(note.read_bytes())
+    info = content["info"] | {"file": plan.file, "split": plan.split}
+    if tar.stat().st_size != info["bytes"]:
+        return None
+    info |= {"keys": tuple(info["keys"]), "offsets": tuple(info["offsets"])}
+    return Packed(ShardInfo(**info), tuple(Drop(**d) for d in content["drops"]))
+
+
+def _publish(folder: Path, dataset: str, staging: Path, plans: Sequence[ShardPlan]) -> list[Packed]:
+    """Rename the staged tars to their final names and write the index last of all."""
+    _sweep(staging)  # Listing a shared folder also shows what other machines have put there.
+    packed = [_finished(staging, plan) for plan in plans]
+    complete = [p for p in packed if p is not None]
+    assert len(complete) == len(plans), "every planned shard has been built"
+    ledger = {
+        plan.signature: {"info": asdict(p.info), "drops": [asdict(d) for d in p.drops]}
+        for plan, p in zip(plans, complete, strict=True)
+    }
+    with whole_file(staging / _LEDGER) as temporary:
+        temporary.write_text(json.dumps(ledger), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for plan in plans:
+        (staging / f"{plan.signature}.tar").rename(folder / plan.file)
+    write_index(folder, dataset, [p.info for p in complete])
+    for left in staging.iterdir():
+        if left.name not in (_LEDGER, _LOCK):
+            left.unlink()
+    return complete
+
+
+def _sweep(staging: Path) -> None:
+    """Remove the folders of attempts that were stopped."""
+    for left in sorted(staging.iterdir()):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _reclaim(folder: Path, staging: Path) -> None:
+    """Move published tars back to the staging folder, each under its signature.
+
+    Only a tar whose bytes are the noted ones is taken: something else may have put another of
+    the same name there, such as a checkout of an older build.
+    """
+    (folder / INDEX_FILE).unlink(missing_ok=True)
+    ledger = staging / _LEDGER
+    if not ledger.is_file():
+        return
+    for signature, note in json.loads(ledger.read_bytes()).items():
+        info, tar = note["info"], folder / note["info"]["file"]
+        if not tar.is_file() or tar.is_symlink() or tar.stat().st_size != info["bytes"]:
+            continue
+        with tar.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != info["sha256"]:
+                continue
+        with whole_file(staging / f"{signature}.json") as temporary:
+            temporary.write_text(json.dumps(note), encoding="utf-8")
+        tar.rename(staging / f"{signature}.tar")
+
+
+@contextmanager
+def _alone(staging: Path) -> Iterator[None]:
+    """Hold the staging folder for this process.
+
+    Raises:
+        ConfigError: another run is writing the same dataset.
+        SpaceError: the folder cannot be written.
+    """
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        lock = (staging / _LOCK).open("w")
+    except OSError as error:
+        raise SpaceError(
+            str(staging), "a folder that can be written", str(error.strerror), "Mend its rights."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                str(staging), "no other run on this dataset", "one", "Wait until it has ended."
+            ) from None
+        yield
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SpaceError(
+            str(folder),
+            f"room for {needed / 1e9:.2f} GB of shards",
+            f"{free / 1e9:.2f} GB free",
+            "Free some space, or lower match.sizes or match.max_masks_per_category.",
+        )

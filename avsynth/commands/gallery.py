@@ -1,0 +1,35 @@
+"""Write the page of a dataset: samples to see and hear, funnel, class balance, histograms."""
+
+from pathlib import Path
+
+from avsynth.core.params.load import Params
+from avsynth.core.paths import Layout
+from avsynth.core.tables import whole_file
+from avsynth.inspection.gallery import gallery_page, gallery_path
+from avsynth.reports.page.html import page_html
+
+
+def gallery(
+    dataset: str, split: str | None, cards: int, params: Params, layout: Layout, out: Path | None
+) -> Path:
+    """Write one HTML file that opens offline.
+
+    Args:
+        dataset: a folder below data/shards.
+        split: only this one, or None for all.
+        cards: samples per category.
+        params: not used; every entry point takes it.
+        layout: of the project.
+        out: the file; None for ``reports/gallery-<dataset>.html``.
+
+    Returns:
+        where it was written.
+
+    Raises:
+        DataError: no such dataset, or no sample of this split.
+    """
+    path = out or gallery_path(layout, dataset)
+    page = gallery_page(layout, dataset, split, cards)
+    with whole_file(path) as temporary:
+        temporary.write_text(page_html(page), encoding="utf-8")
+    return path

@@ -1,0 +1,1 @@
+"""Records, paths, tables, files, hashing, the funnel and the parameters."""

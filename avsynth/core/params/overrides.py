@@ -1,0 +1,62 @@
+"""``-S key=value``: one value of params.yaml set for one run."""
+
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+from avsynth.runtime.errors import ConfigError, suggest
+
+
+def apply_override(raw: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
+    """Set one dotted key in place: one that is there, or may be, so that a typo cannot pass.
+
+    Args:
+        raw: what params.yaml says.
+        override: ``key=value``, the key dotted, the value in YAML.
+        schema: of the whole file.
+
+    Raises:
+        ConfigError: no ``=``, no such key (with the nearest known one), or no YAML.
+    """
+    dotted, equals, value = override.partition("=")
+    where = f"-S {override}"
+    if not equals:
+        raise ConfigError(where, "key=value", "no '='", "Write e.g. -S match.pairing=late.")
+    node: Any = raw
+    *parents, last = dotted.split(".")
+    for depth, name in enumerate([*parents, last]):
+        known = list(node) if isinstance(node, dict) else []
+        if known and depth == len(parents):
+            known += [key for key in known_keys(schema, parents) if key not in known]
+        if name not in known:
+            at = ".".join(dotted.split(".")[: depth + 1])
+            raise ConfigError(where, "a key of params.yaml", f"{at!r}", suggest(name, known))
+        if depth < len(parents):
+            node = node[name]
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(where, "a YAML value", repr(value), "Quote the value.") from None
+
+
+def known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """List the keys that the section at a place may have, those with a default too."""
+    annotation: Any = schema
+    for name in location:
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        else:
+            section = _section(annotation)
+            field = section.model_fields.get(str(name)) if section else None
+            annotation = field.annotation if field else None
+    section = _section(annotation)
+    return list(section.model_fields) if section else []
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    # A section that may be absent is annotated ``Section | None``.
+    parts = () if get_origin(annotation) is dict else (annotation, *get_args(annotation))
+    found = [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
+    return found[0] if found else None

@@ -1,0 +1,164 @@
+"""Tables on disk: checked, sorted, written whole or not at all; and the funnel.
+
+A table is a list of records of one dataclass. Parquet files are sorted by their key columns, so
+that the same records give the same file whatever order they came in.
+"""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from avsynth.runtime.errors import DataError, SpaceError
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_CHUNK = 1_024
+"""Records that are Python objects at once."""
+_ROW_GROUP = 16_384
+FUNNEL_COLUMNS = ("stage", "source", "category", "status", "reason", "count")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` and rename it when the block ends well.
+
+    Raises:
+        SpaceError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105 - Path.replace would hide that this is atomic
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise SpaceError(
+            str(path),
+            "a folder with room that can be written",
+            error.strerror or str(error),
+            "Free some space or mend the folder's rights, then run the same command again.",
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def schema_of(record: type) -> pa.Schema:
+    """Derive the columns of a record type: its fields, in order."""
+    return pa.schema([(name, _ARROW[hint]) for name, hint in get_type_hints(record).items()])
+
+
+def write_table(path: Path, record: type, rows: Iterable[Any], key: Sequence[str]) -> None:
+    """Write records to parquet or csv, sorted by ``key``.
+
+    Rows are taken in chunks, so that a long table never lives as Python objects.
+
+    Raises:
+        DataError: two rows share a key.
+    """
+    schema = schema_of(record)
+    names = schema.names
+    batches = []
+    iterator = iter(rows)
+    while chunk := list(itertools.islice(iterator, _CHUNK)):
+        columns = [[getattr(row, name) for row in chunk] for name in names]
+        batches.append(
+            pa.RecordBatch.from_arrays(
+                [pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)], schema=schema
+            )
+        )
+    table = pa.Table.from_batches(batches, schema=schema)
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in key])
+    _check_unique(path, table.select(list(key)).take(order), key)
+    with whole_file(path) as temporary, _writer(temporary, path.suffix, schema) as writer:
+        # In parts: the sorted table is never in memory beside the other one.
+        for start in range(0, len(table), _ROW_GROUP):
+            writer.write_table(table.take(order.slice(start, _ROW_GROUP)))
+
+
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
+        return pa_csv.CSVWriter(path, schema)
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+def _check_unique(path: Path, table: pa.Table, key: Sequence[str]) -> None:
+    if len(table) < 2:
+        return
+    same = np.ones(len(table) - 1, dtype=bool)
+    for name in key:
+        column = table[name]
+        same &= pc.equal(column[1:], column[:-1]).to_numpy()
+    if same.any():
+        row = {name: table[name][int(same.argmax())].as_py() for name in key}
+        raise DataError(str(path), "every key once", f"{row} twice", "Mend the source's ids.")
+
+
+def read_table(
+    path: Path,
+    record: type,
+    columns: Sequence[str] | None = None,
+    category: str | None = None,
+) -> pd.DataFrame:
+    """Read a table that `write_table` wrote.
+
+    Args:
+        path: a .parquet or .csv file.
+        record: the dataclass that its rows are made of.
+        columns: read only these.
+        category: read only the rows of this one; quick when the table is sorted by category.
+
+    Raises:
+        DataError: the file is absent, damaged, or has other columns.
+    """
+    schema = schema_of(record)
+    fix = "Run the stage that writes it again."
+    try:
+        if path.suffix == ".csv":
+            options = pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=False)
+            table = pa_csv.read_csv(path, convert_options=options)
+            names = table.schema.names
+        else:
+            wanted = None if category is None else [("category", "=", category)]
+            names = pq.read_schema(path).names
+            known = list(columns or names) if names == schema.names else []
+            table = pq.read_table(path, columns=known, filters=wanted)
+    except FileNotFoundError:
+        raise DataError(str(path), "a table", "no such file", fix) from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(str(path), "a readable table", str(error).splitlines()[0], fix) from None
+    if names != schema.names:
+        raise DataError(str(path), f"columns {schema.names}", f"columns {names}", fix)
+    frame: pd.DataFrame = table.select(columns or schema.names).to_pandas()
+    return frame
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as csv without an index, whole or not at all."""
+    with whole_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def funnel_of(stage: str, source: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Count a table's rows per category, status and reason.
+
+    Args:
+        stage: the stage's name.
+        source: the source's name, or empty.
+        frame: any table with the columns category, status and reason.
+    """
+    counts = frame.groupby(["category", "status", "reason"], sort=True).size()
+    counted = counts.rename("count").reset_index()
+    counted.insert(0, "source", source)
+    counted.insert(0, "stage", stage)
+    return counted[list(FUNNEL_COLUMNS)]

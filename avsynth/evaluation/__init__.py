@@ -1,0 +1,1 @@
+"""Run a model over a split, and write the rows that every table is made of."""

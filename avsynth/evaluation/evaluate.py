@@ -1,0 +1,186 @@
+"""Model x shards -> one row per frame: the only outcome of an evaluation.
+
+Whatever a table shows is a function of these rows (`avsynth.metrics.bootstrap`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avsynth.benchmarks.flickr import consensus_map
+from avsynth.core.params.load import Runtime
+from avsynth.evaluation.predictions import Mask
+from avsynth.loading.batch import AvsModel, Batch
+from avsynth.loading.dataset import ShardDataset, Split, load
+from avsynth.loading.sampler import Request, in_turn
+from avsynth.metrics.bootstrap import ScoreRow
+from avsynth.metrics.fmeasure import pack
+from avsynth.metrics.frames import FrameScores, score_frames
+from avsynth.metrics.localisation import LocalisationRow, heat_maps, score_heat, upper_half
+from avsynth.runtime.errors import DataError
+from avsynth.runtime.progress import track
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow(ScoreRow):
+    """A `ScoreRow` with where it comes from: a line of ``reports/scores/<stage>/<run>.csv``."""
+
+    split: str
+    run: str
+    """Name of the run, unique within its stage."""
+    setting: str
+    """How the model was trained, in the words of the papers' tables."""
+    num_frames: int
+    frame_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the rows of an evaluation have in common."""
+
+    stage: str
+    run: str
+    model: str
+    benchmark: str
+    setting: str
+    regime: str
+    """What it was trained on, one after another, e.g. ``synthetic+s4``; ``none`` untrained."""
+    split: str = "test"
+
+
+def score(
+    model: AvsModel,
+    split: Split,
+    labels: Labels,
+    *,
+    protocol: str,
+    batch_size: int,
+    runtime: Runtime,
+) -> list[FrameRow]:
+    """Score every frame once.
+
+    Args:
+        model: on the device that it runs on.
+        split: whole clips in order, without a bank: pairs are fixed.
+        labels: what the rows have in common.
+        protocol: a name of `avsynth.metrics.frames.PROTOCOLS`.
+        batch_size: most frames of a forward pass.
+        runtime: loader workers and device.
+
+    Returns:
+        One row per frame, in the order of the groups.
+
+    Raises:
+        DataError: there is nothing to score.
+    """
+    rows: list[FrameRow] = []
+    for batch, logits in _answers(model, split, labels, batch_size, runtime):
+        assert batch.mask is not None
+        scores = score_frames(logits, batch.mask, protocol)
+        rows += _rows(split.dataset, batch, scores, labels, protocol)
+    return rows
+
+
+def localise(
+    model: AvsModel, split: Split, labels: Labels, *, batch_size: int, runtime: Runtime
+) -> Iterator[tuple[LocalisationRow, Mask]]:
+    """Score the logits of every frame as a heat map against the consensus of its boxes.
+
+    Args:
+        model: on the device that it runs on.
+        split: frames with ``meta.boxes``; their size is
+            `avsynth.metrics.localisation.SIDE_PX`.
+        labels: what the rows have in common.
+        batch_size: most frames of a forward pass.
+        runtime: loader workers and device.
+
+    Yields:
+        A frame's row and what it predicts: the upper half of the heat, bool ``[224, 224]``.
+
+    Raises:
+        DataError: there is nothing to score.
+    """
+    for batch, logits in _answers(model, split, labels, batch_size, runtime):
+        for key, heat in zip(batch.keys, heat_maps(logits), strict=True):
+            meta = split.dataset.reader.meta(key)
+            ciou, pixel_ap, piap = score_heat(heat, consensus_map(meta["boxes"]))
+            row = LocalisationRow(
+                key=key,
+                clip_key=meta["clip_key"],
+                benchmark=labels.benchmark,
+                version=meta["version"],
+                model=labels.model,
+                regime=labels.regime,
+                protocol="consensus",
+                category=meta["category"],
+                ciou=ciou,
+                pixel_ap=pixel_ap,
+                piap=piap,
+                split=labels.split,
+                run=labels.run,
+                setting=labels.setting,
+            )
+            yield row, upper_half(heat)
+
+
+def _answers(
+    model: AvsModel, split: Split, labels: Labels, batch_size: int, runtime: Runtime
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield every batch, on the device, with the model's logits: float32 ``[N, Hf, Wf]``."""
+    dataset, groups = split.dataset, split.groups
+    if not groups:
+        where = str(dataset.reader.folder)
+        raise DataError(where, f"samples of split {labels.split}", "none", "Build more data.")
+    if dataset.view.frame_size is None:
+        requests = [Request(0, i, (group,), 1.0) for i, group in enumerate(groups)]
+    else:
+        parts = in_turn(groups, batch_size)
+        requests = [Request(0, i, part, 1.0) for i, part in enumerate(parts)]
+    assert isinstance(model, nn.Module)
+    model.to(runtime.device).eval()
+    what = f"scores of {labels.run}"
+    for _, batch in track(load(dataset, requests, runtime), what, len(requests), runtime):
+        moved = batch.to(runtime.device)
+        with torch.no_grad():
+            logits = model(moved).logits.float()
+        yield moved, logits
+
+
+def _rows(
+    dataset: ShardDataset, batch: Batch, scores: FrameScores, labels: Labels, protocol: str
+) -> list[FrameRow]:
+    metas = [dataset.reader.meta(key) for key in batch.keys]
+    return [
+        FrameRow(
+            key=key,
+            clip_key=meta["clip_key"],
+            benchmark=labels.benchmark,
+            version=str(meta.get("version", "build")),
+            model=labels.model,
+            regime=labels.regime,
+            protocol=protocol,
+            category=meta["category"],
+            **_numbers(scores, i),
+            split=labels.split,
+            run=labels.run,
+            setting=labels.setting,
+            num_frames=meta["num_frames"],
+            frame_index=meta["frame_index"],
+        )
+        for i, (key, meta) in enumerate(zip(batch.keys, metas, strict=True))
+    ]
+
+
+def _numbers(scores: FrameScores, i: int) -> dict[str, Any]:
+    return {
+        "iou": float(scores.iou[i]),
+        "fscore": float(scores.fscore[i]),
+        "inter_px": int(scores.inter_px[i]),
+        "union_px": int(scores.union_px[i]),
+        "gt_px": int(scores.gt_px[i]),
+        "pred_px": int(scores.pred_px[i]),
+        "histogram": pack(scores.histogram[i]),
+    }

@@ -1,0 +1,191 @@
+"""Datasets at a URL: published, brought back, or read where they lie.
+
+Any filesystem of fsspec serves: ``s3://bucket/folder``, ``gs://...``, ``file:///...``. Beside each
+tar lies ``<tar>.sha256``, in the format of ``sha256sum``; it is written after the tar, and the
+index after everything, so that what was stopped goes on, and what is half there is not read.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from avsynth.core.params.load import Runtime
+from avsynth.core.tables import whole_file
+from avsynth.formats.shards import INDEX_FILE, ShardInfo, ShardReader, parse_index, read_index
+from avsynth.runtime.cache import cache_root
+from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra
+from avsynth.runtime.executors import map_items
+from avsynth.runtime.progress import track
+
+_CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What went over the line, and what was there already."""
+
+    shards: int
+    bytes: int
+    kept: int
+
+
+def publish(folder: Path, url: str, runtime: Runtime) -> Moved:
+    """Put a dataset at a URL, where it replaces another one.
+
+    Args:
+        folder: of the tars and index.json.
+        url: of a folder; made when absent.
+        runtime: its workers upload, a tar at a time.
+
+    Raises:
+        DataError: the dataset is not whole, or the place cannot be reached.
+        ConfigError: the URL is of an unknown kind.
+        MissingExtra: what speaks its protocol is not installed.
+    """
+    shards, content = read_index(folder), (folder / INDEX_FILE).read_bytes()
+    with _reaching(url) as (remote, root):
+        remote.makedirs(root, exist_ok=True)
+        index = f"{root}/{INDEX_FILE}"
+        if remote.exists(index) and remote.cat_file(index) != content:
+            remote.rm_file(index)  # Nobody is to read a mixture of two datasets.
+    sent = _all(partial(_upload, folder, url), shards, f"upload to {url}", runtime)
+    with _reaching(url) as (remote, root):
+        remote.pipe_file(f"{root}/{INDEX_FILE}", content)
+        remote.invalidate_cache()
+        noted = {Path(note).stem for note in remote.glob(f"{root}/*.tar.sha256")}
+        for name in noted - {s.file for s in shards}:
+            for left in (f"{root}/{name}", f"{root}/{name}.sha256"):
+                remote.rm_file(left)
+    return sent
+
+
+def pull(url: str, folder: Path, runtime: Runtime) -> Moved:
+    """Bring a published dataset to a folder, which holds nothing else afterwards.
+
+    Raises:
+        DataError: there is no dataset, it cannot be reached, or a tar is not the published one.
+        ConfigError: the URL is of an unknown kind.
+        MissingExtra: what speaks its protocol is not installed.
+    """
+    with _reaching(url) as (remote, root):
+        content = remote.cat_file(f"{root}/{INDEX_FILE}")
+    shards = parse_index(content, f"{url}/{INDEX_FILE}")
+    (folder / INDEX_FILE).unlink(missing_ok=True)
+    brought = _all(partial(_download, url, folder), shards, f"download from {url}", runtime)
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in set(folder.iterdir()) - {folder / s.file for s in shards}:
+        left.unlink()
+    with whole_file(folder / INDEX_FILE) as temporary:
+        temporary.write_bytes(content)
+    return brought
+
+
+class RemoteShards(ShardReader):
+    """Random access to a published dataset; a tar comes to the cache when it is first asked for.
+
+    Args:
+        url: of the published dataset.
+        runtime: names the cache.
+        split: train, val or test; None for all.
+    """
+
+    def __init__(self, url: str, runtime: Runtime, split: str | None = None) -> None:
+        self.url, self.runtime = url, runtime
+        super().__init__(cache_root(runtime) / "shards", split)
+
+    def _index(self) -> list[ShardInfo]:
+        with _reaching(self.url) as (remote, root):
+            content = remote.cat_file(f"{root}/{INDEX_FILE}")
+        return parse_index(content, f"{self.url}/{INDEX_FILE}")
+
+    def _path(self, shard: ShardInfo) -> Path:
+        path = self.folder / f"{shard.sha256}.tar"
+        if not path.is_file():
+            _fetch(self.url, shard, path)
+        return path
+
+
+def _all(
+    move: Callable[[ShardInfo], int], shards: list[ShardInfo], what: str, runtime: Runtime
+) -> Moved:
+    moved = list(track(map_items(move, shards, runtime), what, len(shards), runtime))
+    return Moved(sum(size > 0 for size in moved), sum(moved), moved.count(0))
+
+
+def _upload(folder: Path, url: str, shard: ShardInfo) -> int:
+    """Send a tar unless it is there; return the bytes sent."""
+    with _reaching(url) as (remote, root):
+        target, note = f"{root}/{shard.file}", f"{root}/{shard.file}.sha256"
+        line = f"{shard.sha256}  {shard.file}\n".encode()
+        if remote.exists(note) and remote.cat_file(note) == line:
+            return 0
+        if remote.exists(note):
+            remote.rm_file(note)
+        with (folder / shard.file).open("rb") as local, remote.open(target, "wb") as there:
+            _copy(local, there, shard, str(folder / shard.file))
+        remote.pipe_file(note, line)
+    return shard.bytes
+
+
+def _download(url: str, folder: Path, shard: ShardInfo) -> int:
+    """Bring a tar unless it is there; return the bytes brought."""
+    path = folder / shard.file
+    if path.is_file() and path.stat().st_size == shard.bytes:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
+                return 0
+    return _fetch(url, shard, path)
+
+
+def _fetch(url: str, shard: ShardInfo, path: Path) -> int:
+    with (
+        _reaching(url) as (remote, root),
+        whole_file(path) as temporary,
+        remote.open(f"{root}/{shard.file}", "rb") as there,
+        temporary.open("wb") as local,
+    ):
+        _copy(there, local, shard, f"{url}/{shard.file}")
+    return shard.bytes
+
+
+def _copy(source: IO[bytes], target: IO[bytes], shard: ShardInfo, where: str) -> None:
+    """Copy a tar and hold it against the index."""
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK_BYTES):
+        digest.update(chunk)
+        target.write(chunk)
+    if digest.hexdigest() != shard.sha256:
+        expected, found = f"sha256 {shard.sha256}", digest.hexdigest()
+        raise DataError(where, expected, found, "Write the dataset again, then publish it again.")
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[tuple[Any, str]]:
+    """Give the filesystem of a URL and the path in it; explain what goes wrong there."""
+    try:
+        import fsspec
+    except ImportError:
+        raise MissingExtra("fsspec", "cluster") from None
+    try:
+        remote, root = fsspec.url_to_fs(url)
+    except ImportError as error:
+        fix = "Install what it names: pip install 'avsynth[cluster]' brings s3fs."
+        raise ConfigError(url, "a URL whose driver is installed", str(error), fix) from None
+    except ValueError as error:
+        fix = "Give one like s3://bucket/folder or file:///folder."
+        raise ConfigError(url, "a URL that fsspec knows", str(error), fix) from None
+    try:
+        yield remote, root.rstrip("/")
+    except AvsynthError:
+        raise
+    except FileNotFoundError as error:
+        fix = f"Publish a dataset there first: avsynth publish {url}"
+        raise DataError(url, "a published dataset", f"no {error}", fix) from None
+    except Exception as error:  # Every driver of fsspec has exceptions of its own.
+        found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        fix = "Check address, rights and line (for S3: AWS_* variables); then run it again."
+        raise DataError(url, "a place that can be reached", found, fix) from None

@@ -1,0 +1,283 @@
+"""Samples <-> deterministic tars, and the index that gives random access to them.
+
+A shard is a plain USTAR file that WebDataset reads: one member per part, named
+``<key>.<part>``, parts in alphabetical order, samples in the order they come. Every header has
+mtime 0, uid and gid 0 and mode 0444, so that the same samples give the same bytes anywhere.
+
+``index.json`` lies beside the tars: for each shard its split, count, bytes, sha256, and the keys
+with the offset of their first header.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from avsynth.core.records import Sample
+from avsynth.core.tables import whole_file
+from avsynth.runtime.errors import DataError
+
+INDEX_FILE = "index.json"
+INDEX_SCHEMA = 1
+BLOCK = 512
+_END = bytes(2 * BLOCK)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"[\w][\w.-]*\.tar")
+
+# The fields of a header that are the same for every member, in their order.
+_OWNER = b"0000444\0" + b"0000000\0" + b"0000000\0"
+_TIME = b"\0" + b"00000000000\0"
+_REST = b"\0 0" + bytes(100) + b"ustar\x0000" + bytes(247)
+_CONSTANT_SUM = sum(_OWNER) + sum(_TIME) + sum(_REST) + 7 * ord(" ")
+"""The checksum counts its own field as eight spaces; the eighth stands in ``_REST``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInfo:
+    """One tar of a dataset."""
+
+    file: str
+    split: str
+    count: int
+    bytes: int
+    sha256: str
+    keys: tuple[str, ...]
+    offsets: tuple[int, ...]
+    """Where each sample's first header starts; the next sample's start ends it."""
+
+
+def sample_parts(sample: Sample) -> list[tuple[str, bytes]]:
+    """List a sample's tar members, name without the key and content, in tar order."""
+    meta = json.dumps(sample.meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return [
+        ("audio.flac", sample.audio_flac),
+        (f"image.{sample.image_ext}", sample.image),
+        ("logmel.npy", sample.logmel_npy),
+        ("mask.png", sample.mask_png),
+        ("meta.json", meta.encode()),
+    ]
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """Build the 512-byte USTAR header of a regular file.
+
+    Args:
+        name: ASCII, at most 100 characters.
+        size: content length in bytes, below 8 GiB.
+
+    Raises:
+        ValueError: the name or size does not fit the format.
+    """
+    encoded = name.encode("ascii")
+    if len(encoded) > 100 or size >= 8**11:
+        raise ValueError(f"{name!r} of {size} bytes does not fit a USTAR header")
+    length = b"%011o" % size
+    checksum = b"%06o" % (sum(encoded) + sum(length) + _CONSTANT_SUM)
+    return b"".join((encoded.ljust(100, b"\0"), _OWNER, length, _TIME, checksum, _REST))
+
+
+def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
+    """Write samples to one tar, whole or not at all.
+
+    Args:
+        path: the tar's final name.
+        split: recorded in the result.
+        samples: keys must be unique and hold no dot.
+
+    Raises:
+        SpaceError: the disk is full or the folder cannot be written.
+    """
+    keys: list[str] = []
+    offsets: list[int] = []
+    digest = hashlib.sha256()
+    position = 0
+    with whole_file(path) as temporary, temporary.open("wb", buffering=0) as file:
+        for sample in samples:
+            keys.append(sample.key)
+            offsets.append(position)
+            position += _write(file.fileno(), digest, _blocks(sample))
+        position += _write(file.fileno(), digest, [_END])
+        os.fsync(file.fileno())
+    sha256 = digest.hexdigest()
+    return ShardInfo(path.name, split, len(keys), position, sha256, tuple(keys), tuple(offsets))
+
+
+def _blocks(sample: Sample) -> list[bytes]:
+    blocks = []
+    for name, content in sample_parts(sample):
+        blocks += [tar_header(f"{sample.key}.{name}", len(content)), content]
+        if padding := -len(content) % BLOCK:
+            blocks.append(bytes(padding))
+    return blocks
+
+
+def _write(descriptor: int, digest: Any, blocks: list[bytes]) -> int:
+    """Write blocks with as few system calls as the system allows; return their length."""
+    total = 0
+    for block in blocks:
+        digest.update(block)
+        total += len(block)
+    written = os.writev(descriptor, blocks)
+    if written < total:  # A signal or a full disk cut the call short: write the rest plainly.
+        rest = memoryview(b"".join(blocks))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return total
+
+
+def write_index(folder: Path, dataset: str, shards: Iterable[ShardInfo]) -> None:
+    """Write ``index.json`` beside the tars, shards sorted by file name."""
+    ordered = sorted(shards, key=lambda s: s.file)
+    content = {
+        "schema": INDEX_SCHEMA,
+        "dataset": dataset,
+        "shards": [asdict(s) for s in ordered],
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    with whole_file(folder / INDEX_FILE) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_index(folder: Path) -> list[ShardInfo]:
+    """Read a dataset's ``index.json``.
+
+    Raises:
+        DataError: it is absent, damaged, or of another schema.
+    """
+    path = folder / INDEX_FILE
+    try:
+        return parse_index(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise DataError(str(path), "the index of a dataset", "no such file", _FIX_INDEX) from None
+
+
+_FIX_INDEX = "Write the shards again (avsynth shard, or avsynth convert for a benchmark)."
+
+
+def parse_index(content: bytes, where: str) -> list[ShardInfo]:
+    """Parse what `write_index` wrote.
+
+    Args:
+        content: of the file.
+        where: names it in errors.
+
+    Raises:
+        DataError: it is damaged, of another schema, or names files outside its folder.
+    """
+    try:
+        index = json.loads(content)
+        if index["schema"] != INDEX_SCHEMA:
+            found = str(index["schema"])
+            raise DataError(where, f"schema {INDEX_SCHEMA}", found, _FIX_INDEX)
+        shards = [
+            ShardInfo(**{**s, "keys": tuple(s["keys"]), "offsets": tuple(s["offsets"])})
+            for s in index["shards"]
+        ]
+        for shard in shards:
+            if not _FILE_NAME.fullmatch(shard.file) or not _SHA256.fullmatch(shard.sha256):
+                raise ValueError(f"{shard.file!r} with sha256 {shard.sha256!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(where, "an index of shards", f"{error!r}", _FIX_INDEX) from None
+    return shards
+
+
+class ShardReader:
+    """Random access to the samples of one split by number or by key.
+
+    Tars are mapped into memory; only the pages of the parts that are asked for are read.
+
+    Args:
+        folder: holds the tars and index.json.
+        split: train, val or test; None for all, in the index's order.
+    """
+
+    def __init__(self, folder: Path, split: str | None = None) -> None:
+        self.folder = folder
+        self.shards = [s for s in self._index() if split in (None, s.split)]
+        self.keys = tuple(key for shard in self.shards for key in shard.keys)
+        self._place = {
+            key: (number, i)
+            for number, shard in enumerate(self.shards)
+            for i, key in enumerate(shard.keys)
+        }
+        self._maps: dict[int, mmap.mmap] = {}
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Yield every key with its parts, in order."""
+        for key in self.keys:
+            yield key, self.parts(key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the maps behind: a loader's worker opens its own."""
+        return {**self.__dict__, "_maps": {}}
+
+    def parts(self, key: str) -> dict[str, bytes]:
+        """Read a sample: part name (``image.jpg``, ``mask.png``, ...) to its bytes.
+
+        Raises:
+            DataError: no such key, or the tar is damaged there.
+        """
+        return {name: tar[start:end] for name, tar, start, end in self._members(key)}
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """List a sample's parts without reading them."""
+        return tuple(name for name, *_ in self._members(key))
+
+    def meta(self, key: str) -> dict[str, Any]:
+        """Read a sample's ``meta.json`` and nothing else of it."""
+        spans = {name: (tar, start, end) for name, tar, start, end in self._members(key)}
+        tar, start, end = spans["meta.json"]
+        meta: dict[str, Any] = json.loads(tar[start:end])
+        return meta
+
+    def close(self) -> None:
+        """Let go of the tars' memory; what is asked for next is mapped anew."""
+        for tar in self._maps.values():
+            tar.close()
+        self._maps.clear()
+
+    def _members(self, key: str) -> Iterator[tuple[str, mmap.mmap, int, int]]:
+        """Yield where the parts of a sample lie: name, tar, first byte, end."""
+        if key not in self._place:
+            raise DataError(str(self.folder), "a key of this split", repr(key), "Check the key.")
+        number, i = self._place[key]
+        shard = self.shards[number]
+        start = shard.offsets[i]
+        end = shard.offsets[i + 1] if i + 1 < shard.count else shard.bytes - len(_END)
+        tar = self._map(number)
+        while start < end:
+            name = tar[start : start + 100].rstrip(b"\0").decode("ascii")
+            size = int(tar[start + 124 : start + 135], 8)
+            start += BLOCK
+            yield name.partition(".")[2], tar, start, start + size
+            start += size + -size % BLOCK
+
+    def _index(self) -> list[ShardInfo]:
+        return read_index(self.folder)
+
+    def _path(self, shard: ShardInfo) -> Path:
+        return self.folder / shard.file
+
+    def _map(self, number: int) -> mmap.mmap:
+        if number not in self._maps:
+            shard = self.shards[number]
+            path = self._path(shard)
+            fix = "Write the shards again."
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                raise DataError(str(path), "a shard of the index", "no such file", fix) from None
+            if size != shard.bytes:
+                raise DataError(str(path), f"{shard.bytes} bytes", f"{size} bytes", fix)
+            with path.open("rb") as file:
+                self._maps[number] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._maps[number]

@@ -1,0 +1,120 @@
+"""Sound files to mono 16 kHz waveforms and back: decode, resample, measure, encode.
+
+Resampling is soxr HQ, a windowed sinc. Only the asked range is decoded, with a little more on both
+sides so that the result is the same slice of the whole file.
+"""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from avsynth.formats.audio_file import FIX, Span, decode
+from avsynth.runtime.errors import DataError
+
+Waveform = npt.NDArray[np.float32]
+
+SAMPLE_RATE_HZ = 16_000
+
+
+def read_audio(
+    path: Path, start_s: float = 0.0, duration_s: float | None = None
+) -> tuple[Waveform, int]:
+    """Read a sound file, or a range of it, as mono 16 kHz.
+
+    Args:
+        path: a .wav, .flac, .ogg, .mp3, .mp4, .m4a or .webm file.
+        start_s: where to begin, seconds from the file's start.
+        duration_s: how much to read, or None for all that follows. Fewer samples come back when
+            the file ends earlier.
+
+    Returns:
+        float32 [S], mono (mean of the channels), -1..1; and the sample rate, 16,000 Hz.
+
+    Raises:
+        DataError: no such file, no sound in it, undecodable, shorter than its header says, or
+            not finite.
+    """
+    if start_s < 0 or (duration_s is not None and duration_s <= 0):
+        raise ValueError(f"no such range: start {start_s} s, duration {duration_s} s")
+    if not path.is_file():
+        raise DataError(str(path), "a sound file", "no such file", "Mend the path.")
+    end_s = math.inf if duration_s is None else start_s + duration_s
+    decoded = decode(path, Span(start_s, end_s, SAMPLE_RATE_HZ))
+    if not np.isfinite(decoded.samples).all():
+        raise DataError(str(path), "finite samples", "NaN or infinity", FIX)
+    mono = decoded.samples.mean(axis=1, dtype=np.float32)
+    resampled = soxr.resample(mono, decoded.rate_hz, SAMPLE_RATE_HZ, quality="HQ")
+    first = decoded.first * SAMPLE_RATE_HZ // decoded.rate_hz
+    offset = round(start_s * SAMPLE_RATE_HZ) - first
+    stop = None if duration_s is None else offset + round(duration_s * SAMPLE_RATE_HZ)
+    return np.clip(resampled[offset:stop], -1, 1).astype(np.float32), SAMPLE_RATE_HZ
+
+
+def to_pcm16(waveform: Waveform) -> npt.NDArray[np.int16]:
+    """Quantise -1..1 to 16 bits; samples that came from 16 bits come back exactly."""
+    scaled: npt.NDArray[np.float64] = np.rint(np.multiply(waveform, 32768, dtype=np.float64))
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
+
+
+def quantise(waveform: Waveform) -> Waveform:
+    """Round to what 16 bits can hold: float32 [S] that encoding and decoding do not change."""
+    return to_pcm16(waveform).astype(np.float32) / np.float32(32768)
+
+
+def encode_flac(waveform: Waveform) -> bytes:
+    """Encode a waveform as FLAC, 16 bit, mono, 16 kHz: the same bytes on every run.
+
+    Args:
+        waveform: float32 [S], -1..1.
+    """
+    return _encode(waveform, "FLAC")
+
+
+def encode_wav(waveform: Waveform) -> bytes:
+    """Encode a waveform as WAV, 16 bit, mono, 16 kHz: the same bytes on every run.
+
+    Args:
+        waveform: float32 [S], -1..1.
+    """
+    return _encode(waveform, "WAV")
+
+
+def decode_flac(data: bytes) -> Waveform:
+    """Decode what `encode_flac` made: float32 [S], mono, -1..1, 16 kHz.
+
+    Raises:
+        DataError: the bytes are no mono 16 kHz FLAC.
+    """
+    try:
+        samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise DataError("flac bytes", "a FLAC stream", str(error), FIX) from None
+    if rate_hz != SAMPLE_RATE_HZ or samples.ndim != 1:
+        found = f"{rate_hz} Hz, {1 if samples.ndim == 1 else samples.shape[1]} channels"
+        raise DataError("flac bytes", "mono 16 kHz", found, FIX)
+    return np.asarray(samples, np.float32)
+
+
+def rms_db(waveform: Waveform) -> float:
+    """Measure the root mean square in dBFS (0 = full scale); -inf for silence or no samples."""
+    power = float(np.mean(np.square(waveform, dtype=np.float64))) if len(waveform) else 0.0
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def second_db(waveform: Waveform) -> list[float]:
+    """Measure every whole second in dBFS; see `rms_db`. A last part of a second is left out."""
+    whole = len(waveform) // SAMPLE_RATE_HZ
+    return [
+        rms_db(part) for part in waveform[: whole * SAMPLE_RATE_HZ].reshape(whole, SAMPLE_RATE_HZ)
+    ]
+
+
+def _encode(waveform: Waveform, container: str) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, to_pcm16(waveform), SAMPLE_RATE_HZ, format=container, subtype="PCM_16")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Look at a dataset: gallery, statistics, single samples, FiftyOne."""

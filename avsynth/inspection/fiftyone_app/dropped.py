@@ -1,0 +1,191 @@
+"""What the tables dropped and why: masks on their pictures, clips as spectrogram and sound."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from avsynth.core.params.load import Params
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip, MaskRecord, Triplet
+from avsynth.core.tables import read_table, whole_file
+from avsynth.formats.images import spectrogram
+from avsynth.formats.logmel import logmel
+from avsynth.formats.mask_rle import rle_to_mask
+from avsynth.formats.waveform import read_audio
+from avsynth.inspection.fiftyone_app.datasets import GROUP, TRUTH_FIELD
+from avsynth.inspection.fiftyone_app.media import PREVIEW, SPECTROGRAM, SPECTROGRAM_PX, video
+from avsynth.inspection.fiftyone_app.samples import Selection, choose
+from avsynth.runtime.errors import AvsynthError, DataError
+
+if TYPE_CHECKING:
+    import fiftyone
+
+DATASET = "dropped"
+MOST = 1_000
+"""Rows that are shown unless more are asked for: their files are made at once."""
+COLUMNS = (
+    "key", "item", "stage", "source", "id", "category", "reason", "path", "licence", "url",
+    "height_px", "width_px", "x0_px", "y0_px", "x1_px", "y1_px", "rle", "area_frac",
+    "start_s", "duration_s", "loudness_db",
+)  # fmt: skip
+_SHOWN = ("item", "stage", "source", "category", "reason", "licence", "url")
+_NUMBERS = ("area_frac", "start_s", "duration_s", "loudness_db")
+_LONGEST_S = 10.0
+
+
+def dropped_rows(params: Params, layout: Layout, selection: Selection) -> pd.DataFrame:
+    """List the masks and clips that a stage dropped: `COLUMNS`, sorted by key.
+
+    Raises:
+        DataError: a table is absent or damaged, or nothing was dropped.
+        ConfigError: an unknown category or a wrong condition.
+    """
+    rows = pd.concat([_masks(params, layout), _clips(params, layout)], ignore_index=True)
+    rows["key"] = rows["item"] + "/" + rows["source"] + "/" + rows["id"]
+    rows = rows.sort_values("key", ignore_index=True)[list(COLUMNS)]
+    if rows.empty:
+        raise DataError(str(layout.interim), "rows that were dropped", "none", "All is well.")
+    most = MOST if selection.max is None else selection.max
+    return choose(rows, Selection(selection.category, selection.where, most))
+
+
+def _masks(params: Params, layout: Layout) -> pd.DataFrame:
+    folders = params.masks.folders()
+    table = pd.concat(read_table(layout.masks(source), MaskRecord) for source in folders)
+    table["path"] = [
+        str(layout.resolve(folders[source]) / path)
+        for source, path in zip(table["source"], table["image_path"], strict=True)
+    ]
+    table = table.rename(columns={"mask_id": "id"}).assign(item="mask", stage="masks")
+    later = pd.DataFrame(columns=["source", "id", "reason"])
+    if layout.triplets_csv.is_file():
+        triplets = read_table(layout.triplets_csv, Triplet)
+        triplets = triplets.rename(columns={"mask_source": "source", "mask_id": "id"})
+        later = triplets.loc[triplets["status"] == "dropped", ["source", "id", "reason"]]
+        later = later.assign(id=later["id"].str.split("+")).explode("id")
+    return _dropped(table, later)
+
+
+def _clips(params: Params, layout: Layout) -> pd.DataFrame:
+    folders = params.audio.folders()
+    table = pd.concat(read_table(layout.audio(source), AudioClip) for source in folders)
+    table["path"] = [
+        str(layout.resolve(folders[source]) / path)
+        for source, path in zip(table["source"], table["audio_path"], strict=True)
+    ]
+    table = table.rename(columns={"clip_id": "id", "rms_db": "loudness_db"})
+    later = pd.DataFrame(columns=["source", "id", "reason"])
+    if layout.clips_csv.is_file():
+        pool = pd.read_csv(layout.clips_csv, dtype=str, keep_default_na=False)
+        pool = pool.rename(columns={"clip_source": "source", "clip_id": "id"})
+        later = pool.loc[pool["status"] == "dropped", ["source", "id", "reason"]]
+    return _dropped(table.assign(item="clip", stage="audio"), later)
+
+
+def _dropped(table: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Join what the table itself dropped with what ``match`` dropped afterwards."""
+    first = table[table["status"] == "dropped"]
+    kept = table[table["status"] == "ok"].drop(columns="reason")
+    matched = kept.merge(later, on=["source", "id"]).assign(stage="match")
+    rows = pd.concat([first, matched], ignore_index=True)
+    return rows.reindex(columns=[name for name in COLUMNS if name != "key"])
+
+
+def fill_dataset(rows: pd.DataFrame, media: Path) -> "fiftyone.Dataset":
+    """Make the dataset anew from rows of `COLUMNS`, with a saved view for every reason.
+
+    Args:
+        rows: a mask without a picture on disk, or a clip without its file, is shown without.
+        media: folder that masks, spectrograms and previews are made in.
+    """
+    import fiftyone
+    from fiftyone import ViewField
+
+    dataset = fiftyone.Dataset(DATASET, persistent=True, overwrite=True)
+    dataset.add_group_field(GROUP, default="image")
+    for part, media_type in (("image", "image"), ("preview", "video")):
+        dataset.add_group_slice(part, media_type)
+    for field in ("width", "height", "frame_width", "frame_height"):
+        dataset.add_sample_field(f"metadata.{field}", fiftyone.IntField)
+    dataset.add_sample_field("metadata.frame_rate", fiftyone.FloatField)
+    samples = [sample for row in rows.to_dict("records") for sample in _samples(row, media)]
+    dataset.add_samples(samples, progress=False)
+    for (item, reason), group in rows.groupby(["item", "reason"], sort=True):
+        same = (ViewField("item") == item) & (ViewField("reason") == reason)
+        name = f"{item}s dropped: {reason}"
+        dataset.save_view(name, dataset.match(same), description=f"{len(group)} rows")
+    return dataset
+
+
+def _samples(row: dict[Any, Any], media: Path) -> Iterator["fiftyone.Sample"]:
+    import fiftyone
+
+    folder = media / DATASET / hashlib.sha256(str(row).encode()).hexdigest()[:16]
+    make = _mask_files if row["item"] == "mask" else _clip_files
+    try:
+        files = make(row, folder)
+    except (AvsynthError, OSError, ValueError) as error:
+        files = {"image": (_blank(folder), {"unreadable": str(error)})}
+    group = fiftyone.Group()
+    facts = {name: row[name] for name in _SHOWN} | {"source_id": row["id"]}
+    facts |= {name: float(row[name]) for name in _NUMBERS if np.isfinite(row[name])}
+    for part, (path, fields) in files.items():
+        yield fiftyone.Sample(str(path), key=row["key"], **facts, **fields,
+                              **{GROUP: group.element(part)})  # fmt: skip
+
+
+Files = dict[str, tuple[Path, dict[str, Any]]]
+
+
+def _mask_files(row: dict[Any, Any], folder: Path) -> Files:
+    import fiftyone
+
+    picture = Path(row["path"])
+    if not picture.is_file():
+        raise DataError(row["path"], "a picture", "no such file", "Fetch it.")
+    if not row["rle"]:
+        return {"image": (picture, {})}
+    mask = rle_to_mask(row["rle"], int(row["height_px"]), int(row["width_px"]))
+    x0, y0, x1, y1 = (int(row[name]) for name in ("x0_px", "y0_px", "x1_px", "y1_px"))
+    if x1 <= x0 or y1 <= y0:
+        return {"image": (picture, {})}
+    height, width = mask.shape
+    path = _made(folder / "mask.png", lambda to: _save(to, mask[y0:y1, x0:x1] * np.uint8(255)))
+    box = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+    one = fiftyone.Detection(label=row["category"], bounding_box=box, mask_path=str(path))
+    return {"image": (picture, {TRUTH_FIELD: fiftyone.Detections(detections=[one])})}
+
+
+def _clip_files(row: dict[Any, Any], folder: Path) -> Files:
+    import fiftyone
+
+    sound, _ = read_audio(Path(row["path"]), 0.0, _LONGEST_S)
+    if not len(sound):
+        raise DataError(row["path"], "a sound", "none", "Fetch it again.")
+    bands = logmel(sound).reshape(-1, 64)
+    height, width = SPECTROGRAM_PX
+    still = np.asarray(Image.fromarray(spectrogram(bands, height)).resize((2 * width, height)))
+    picture = _made(folder / SPECTROGRAM, lambda to: _save(to, still))
+    preview = _made(folder / PREVIEW, lambda to: to.write_bytes(video(still, sound, height)))
+    metadata = fiftyone.VideoMetadata(frame_width=2 * width, frame_height=height, frame_rate=20.0)
+    return {"image": (picture, {}), "preview": (preview, {"metadata": metadata})}
+
+
+def _blank(folder: Path) -> Path:
+    return _made(folder / "blank.png", lambda to: _save(to, np.full((96, 96), 128, np.uint8)))
+
+
+def _made(path: Path, write: Callable[[Path], object]) -> Path:
+    if not path.is_file():
+        with whole_file(path) as temporary:
+            write(temporary)
+    return path
+
+
+def _save(path: Path, pixels: Any) -> None:
+    Image.fromarray(pixels).save(path, "PNG")

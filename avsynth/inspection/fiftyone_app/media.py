@@ -1,0 +1,161 @@
+"""The files that FiftyOne shows, made from a shard when someone looks at them and not before.
+
+A file's path says what it is made of: ``<cache>/inspect/<tar>/<key>/<name>``, where ``<tar>``
+is the beginning of the tar's SHA-256. What was made once stays; all of it can be deleted.
+"""
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from avsynth.core.tables import whole_file
+from avsynth.formats.images import (
+    PREDICTION,
+    TRUTH,
+    Pixels,
+    decode_image,
+    decode_mask,
+    overlay,
+    shrink,
+    spectrogram,
+)
+from avsynth.formats.shards import ShardReader
+from avsynth.formats.waveform import decode_flac
+from avsynth.runtime.errors import DataError
+
+MASK, SPECTROGRAM, PREVIEW = "mask.png", "spectrogram.png", "preview.mp4"
+SPECTROGRAM_PX = (192, 288)
+"""Height and width of a spectrogram."""
+FRAMES_PER_S = 20
+_PREVIEW_PX, _STRIP_PX, _SAMPLE_RATE_HZ = 480, 80, 16_000
+Box = tuple[int, int, int, int]
+
+
+def tight_box(mask: NDArray[np.bool_]) -> Box:
+    """Find ``x0, y0, x1, y1`` of a mask's pixels; the whole picture when it has none."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return 0, 0, mask.shape[1], mask.shape[0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def preview_size(height_px: int, width_px: int) -> tuple[int, int]:
+    """Say the preview's ``(H, W)`` for a picture: shrunk, even, the sound's strip below."""
+    scale = min(1.0, _PREVIEW_PX / max(height_px, width_px))
+    return max(2, round(height_px * scale) // 2 * 2) + _STRIP_PX, max(
+        2, round(width_px * scale) // 2 * 2
+    )
+
+
+def make_file(reader: ShardReader, key: str, path: Path) -> None:
+    """Make one of a sample's files, whole or not at all; several may make the same one at once.
+
+    Args:
+        reader: of the sample's dataset.
+        key: the sample.
+        path: where; its name says what, see `file_content`.
+
+    Raises:
+        DataError: no such key or file, or a damaged shard.
+        SpaceError: there is no room.
+    """
+    content = file_content(reader.parts(key), path.name)
+    own = path.with_name(f"{os.getpid()}-{threading.get_ident()}.{path.name}")
+    with whole_file(own) as temporary:
+        temporary.write_bytes(content)
+    own.replace(path)
+
+
+def file_content(parts: dict[str, bytes], name: str) -> bytes:
+    """Make the bytes of a file: a picture of the shard, `MASK`, `SPECTROGRAM` or `PREVIEW`.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if name.startswith("image.") and name in parts:
+        return parts[name]
+    if name == MASK:
+        mask = decode_mask(parts[MASK])
+        x0, y0, x1, y1 = tight_box(mask)
+        return _png(mask[y0:y1, x0:x1].astype(np.uint8) * 255)
+    if name == SPECTROGRAM:
+        return _png(_spectrogram(parts))
+    if name == PREVIEW:
+        return preview(parts)
+    raise DataError("inspect", "a file of a sample", repr(name), "Open the inspection again.")
+
+
+def _png(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _spectrogram(parts: dict[str, bytes]) -> Pixels:
+    logmel = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
+    return spectrogram(logmel, SPECTROGRAM_PX[0])
+
+
+def preview(parts: dict[str, bytes]) -> bytes:
+    """Make an mp4 of a sample: picture with its mask, spectrogram with a moving line, sound.
+
+    Args:
+        parts: of the shard.
+
+    Returns:
+        H.264 and AAC, as browsers play them, as long as the sound.
+    """
+    content = next(c for name, c in parts.items() if name.startswith("image."))
+    image = decode_image(content)
+    height, width = preview_size(*image.shape[:2])
+    painted = overlay(shrink(image, _PREVIEW_PX), decode_mask(parts[MASK]), TRUTH)
+    picture = Image.fromarray(painted).resize((width, height - _STRIP_PX))
+    strip = Image.fromarray(_spectrogram(parts)).resize((width, _STRIP_PX))
+    still = np.concatenate([np.asarray(picture), np.asarray(strip)])
+    sound = decode_flac(parts["audio.flac"]).astype(np.float32)
+    return video(still, sound, _STRIP_PX)
+
+
+def _frames(still: Pixels, count: int, strip_px: int) -> Iterator[Pixels]:
+    """Draw the line that moves over the strip."""
+    for i in range(count):
+        frame = still.copy()
+        at = i * (frame.shape[1] - 2) // max(1, count - 1)
+        frame[-strip_px:, at : at + 2] = PREDICTION
+        yield frame
+
+
+def video(still: Pixels, sound: NDArray[np.float32], strip_px: int) -> bytes:
+    """Make an mp4 (H.264, AAC) of a still picture and a sound, with a line that moves in time.
+
+    Args:
+        still: uint8 ``[H, W, 3]``, both sizes even; the spectrogram is its lowest part.
+        sound: float32 ``[S]``, mono, 16 kHz.
+        strip_px: the height of that part.
+    """
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        video = container.add_stream("libx264", rate=FRAMES_PER_S)
+        video.height, video.width = still.shape[:2]
+        video.pix_fmt = "yuv420p"
+        video.options = {"preset": "veryfast", "crf": "23", "tune": "stillimage", "threads": "1"}
+        audio = container.add_stream("aac", rate=_SAMPLE_RATE_HZ, layout="mono")
+        count = max(1, round(len(sound) / _SAMPLE_RATE_HZ * FRAMES_PER_S))
+        for pixels in _frames(still, count, strip_px):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode())
+        spoken = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+        spoken.sample_rate, spoken.pts = _SAMPLE_RATE_HZ, 0
+        spoken.time_base = Fraction(1, _SAMPLE_RATE_HZ)
+        container.mux(audio.encode(spoken))
+        container.mux(audio.encode())
+    return buffer.getvalue()

@@ -1,0 +1,212 @@
+"""A dataset to look at and listen to: one offline page, without FiftyOne."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from avsynth.core.funnel import category_rows
+from avsynth.core.paths import Layout
+from avsynth.core.records import SPLITS
+from avsynth.formats.images import (
+    TRUTH,
+    decode_image,
+    decode_mask,
+    jpeg_uri,
+    overlay,
+    shrink,
+    sound_uri,
+)
+from avsynth.formats.shards import ShardReader
+from avsynth.inspection.dataset_stats import measure_samples
+from avsynth.reports.page.cards import LONGEST_PX, Card, Cards, Picture, spectrogram_picture
+from avsynth.reports.page.figures import Figure, histogram_figure
+from avsynth.reports.page.html import Page
+from avsynth.reports.page.tables import Cell, Column, Measured, Table
+from avsynth.reports.sections import Section
+from avsynth.runtime.errors import DataError
+
+
+def gallery_page(layout: Layout, dataset: str, split: str | None, cards: int) -> Page:
+    """Make the page of a dataset.
+
+    Args:
+        layout: of the project; funnels are read where they are.
+        dataset: a folder below data/shards.
+        split: only this one, or None for all.
+        cards: samples per category on the contact sheets; which ones is fixed by their keys.
+
+    Raises:
+        DataError: no such dataset, or no sample of this split.
+    """
+    folder = layout.shards(dataset)
+    samples = measure_samples(folder, split)
+    if samples.empty:
+        fix = "Choose another split." if split else "Build the dataset first."
+        raise DataError(str(folder), "samples to show", "none", fix)
+    reader = ShardReader(folder, split)
+    facts = (
+        (f"{len(samples):,}", "samples"),
+        (f"{samples['category'].nunique()}", "categories"),
+        *((f"{int((samples['split'] == name).sum()):,}", name) for name in SPLITS),
+    )
+    return Page(
+        f"Dataset {dataset}",
+        "Pictures with the mask of what sounds, and the second of sound that goes with them.",
+        facts,
+        (
+            _balance(samples),
+            _distributions(samples),
+            _funnel(layout),
+            _sheets(reader, samples, cards),
+        ),
+        foot=f"Written by avsynth gallery from data/shards/{dataset}.",
+    )
+
+
+def _balance(samples: pd.DataFrame) -> Section:
+    splits = [name for name in SPLITS if (samples["split"] == name).any()]
+    most = samples["category"].value_counts().max()
+    nan = float("nan")
+    lines: list[tuple[Cell, ...]] = []
+    for category, group in samples.groupby("category", sort=True):
+        lines.append(
+            (
+                str(category),
+                Measured(len(group) / most, nan, nan, "percent", bar=True),
+                len(group),
+                *(int((group["split"] == name).sum()) for name in splits),
+                Measured(float(group["area_frac"].median()), nan, nan, "percent"),
+                Measured(float(group["loudness_db"].median()), nan, nan, "decibel"),
+                ", ".join(sorted(set(group["mask_source"]))),
+            )
+        )
+    table = Table(
+        "balance",
+        "Samples per category",
+        (
+            Column("category", "Category"),
+            Column("share", "% of the largest"),
+            Column("samples", "Samples"),
+            *(Column(name, name) for name in splits),
+            Column("area", "Mask, % of picture", "median"),
+            Column("loudness_db", "Sound, dBFS", "median"),
+            Column("sources", "Mask sources"),
+        ),
+        tuple(lines),
+    )
+    lead = "How many samples each category has, and how large and how loud its median sample is."
+    return Section("balance", "Class balance", lead, (table,))
+
+
+def _distributions(samples: pd.DataFrame) -> Section:
+    splits = [name for name in SPLITS if (samples["split"] == name).any()]
+
+    def figure(column: str, scale: float, label: str, caption: str) -> Figure:
+        values = {
+            name: [scale * v for v in samples.loc[samples["split"] == name, column] if v > -200]
+            for name in splits
+        }
+        return histogram_figure(values, label, caption)
+
+    silent = int((samples["loudness_db"] <= -200).sum())
+    area = figure("area_frac", 100, "mask, % of the picture", "How much of the picture sounds.")
+    loud = figure("loudness_db", 1, "loudness, dBFS", "How loud the second of sound is.")
+    return Section(
+        "distributions",
+        "Areas and loudness",
+        "Very small masks and very quiet seconds are the first places to look for bad samples.",
+        figures=(area, loud),
+        missing=f"{silent} samples of digital silence are not drawn." if silent else "",
+    )
+
+
+def _funnel(layout: Layout) -> Section:
+    funnels = {
+        path.relative_to(layout.reports / "funnel").as_posix(): pd.read_csv(
+            path, keep_default_na=False
+        )
+        for path in sorted((layout.reports / "funnel").rglob("*.csv"))
+    }
+    building = {
+        name: frame
+        for name, frame in funnels.items()
+        if frame["stage"].isin(["categories", "masks", "audio", "match", "shard"]).any()
+    }
+    lead = "From what the sources hold to what is used: every dropped item has a counted reason."
+    if "categories.csv" not in building:
+        missing = "No funnels in reports/funnel: they are written when the dataset is built."
+        return Section("funnel", "Funnel", lead, missing=missing)
+    rows = category_rows(building)
+    empty = rows[(rows["masks found"] == 0) & (rows["clips found"] == 0)]
+    rows = rows.drop(empty.index)
+    nothing = f"No mask and no clip at all: {', '.join(empty['category'])}." if len(empty) else ""
+    used = rows["masks used"] > 0
+    tables = (
+        _counts("funnel", "Masks and clips per category", rows[used], nothing),
+        _counts("unused", "Categories that have no sample", rows[~used]),
+        _drops(pd.concat(building.values())),
+    )
+    return Section("funnel", "Funnel", lead, tuple(table for table in tables if table.rows))
+
+
+def _drops(funnel: pd.DataFrame) -> Table:
+    dropped = funnel[funnel["status"] == "dropped"]
+    counts = dropped.groupby(["stage", "source", "reason"], sort=True)["count"].sum().reset_index()
+    return Table(
+        "drops",
+        "Why items were dropped",
+        (
+            Column("stage", "Stage"),
+            Column("source", "Source"),
+            Column("reason", "Reason"),
+            Column("count", "Dropped"),
+        ),
+        tuple(
+            (str(row.stage), str(row.source), str(row.reason), int(row["count"]))
+            for _, row in counts.iterrows()
+        ),
+    )
+
+
+def _counts(name: str, caption: str, rows: pd.DataFrame, note: str = "") -> Table:
+    columns = tuple(Column(str(title).replace(" ", "_"), str(title)) for title in rows.columns)
+    lines = tuple(
+        tuple(int(v) if not isinstance(v, str) else v for v in row)
+        for row in rows.itertuples(index=False, name=None)
+    )
+    return Table(name, caption, columns, lines, note, folded=name == "unused")
+
+
+def _sheets(reader: ShardReader, samples: pd.DataFrame, cards: int) -> Section:
+    sheets = []
+    for category, group in samples.groupby("category", sort=True):
+        chosen = group.loc[group["key"].map(_lot).sort_values().index[:cards]]
+        made = tuple(_card(reader, row) for _, row in chosen.iterrows())
+        sheets.append(Cards(f"{category} ({len(group):,})", made))
+    lead = "A fixed draw of samples from every category, the mask in green; press play to listen."
+    return Section("samples", "Samples", lead, cards=tuple(sheets))
+
+
+def _card(reader: ShardReader, row: pd.Series) -> Card:
+    key, category = row["key"], row["category"]
+    parts = reader.parts(key)
+    content = next(c for name, c in parts.items() if name.startswith("image."))
+    image = shrink(decode_image(content), LONGEST_PX)
+    painted = overlay(image, decode_mask(parts["mask.png"]), TRUTH)
+    area = f"{100 * row['area_frac']:.1f} % of the picture"
+    sources = f"{row['mask_source']} + {row['clip_source']}"
+    remark = f"{row['split']} · {sources} · {row['loudness_db']:.1f} dBFS"
+    picture = Picture(jpeg_uri(painted), f"{category} marked in green, {area}", area)
+    pictures = (picture, spectrogram_picture(parts, category))
+    return Card("", remark, pictures, sound_uri(parts["audio.flac"]), key)
+
+
+def _lot(key: str) -> bytes:
+    """Draw lots that depend on nothing but the key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def gallery_path(layout: Layout, dataset: str) -> Path:
+    """Say where a dataset's page goes unless told otherwise."""
+    return layout.reports / f"gallery-{dataset}.html"

@@ -1,0 +1,97 @@
+"""`map_items`: one contract for running a function over items, in one process or many."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+from avsynth.core.params.load import Runtime
+from avsynth.runtime.errors import AvsynthError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_items(
+    fn: Callable[[Item], Result], items: Iterable[Item], runtime: Runtime
+) -> Iterator[Result]:
+    """Yield ``fn(item)`` for every item, in the order of the items.
+
+    The result never depends on the executor or the number of workers. An exception raised by
+    ``fn`` is raised here, at its item's turn.
+
+    Args:
+        fn: a picklable function.
+        items: taken lazily; at most a few per worker are in flight.
+        runtime: says how many workers of which kind.
+    """
+    if runtime.executor == "ray":
+        from avsynth.runtime.ray_executor import ray_map
+
+        yield from ray_map(fn, items, runtime.workers)
+    elif runtime.executor == "process" and runtime.workers > 1:
+        yield from _process_map(fn, items, runtime.workers)
+    else:
+        yield from map(fn, items)
+
+
+def _process_map(
+    fn: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    # forkserver: a forked child would inherit the parent's threads' locks (BLAS, progress bar).
+    context = multiprocessing.get_context("forkserver")
+    # What the workers need is imported once, by the server that they are forked from.
+    context.set_forkserver_preload([getattr(fn, "func", fn).__module__])
+    with open_pool(workers, context) as pool:
+        yield from _in_order(lambda item: pool.submit(fn, item), items, window=4 * workers)
+
+
+@contextmanager
+def open_pool(workers: int, context: BaseContext) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes end with this one.
+
+    Raises:
+        AvsynthError: a worker was killed.
+    """
+    try:
+        with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
+            yield pool
+    except BrokenProcessPool:
+        found = "one was killed from outside, as when memory runs out"
+        fix = "Take fewer --workers, and run the command again: what is finished stays."
+        raise AvsynthError("workers", f"{workers} that live to the end", found, fix) from None
+
+
+def _end_with_parent() -> None:
+    """Watch, in a worker, for the death of the process that it works for."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # A worker in the middle of a task would not notice anything softer.
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _in_order(
+    submit: Callable[[Item], "Future[Result]"], items: Iterable[Item], window: int
+) -> Iterator[Result]:
+    """Keep ``window`` tasks in flight and hand their results out in the items' order."""
+    queue: list[Future[Result]] = []
+    try:
+        for item in items:
+            queue.append(submit(item))
+            if len(queue) >= window:
+                wait(queue[:1], return_when=FIRST_COMPLETED)
+                yield queue.pop(0).result()
+        while queue:
+            yield queue.pop(0).result()
+    finally:
+        for future in queue:
+            future.cancel()

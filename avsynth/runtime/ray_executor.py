@@ -1,0 +1,127 @@
+"""`ray_map`: the work of `avsynth.runtime.executors.map_items` spread over a Ray cluster.
+
+With ``RAY_ADDRESS`` set, the cluster there is joined; without, one is started on this machine and
+ended with the process. A task that is lost with its node runs again on another one, so a function
+must give the same result, and write the same file, when it is called twice.
+"""
+
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from avsynth.runtime.errors import AvsynthError, ConfigError, MissingExtra
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_RETRIES = 5
+"""How often a task may be lost with its worker or node."""
+_PATIENCE_S = 10.0
+_TASKS_PER_CPU = 16
+_COUNT_AGAIN_S = 1.0
+"""Asking for the cluster's size costs a millisecond: too much for each item."""
+_OBJECT_STORE_BYTES = 512 << 20
+"""For a cluster on this machine; results are small, and what does not fit goes to disk."""
+
+
+def ray_map(fn: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """Yield ``fn(item)`` for every item, in the order of the items; see `map_items`.
+
+    Whoever is free takes the next item. The cluster's size is looked at again and again, so nodes
+    that join later get work, too.
+
+    Args:
+        fn: a picklable function.
+        items: taken lazily; a few for each CPU of the cluster are in flight.
+        workers: CPUs of the cluster that is started where there is none to join.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        ConfigError: there is no cluster at ``RAY_ADDRESS``.
+        AvsynthError: an item was lost with its worker again and again.
+    """
+    ray = _joined(workers)
+    # SPREAD: every node reads and writes over a link of its own.
+    task = ray.remote(_call).options(max_retries=_RETRIES, scheduling_strategy="SPREAD")
+    function = ray.put(fn)
+    in_flight: deque[Any] = deque()
+    window, counted_at = 0, -_COUNT_AGAIN_S
+    try:
+        for item in items:
+            in_flight.append(task.remote(function, item))
+            if (now := time.monotonic()) - counted_at > _COUNT_AGAIN_S:
+                window, counted_at = _window(ray), now
+            if len(in_flight) >= window:
+                yield _result(ray, in_flight.popleft())
+        while in_flight:
+            yield _result(ray, in_flight.popleft())
+    finally:
+        for left in in_flight:
+            ray.cancel(left)
+
+
+def _call(fn: Callable[[Item], Result], item: Item) -> Result:
+    return fn(item)
+
+
+def _joined(workers: int) -> Any:
+    """Return Ray, connected to a cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "cluster") from None
+    if ray.is_initialized():
+        return ray
+    quietly = {"log_to_driver": False, "logging_level": "error"}
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        # "local": without it, a cluster that some other run has started would be joined.
+        ray.init(
+            "local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            **quietly,
+        )
+        return ray
+    try:
+        _knock(address)
+        ray.init(address, **quietly)
+    except (OSError, RuntimeError, ValueError) as error:
+        found = " ".join(str(error).split())[:200]
+        fix = "Start one with: ray start --head; or unset RAY_ADDRESS to use this machine alone."
+        raise ConfigError("RAY_ADDRESS", f"a Ray cluster at {address}", found, fix) from None
+    return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError unless somebody listens at ``host:port``; Ray itself waits for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+
+
+def _window(ray: Any) -> int:
+    return _TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _result(ray: Any, reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None  # What ``fn`` raised, without Ray's wrapping.
+    except ray.exceptions.RayError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> AvsynthError:
+    return AvsynthError(
+        "Ray cluster",
+        "a worker that lives to the end of its task",
+        f"{type(error).__name__} after {_RETRIES + 1} attempts",
+        "Read Ray's logs; a worker that is killed for its memory needs fewer CPUs per node.",
+    )

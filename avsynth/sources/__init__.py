@@ -1,0 +1,1 @@
+"""Where categories, masks and audio clips come from."""

@@ -1,0 +1,17 @@
+"""Audio sources, sound decoding and the front end of the networks."""
+
+from collections.abc import Callable, Iterator
+
+from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip
+from avsynth.sources.audio import audioset, folder, vggsound
+from avsynth.sources.categories import Vocabulary
+
+IterClips = Callable[[Layout, AudioParams, Vocabulary, Runtime], Iterator[AudioClip]]
+
+AUDIO_SOURCES: dict[str, IterClips] = {
+    "vggsound": vggsound.iter_clips,
+    "audioset": audioset.iter_clips,
+    "folder": folder.iter_clips,
+}

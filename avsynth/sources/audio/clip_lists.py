@@ -1,0 +1,166 @@
+"""What the lists of YouTube clips share: rows that may be bad, files that may be absent."""
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsynth.core.records import AudioClip
+from avsynth.formats.audio_file import AUDIO_SUFFIXES
+from avsynth.runtime.errors import DataError
+from avsynth.sources.audio.loudness import drop, listed_clip
+
+_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRow:
+    """One row of a list: a stretch of a video and its labels."""
+
+    clip_id: str
+    video_id: str
+    start_s: float
+    labels: tuple[str, ...]
+    stems: tuple[str, ...]
+    """File names without suffix under which the clip may lie, the likeliest first."""
+    split_hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that could not be understood."""
+
+    where: str
+    """File name and line number."""
+
+
+def is_youtube_id(text: str) -> bool:
+    """Tell whether a text is a YouTube id: only then may it become part of a path."""
+    return _YOUTUBE_ID.fullmatch(text) is not None
+
+
+def read_rows(
+    table: Path, parse: Callable[[Sequence[str]], ListedRow], columns: str
+) -> Iterator[ListedRow | BadRow]:
+    """Read a csv row by row; a row that ``parse`` refuses (ValueError) becomes a `BadRow`.
+
+    Empty lines and lines that begin with ``#`` are left out.
+
+    Args:
+        table: the csv.
+        parse: makes a row of cells into a record.
+        columns: what a row should hold, for messages.
+
+    Raises:
+        DataError: absent, not UTF-8, or most rows are bad: it is another kind of file.
+    """
+    fix = "Mend the file, or its name in params.yaml."
+    rows: list[ListedRow | BadRow] = []
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            for cells in reader:
+                if not cells or cells[0].startswith("#"):
+                    continue
+                try:
+                    rows.append(parse(cells))
+                except ValueError:
+                    rows.append(BadRow(f"{table.name}:{reader.line_num}"))
+    except OSError as error:
+        raise DataError(str(table), f"a csv ({columns})", error.strerror or "", fix) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(str(table), f"a csv ({columns})", str(error), fix) from None
+    bad = [row for row in rows if isinstance(row, BadRow)]
+    if 2 * len(bad) > len(rows) or not rows:
+        found = f"{len(bad)} of {len(rows)} rows that are not"
+        raise DataError(bad[0].where if bad else str(table), f"rows of {columns}", found, fix)
+    yield from rows
+
+
+def find_media(folder: Path) -> dict[str, str]:
+    """List the sound files of a folder and of the folders in it.
+
+    Returns:
+        Name without suffix to path relative to the folder. Of several suffixes the first of
+        `AUDIO_SUFFIXES` counts.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            str(folder), "a folder of sound files", "no such folder", "Mend it in params.yaml."
+        )
+    found = []
+    for name in _files(folder):
+        stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+        if dot + suffix.lower() in AUDIO_SUFFIXES:
+            found.append((AUDIO_SUFFIXES.index(dot + suffix.lower()), name, stem))
+    media: dict[str, str] = {}
+    for _, name, stem in sorted(found):
+        media.setdefault(stem, name)
+    return media
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Name what lies in a folder and one folder deeper, relative to it."""
+    # os.scandir: a folder of 200,000 clips takes pathlib ten times as long.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                with os.scandir(entry.path) as inner:
+                    yield from (f"{entry.name}/{one.name}" for one in inner)
+            else:
+                yield entry.name
+
+
+def list_clips(
+    source: str,
+    rows: Iterable[ListedRow | BadRow],
+    category_of: dict[str, str],
+    media: dict[str, str],
+    licence: str,
+) -> Iterator[AudioClip]:
+    """Make clips of rows: choose the category, find the file.
+
+    Args:
+        source: the source's name.
+        rows: of its lists; rows without a label of the vocabulary are no clips of ours.
+        category_of: label to our category.
+        media: what `find_media` found.
+        licence: of the list and the sound.
+
+    Yields:
+        One record per clip, not yet heard. Reasons: ``bad_row``, ``missing_file``,
+        ``ambiguous_label`` (its labels belong to two categories, in one row or in two).
+    """
+    clips: dict[str, list[ListedRow]] = {}
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield drop(listed_clip(source, "", "", row.where), "bad_row")
+        elif not category_of.keys().isdisjoint(row.labels):
+            clips.setdefault(row.clip_id, []).append(row)
+    for clip_id, same in clips.items():
+        first = same[0]
+        labels = tuple(dict.fromkeys(label for row in same for label in row.labels))
+        categories = {category_of[label] for label in labels if label in category_of}
+        path = next((media[stem] for stem in first.stems if stem in media), "")
+        clip = listed_clip(
+            source,
+            min(categories),
+            ";".join(labels),
+            clip_id,
+            video_id=first.video_id,
+            audio_path=path,
+            start_s=first.start_s,
+            split_hint=first.split_hint,
+            licence=licence,
+            url=f"https://www.youtube.com/watch?v={first.video_id}&t={int(first.start_s)}",
+        )
+        if len(categories) > 1:
+            clip = drop(clip, "ambiguous_label")
+        elif not path:
+            clip = drop(clip, "missing_file")
+        yield clip

@@ -1,0 +1,121 @@
+"""A folder of one's own sounds: ``<root>/<category or label>/<file>``.
+
+A subfolder is named by our category, an LVIS name, a VGGSound or an AudioSet label; case does not
+count, and a space may be an underscore. Files: wav, flac, ogg, mp3, mp4, m4a, webm.
+
+An optional ``<root>/clips.csv`` tells more about files. Columns: ``filename``, and any of
+``video_id`` (or ``src_file``): the recording that the file was cut from, ``licence`` (or
+``clip_license``), ``author``, ``url`` (or ``src_url``). Files cut from one recording never stand in
+two splits; without the csv every file counts as a recording of its own. ESC-50's own table, with
+links and licences added, is of this form.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip
+from avsynth.formats.audio_file import AUDIO_SUFFIXES
+from avsynth.runtime.errors import DataError, suggest
+from avsynth.sources.audio.loudness import listed_clip, measure_clips
+from avsynth.sources.categories import SourceName, Vocabulary
+
+_CREDITS_FILE = "clips.csv"
+_LABEL_SOURCES: tuple[SourceName, ...] = ("lvis", "vggsound", "audioset")
+_COLUMNS = {
+    "video_id": ("video_id", "src_file"),
+    "licence": ("licence", "clip_license"),
+    "author": ("author",),
+    "url": ("url", "src_url"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Credit:
+    """Where a file comes from; empty where the csv does not say."""
+
+    video_id: str = ""
+    licence: str = ""
+    author: str = ""
+    url: str = ""
+
+
+def iter_clips(
+    layout: Layout, params: AudioParams, vocabulary: Vocabulary, runtime: Runtime
+) -> Iterator[AudioClip]:
+    """Yield every sound file in a subfolder named by the vocabulary, used or dropped.
+
+    Raises:
+        DataError: no such folder, no subfolder of a known name, or a clips.csv of another kind.
+    """
+    root = layout.resolve(params.folder.root)
+    yield from measure_clips(_list_files(root, vocabulary), root, params.filters, runtime)
+
+
+def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
+    category_of = _names(vocabulary)
+    folders = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    known = [p for p in folders if _plain(p.name) in category_of]
+    if not known:
+        raise DataError(
+            str(root),
+            "folders named by a category, an LVIS name, a VGGSound or an AudioSet label",
+            ", ".join(p.name for p in folders[:5]) or "no folder",
+            suggest(folders[0].name if folders else "", vocabulary.names),
+        )
+    credit_of = _read_credits(root / _CREDITS_FILE)
+    for folder in known:
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
+                continue
+            clip_id = path.relative_to(root).as_posix()
+            credit = credit_of.get(path.name, _Credit())
+            by = f" (by {credit.author})" if credit.author else ""
+            yield listed_clip(
+                "folder",
+                category_of[_plain(folder.name)],
+                folder.name,
+                clip_id,
+                video_id=credit.video_id or clip_id,
+                audio_path=clip_id,
+                licence=credit.licence + by,
+                url=credit.url,
+            )
+
+
+def _names(vocabulary: Vocabulary) -> dict[str, str]:
+    """Map every name that a subfolder may have to a category; our own names come first."""
+    names = {_plain(name): name for name in vocabulary.names}
+    for source in _LABEL_SOURCES:
+        for label, category in vocabulary.label_to_category(source).items():
+            names.setdefault(_plain(label), category)
+    return names
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.casefold().split())
+
+
+def _read_credits(path: Path) -> dict[str, _Credit]:
+    """Read clips.csv: file name to credit."""
+    if not path.exists():
+        return {}
+    fix = "Mend the file, or remove it."
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(str(path), "a csv", str(error), fix) from None
+    if rows and "filename" not in rows[0]:
+        raise DataError(str(path), "a column 'filename'", ", ".join(map(str, rows[0])), fix)
+    return {row["filename"]: _credit(row) for row in rows}
+
+
+def _credit(row: dict[str, str]) -> _Credit:
+    def cell(field: str) -> str:
+        return next((row[name].strip() for name in _COLUMNS[field] if row.get(name)), "")
+
+    return _Credit(**{field: cell(field) for field in _COLUMNS})

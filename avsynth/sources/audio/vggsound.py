@@ -1,0 +1,58 @@
+"""VGGSound: 10-second clips of YouTube videos, each with one label.
+
+Where: https://www.robots.ox.ac.uk/~vgg/data/vggsound/ (the list; the clips are fetched from
+YouTube). Paper: H. Chen et al., "VGGSound: A Large-scale Audio-Visual Dataset", ICASSP 2020.
+Licence: the list is CC BY 4.0; every sound stays its uploader's.
+
+Layout below ``audio.vggsound.root``: the list (``table``), a csv **without header** of YouTube id,
+start second, label, split (train or test); and the clips in ``media`` or one folder deeper, named
+``<id>_<start, six digits>`` with suffix wav, flac, ogg, mp3, mp4, m4a or webm.
+
+Quirks: labels contain commas and are quoted; one is misspelt ("eletric blender running"); clips
+last 9.9 to 10.1 s; most disks hold only a part of the list, as videos vanish.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.paths import Layout
+from avsynth.core.records import AudioClip
+from avsynth.sources.audio.clip_lists import (
+    ListedRow,
+    find_media,
+    is_youtube_id,
+    list_clips,
+    read_rows,
+)
+from avsynth.sources.audio.loudness import measure_clips
+from avsynth.sources.categories import Vocabulary
+
+_LICENCE = "list: CC BY 4.0; sound: its YouTube uploader's"
+_LATEST_S = 1_000_000
+
+
+def iter_clips(
+    layout: Layout, params: AudioParams, vocabulary: Vocabulary, runtime: Runtime
+) -> Iterator[AudioClip]:
+    """Yield every clip of the list whose label is in the vocabulary, used or dropped.
+
+    Raises:
+        DataError: the list or the folder of clips is absent or of another kind.
+    """
+    root = layout.resolve(params.vggsound.root)
+    folder = root / params.vggsound.media
+    media = find_media(folder)
+    rows = read_rows(root / params.vggsound.table, _parse, "YouTube id, start second, label, split")
+    category_of = vocabulary.label_to_category("vggsound")
+    listed = list_clips("vggsound", rows, category_of, media, _LICENCE)
+    yield from measure_clips(listed, folder, params.filters, runtime)
+
+
+def _parse(cells: Sequence[str]) -> ListedRow:
+    video_id, start, label, split = cells
+    if not (is_youtube_id(video_id) and start.isdecimal() and split in ("train", "test") and label):
+        raise ValueError
+    if int(start) >= _LATEST_S:
+        raise ValueError
+    clip_id = f"{video_id}_{int(start):06d}"
+    return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split)

@@ -1,0 +1,64 @@
+"""The state of a run that has not ended: written whole, read back only where it belongs."""
+
+import pickle
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avsynth.core.tables import whole_file
+from avsynth.runtime.errors import CheckpointError
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a run needs to go on: plain tensors, numbers and text."""
+
+    fingerprint: str
+    """Hash of all that the run depends on."""
+    epoch: int = 0
+    """Being trained, or next."""
+    step: int = 0
+    """Of the epoch, next to take."""
+    loss_sum: float = 0.0
+    """Of the epoch's steps so far."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    best_epoch: int = -1
+    best_miou: float = -1.0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write a state; the one before it stays until the new one is complete.
+
+    Raises:
+        SpaceError: the disk is full or the folder cannot be written.
+    """
+    content = {f.name: getattr(state, f.name) for f in fields(State)}
+    with whole_file(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # torch's own writer hides the system's error
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def read_state(path: Path, fingerprint: str) -> State | None:
+    """Read a state; None when there is none, or it belongs to another run.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state = State(**content)
+    except (RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        found = str(error).strip().splitlines()[0][:160]
+        fix = f"Remove {path.name} to begin the run anew."
+        raise CheckpointError(str(path), "the state of a run", found, fix) from None
+    return state if state.fingerprint == fingerprint else None

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from avsynth.building.exclusions import read_exclusions, video_of
+from avsynth.runtime.errors import DataError
+
+
+def test_only_evaluation_rows_of_every_layout_are_banned(tmp_path: Path):
+    files = {
+        "s4.csv": "name,start,category,split\nAAAAAAAAAAA,0,dog,train\nBBBBBBBBBBB,0,dog,test\n",
+        "ms3.csv": "video_id,split\nCCCCCCCCCCC_1,val\nDDDDDDDDDDD_2,train\n",
+        "avss.csv": "vid,uid,s_min,s_sec,a_obj,split,label\nEEEEEEEEEEE,E_0_1,0,0,dog,test,v2\n",
+        "v3/unseen.csv": "vid,uid,s_min,s_sec,a_obj,split,label\n"
+        "FFFFFFFFFFF,F_0_1,0,0,tiger,unseen,v2\nGGGGGGGGGGG,G_0_1,0,0,dog,seen_train,v2\n",
+        "ids.txt": "HHHHHHHHHHH\nIIIIIIIIIII_000030\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    patterns = ("s4.csv", "ms3.csv", "avss.csv", "v3/**/*.csv", "ids.txt", "absent.csv")
+    lists = {e.path: e for e in read_exclusions(tmp_path, patterns)}
+    assert {path: sorted(v[0] for v in e.videos) for path, e in lists.items()} == {
+        "s4.csv": ["B"],
+        "ms3.csv": ["C"],
+        "avss.csv": ["E"],
+        "v3/unseen.csv": ["F"],
+        "ids.txt": ["H", "I"],
+        "absent.csv": [],
+    }
+    assert not lists["absent.csv"].found
+
+
+def test_a_clip_name_is_reduced_to_its_video():
+    assert video_of("xv7eM6-UmkY_36") == "xv7eM6-UmkY"
+    assert video_of("-_wznbUu3DY") == "-_wznbUu3DY"
+    assert video_of("_-apT0tfo6U_16000_26000") == "_-apT0tfo6U"
+    assert video_of("1234") == "1234"
+
+
+def test_a_file_that_is_no_text_says_so(tmp_path: Path):
+    (tmp_path / "list.csv").write_bytes(b"\xff\xfe\x00\x01" * 9)
+    with pytest.raises(DataError, match=r"list\.csv.*exclude_videos"):
+        read_exclusions(tmp_path, ("list.csv",))
+
+
+def test_most_s4_test_videos_are_in_vggsound(realdata: Path):
+    s4 = read_exclusions(realdata, ("avsbench/metadata/s4_meta_data.csv",))[0]
+    assert len(s4.videos) == 740 * 2
+    vggsound = {
+        line[:11] for line in (realdata / "vggsound" / "vggsound.csv").read_text().splitlines()
+    }
+    test_rows = [
+        line.split(",")[0]
+        for line in (realdata / "avsbench/metadata/s4_meta_data.csv").read_text().splitlines()
+        if line.endswith(",test")
+    ]
+    assert len(vggsound & set(test_rows)) == 572

@@ -1,0 +1,198 @@
+"""Exports are read back by others' rules: the papers' loader, pycocotools, our own importer."""
+
+import csv
+import io
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from pycocotools.coco import COCO
+
+from avsynth.benchmarks.avs_synthetic_release import iter_samples
+from avsynth.commands.export import export_avs_synthetic, export_coco
+from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.paths import Layout
+from avsynth.core.records import SPLITS
+from avsynth.formats.logmel import logmel
+from avsynth.formats.mask_rle import png_to_mask
+from avsynth.formats.shards import ShardReader
+from avsynth.formats.waveform import decode_flac
+from avsynth.pipelines.convert import convert
+from avsynth.runtime.errors import DataError, SpaceError
+
+
+@pytest.fixture(scope="module")
+def shards(built) -> Path:
+    return built / "data" / "shards" / "avs-synthetic"
+
+
+@pytest.fixture(scope="module")
+def exported(shards, tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("export") / "AVS_Synthetic"
+    assert export_avs_synthetic(shards, directory) == len(ShardReader(shards))
+    return directory
+
+
+class ReferenceLoader:
+    """Reads as the published loader does: by position, one fixed clip unless it trains."""
+
+    def __init__(self, root: Path, split: str) -> None:
+        self.root = root
+        with (root / "annotations.csv").open(newline="") as file:
+            header, *rows = csv.reader(file)
+        assert len(header) == 9
+        wanted = {"train": "train", "val": "validate", "test": "test"}[split]
+        self.rows = [row for row in rows if row[header.index("split")] == wanted]
+        with (root / "category_for_vggsound_audios.pkl").open("rb") as file:
+            self.pools = pickle.load(file)  # our own file, and what the loader does
+
+    def image(self, row: list[str]) -> np.ndarray:
+        return np.asarray(Image.open(self.root / "images" / f"{row[1]}.jpg").convert("RGB"))
+
+    def mask(self, row: list[str]) -> np.ndarray:
+        return np.asarray(Image.open(self.root / "masks" / f"{row[0]}.png").convert("1"))
+
+    def sound(self, name: str) -> np.ndarray:
+        pcm, rate_hz = soundfile.read(self.root / "audios" / f"{name}.wav", dtype="int16")
+        assert rate_hz == 16_000
+        return logmel(pcm.astype(np.float32) / 32_768)[1]
+
+    def pool(self, row: list[str]) -> list[str]:
+        return self.pools[int(row[5])]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_reference_loader_reads_the_export(shards, exported, split):
+    loader, reader = ReferenceLoader(exported, split), ShardReader(shards, split)
+    rows = {row[0]: row for row in loader.rows}
+    assert set(rows) == set(reader.keys)
+    assert len(rows) > 3
+    for key, parts in reader:
+        row, meta = rows[key], json.loads(parts["meta.json"])
+        assert row[4] == meta["category"]
+        image = np.asarray(Image.open(io.BytesIO(parts["image.jpg"])).convert("RGB"))
+        np.testing.assert_array_equal(loader.image(row), image)
+        np.testing.assert_array_equal(loader.mask(row), png_to_mask(parts["mask.png"]))
+        expected = np.load(io.BytesIO(parts["logmel.npy"]))
+        np.testing.assert_array_equal(loader.sound(row[8]), expected)
+
+
+def test_the_pools_hold_the_training_clips_of_the_category_and_no_other(exported):
+    loader = ReferenceLoader(exported, "train")
+    by_category: dict[int, set[str]] = {}
+    for row in loader.rows:
+        by_category.setdefault(int(row[5]), set()).add(row[8])
+    assert {i: set(names) for i, names in loader.pools.items()} == by_category
+    heard_in_tests = {row[8] for s in ("val", "test") for row in ReferenceLoader(exported, s).rows}
+    assert heard_in_tests.isdisjoint(set().union(*by_category.values()))
+    for row in loader.rows[:20]:
+        assert all(loader.sound(name).shape == (1, 96, 64) for name in loader.pool(row)[:2])
+
+
+def test_the_way_there_and_back_loses_nothing(shards, exported):
+    reader = ShardReader(shards)
+    back = {s.key: s for split in SPLITS for s in iter_samples(exported, split)}
+    assert list(back) == list(dict.fromkeys(back))
+    assert set(back) == set(reader.keys)
+    for key, parts in reader:
+        sample, meta = back[key], json.loads(parts["meta.json"])
+        assert sample.image == parts[f"image.{sample.image_ext}"]
+        np.testing.assert_array_equal(png_to_mask(sample.mask_png), png_to_mask(parts["mask.png"]))
+        np.testing.assert_array_equal(
+            decode_flac(sample.audio_flac), decode_flac(parts["audio.flac"])
+        )
+        assert sample.logmel_npy == parts["logmel.npy"]
+        meta["dataset"] = "avs-synthetic-release"
+        assert meta.items() <= sample.meta.items()
+
+
+def test_the_same_shards_give_the_same_bytes(shards, exported, tmp_path):
+    export_avs_synthetic(shards, tmp_path / "again")
+    names = sorted(p.relative_to(exported) for p in exported.rglob("*") if p.is_file())
+    assert len(names) > 20
+    assert names == sorted(
+        p.relative_to(tmp_path / "again") for p in (tmp_path / "again").rglob("*") if p.is_file()
+    )
+    for name in names:
+        assert (exported / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_pycocotools_reads_the_coco_export(shards, tmp_path, capsys):
+    path = tmp_path / "out" / "instances.json"
+    reader = ShardReader(shards)
+    assert export_coco(shards, path) == len(reader)
+    coco = COCO(path)
+    capsys.readouterr()
+    annotations = coco.loadAnns(coco.getAnnIds())
+    assert {one["sample"] for one in annotations} == set(reader.keys)
+    for one in annotations:
+        parts = reader.parts(one["sample"])
+        mask, meta = png_to_mask(parts["mask.png"]), json.loads(parts["meta.json"])
+        np.testing.assert_array_equal(coco.annToMask(one).astype(bool), mask)
+        assert one["area"] == mask.sum()
+        rows, columns = np.nonzero(mask)
+        left, top = columns.min(), rows.min()
+        assert one["bbox"] == [left, top, columns.max() - left + 1, rows.max() - top + 1]
+        assert coco.cats[one["category_id"]]["name"] == meta["category"]
+        image = coco.imgs[one["image_id"]]
+        assert (image["height"], image["width"]) == mask.shape
+        assert image["split"] == meta["split"]
+        assert meta["image_id"].endswith(image["file_name"].removesuffix(".jpg"))
+
+
+class TestBadOutput:
+    def test_a_folder_with_something_in_it_is_left_alone(self, shards, tmp_path):
+        (tmp_path / "mine.txt").write_text("keep")
+        with pytest.raises(DataError, match="new or an empty folder"):
+            export_avs_synthetic(shards, tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+    def test_an_empty_folder_is_filled(self, shards, tmp_path):
+        (tmp_path / "empty").mkdir()
+        assert export_avs_synthetic(shards, tmp_path / "empty") > 0
+        assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+
+    def test_a_damaged_shard_leaves_nothing(self, shards, tmp_path):
+        copy = tmp_path / "shards"
+        copy.mkdir()
+        for path in shards.iterdir():
+            (copy / path.name).write_bytes(path.read_bytes())
+        last = sorted(copy.glob("*.tar"))[-1]
+        last.write_bytes(last.read_bytes()[:-512])
+        with pytest.raises(DataError, match="bytes"):
+            export_avs_synthetic(copy, tmp_path / "out")
+        with pytest.raises(DataError, match="bytes"):
+            export_coco(copy, tmp_path / "out.json")
+        assert [p.name for p in tmp_path.iterdir()] == ["shards"]
+
+    def test_no_room_is_said(self, shards, tmp_path):
+        in_the_way = tmp_path / "file"
+        in_the_way.write_text("a file where a folder should be")
+        with pytest.raises(SpaceError):
+            export_avs_synthetic(shards, in_the_way / "out")
+        with pytest.raises(SpaceError):
+            export_coco(shards, in_the_way / "out.json")
+
+    def test_no_shards(self, tmp_path):
+        with pytest.raises(DataError, match="index of a dataset"):
+            export_avs_synthetic(tmp_path, tmp_path / "out")
+
+
+def test_convert_reads_our_export_into_shards_beside_our_build(built: Path, tmp_path: Path):
+    params = load_params(built)
+    layout = Layout(tmp_path)
+    export_avs_synthetic(built / "data/shards/avs-synthetic", layout.release)
+    funnel = convert("avs-synthetic", params, layout, Runtime())
+    again = ShardReader(layout.shards("avs-synthetic-release"))
+    before = ShardReader(built / "data/shards/avs-synthetic")
+    assert funnel["count"].sum() == len(again) == len(before)
+    assert set(again.keys) == set(before.keys)
+    for key in before.keys[::10]:
+        ours, theirs = before.parts(key), again.parts(key)
+        for part in ("image.jpg", "audio.flac", "logmel.npy"):
+            assert ours[part] == theirs[part]
+        assert np.array_equal(png_to_mask(ours["mask.png"]), png_to_mask(theirs["mask.png"]))

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from avsynth.core.params.load import Params, load_params
+from avsynth.runtime.errors import ConfigError
+from tests.conftest import REPOSITORY
+
+
+def write(root: Path, text: str) -> Path:
+    (root / "params.yaml").write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("preset", ["toy", "paper", "save256"])
+def test_every_preset_is_valid(preset: str):
+    raw = yaml.safe_load((REPOSITORY / "presets" / f"{preset}.yaml").read_text())
+    assert Params.model_validate(raw).match.sizes.train > 0
+
+
+def test_the_paper_preset_has_the_papers_sizes():
+    raw = yaml.safe_load((REPOSITORY / "presets" / "paper.yaml").read_text())
+    sizes = Params.model_validate(raw).match.sizes
+    assert (sizes.train, sizes.val, sizes.test) == (52609, 5000, 5000)
+
+
+def test_an_override_wins_over_the_file():
+    assert load_params(REPOSITORY, ["match.pairing=fixed"]).match.pairing == "fixed"
+    assert load_params(REPOSITORY, ["categories.choose=[dog, cat]"]).categories.choose == (
+        "dog",
+        "cat",
+    )
+
+
+def test_a_key_that_has_a_default_can_be_set_where_the_file_is_silent():
+    params = load_params(REPOSITORY, ["models.save.train.shard=fsdp2"])
+    assert params.models["save"].train.shard == "fsdp2"
+    assert params.models["sama_avs"].train.shard == "none"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("match.pairng=fixed", "'match.pairng'.*Did you mean 'pairing'"),
+        ("mtch.pairing=fixed", "'mtch'.*Did you mean 'match'"),
+        ("match.pairing", "no '='"),
+        ("match.pairing=sometimes", "match.pairing: Input should be 'fixed' or 'late'"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ("masks.filters.min_area_frac=2", "masks.filters.min_area_frac"),
+        ("match.pairing.x=1", "'match.pairing.x'"),
+        ("models.save.train.shrad=fsdp2", "Did you mean 'shard'"),
+        ("models.save.train.shard=all", "Input should be 'none' or 'fsdp2'"),
+        ("models.save.build.hiden_dim=1", "'models.save.build.hiden_dim'"),
+    ],
+)
+def test_a_bad_override_says_which_key(override: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        load_params(REPOSITORY, [override])
+
+
+def test_a_misspelt_key_in_the_file_suggests_the_right_one(tmp_path: Path):
+    text = (REPOSITORY / "params.yaml").read_text().replace("quiet_second_db", "quiet_second")
+    with pytest.raises(ConfigError, match=r"match\.quiet_second.*Did you mean 'quiet_second_db'"):
+        load_params(write(tmp_path, text))
+
+
+def test_a_misspelt_key_inside_an_optional_section_suggests_too(tmp_path: Path):
+    text = (REPOSITORY / "params.yaml").read_text().replace("images: data", "image: data")
+    with pytest.raises(ConfigError, match=r"masks\.sources\.lvis\.image'.*Did you mean 'images'"):
+        load_params(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("seed: [", "YAML"), ("- a\n- b", "a mapping of sections"), ("", "a mapping of sections")],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        load_params(write(tmp_path, text))
+
+
+def test_a_folder_without_params_says_how_to_make_one(tmp_path: Path):
+    with pytest.raises(ConfigError, match="avsynth init"):
+        load_params(tmp_path)
+
+
+def test_a_source_that_is_not_configured_says_so():
+    with pytest.raises(ConfigError, match=r"masks\.sources\.coco"):
+        _ = load_params(REPOSITORY, ["masks.sources={}"]).masks.coco

@@ -1,0 +1,84 @@
+"""Overlays mark the mask and nothing else; spectrograms lie the right way up."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from avsynth.formats.images import (
+    PREDICTION,
+    TRUTH,
+    decode_image,
+    decode_mask,
+    jpeg_uri,
+    overlay,
+    png_uri,
+    resize_mask,
+    shrink,
+    sound_uri,
+    spectrogram,
+)
+
+GREY = np.full((60, 80, 3), 90, np.uint8)
+
+
+@pytest.mark.parametrize("colour", [TRUTH, PREDICTION])
+def test_an_overlay_colours_the_mask_lines_its_edge_and_fades_the_rest(colour):
+    mask = np.zeros((60, 80), bool)
+    mask[20:40, 30:60] = True
+    painted = overlay(GREY, mask, colour)
+    outside, inside = painted[~mask], painted[22:38, 32:58]
+    assert (outside == outside[0]).all()
+    assert outside[0, 0] > 90  # paler than it was
+    assert np.ptp(outside[0]) == 0  # and grey
+    assert painted[20, 30].tolist() == list(colour)  # the line
+    assert (inside == inside[0, 0]).all()
+    assert np.argmax(inside[0, 0]) == np.argmax(colour)
+
+
+def test_an_empty_and_a_full_mask_are_drawn_too():
+    assert np.ptp(overlay(GREY, np.zeros((60, 80), bool), TRUTH)) == 0
+    full = overlay(GREY, np.ones((60, 80), bool), TRUTH)
+    assert (full[10:50, 10:70] == full[30, 40]).all()
+
+
+def test_a_mask_of_another_size_is_brought_to_the_pictures():
+    small = np.array([[True, False]])
+    assert resize_mask(small, (4, 6)).tolist() == [[True] * 3 + [False] * 3] * 4
+    painted = overlay(GREY, small, TRUTH)
+    assert not (painted[30, 20] == painted[30, 60]).all()
+
+
+def test_low_pitch_is_at_the_bottom_and_loud_is_dark():
+    logmel = np.full((1, 96, 64), np.log(0.01), np.float32)
+    logmel[0, 48:, :8] = np.log(10.0)  # low bands, second half
+    picture = spectrogram(logmel, 64).astype(int).sum(axis=2)
+    assert picture.shape == (64, 96)
+    darkest = np.unravel_index(picture.argmin(), picture.shape)
+    assert darkest[0] >= 56
+    assert darkest[1] >= 48
+    assert picture[0].min() == picture[0].max() == picture.max()
+
+
+def test_uris_hold_what_they_say():
+    for uri, kind in ((jpeg_uri(GREY), "JPEG"), (png_uri(GREY), "PNG")):
+        head, _, body = uri.partition(",")
+        assert head == f"data:image/{kind.lower()};base64"
+        with Image.open(io.BytesIO(base64.b64decode(body))) as image:
+            assert (image.format, image.size) == (kind, (80, 60))
+    assert sound_uri(b"fLaC") == "data:audio/flac;base64," + base64.b64encode(b"fLaC").decode()
+
+
+def test_shrinking_keeps_the_shape_and_never_enlarges():
+    assert shrink(GREY, 40).shape == (30, 40, 3)
+    assert shrink(GREY, 400).shape == (60, 80, 3)
+
+
+def test_grey_and_palette_pictures_become_rgb_and_masks_bool():
+    for mode in ("L", "P", "1"):
+        buffer = io.BytesIO()
+        Image.fromarray(np.eye(4, dtype=np.uint8) * 255).convert(mode).save(buffer, "PNG")
+        assert decode_image(buffer.getvalue()).shape == (4, 4, 3)
+        assert decode_mask(buffer.getvalue()).tolist() == np.eye(4, dtype=bool).tolist()

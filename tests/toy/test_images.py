@@ -1,0 +1,167 @@
+"""LVIS, COCO and Open Images: read by their own libraries, with every quirk that they promise."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lvis import LVIS
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from avsynth.toy.categories import CAST, PICTURED, ROLES
+from avsynth.toy.images import draw_picture
+
+
+@pytest.fixture(scope="module")
+def train(world: Path) -> dict[str, Any]:
+    return json.loads((world / "lvis" / "lvis_v1_train.json").read_text())
+
+
+def decode(outline: Any, height: int, width: int) -> np.ndarray:
+    if isinstance(outline, list):
+        return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(outline, height, width)))
+    if isinstance(outline["counts"], list):
+        outline = coco_mask.frPyObjects(outline, height, width)
+    return coco_mask.decode(outline)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_lvis_reads_its_json_and_finds_the_drawn_things(world: Path, split: str) -> None:
+    lvis = LVIS(str(world / "lvis" / f"lvis_v1_{split}.json"))
+    names = {role.lvis_id: role.name for role in CAST}
+    checked = 0
+    for image in lvis.dataset["images"]:
+        subset, file_name = image["coco_url"].split("/")[-2:]
+        with Image.open(world / "lvis" / subset / file_name) as picture:
+            assert (picture.height, picture.width) == (image["height"], image["width"])
+        drawn = {
+            tuple(np.argwhere(cut.mask).mean(0).round(3)): cut
+            for cut in draw_picture(0, f"coco/{file_name}", kind_of(image["id"])).cutouts
+        }
+        for annotation in lvis.img_ann_map[image["id"]]:
+            if annotation["area"] < 1 or annotation.get("iscrowd"):
+                continue
+            mask = lvis.ann_to_mask(annotation)
+            cutout = drawn[tuple(np.argwhere(mask).mean(0).round(3))]
+            assert cutout.name == names[annotation["category_id"]]
+            assert np.array_equal(mask, cutout.mask)
+            assert mask.sum() == annotation["area"]
+            checked += 1
+    assert checked > (100 if split == "train" else 20)
+
+
+def kind_of(image_id: int) -> Any:
+    return {3: "grey", 5: "exif", 7: "cmyk", 9: "rare", 11: "rare", 14: "rare"}.get(
+        image_id // 3, "plain"
+    )
+
+
+def test_lvis_val_needs_the_pictures_of_both_folders(world: Path) -> None:
+    val = json.loads((world / "lvis" / "lvis_v1_val.json").read_text())
+    assert {image["coco_url"].split("/")[-2] for image in val["images"]} == {
+        "train2017",
+        "val2017",
+    }
+    assert all("file_name" not in image for image in val["images"])
+
+
+def test_lvis_holds_every_kind_of_outline(train: dict[str, Any]) -> None:
+    kinds = Counter()
+    for annotation in train["annotations"]:
+        outline = annotation["segmentation"]
+        kinds["crowd"] += annotation.get("iscrowd", 0)
+        if isinstance(outline, list):
+            kinds["empty" if not outline else "parts" if len(outline) > 1 else "polygon"] += 1
+        else:
+            kinds["list" if isinstance(outline["counts"], list) else "text"] += 1
+    assert kinds["crowd"] == 1
+    assert kinds["empty"] == 1
+    assert min(kinds["list"], kinds["text"], kinds["parts"]) > 5
+    pixels = [
+        decode(a["segmentation"], 200, 200).sum()
+        for a in train["annotations"]
+        if a["segmentation"] and a["area"] < 1
+    ]
+    assert pixels == [0]
+
+
+def test_lvis_says_what_was_looked_for(train: dict[str, Any]) -> None:
+    present: dict[int, set[int]] = {}
+    for annotation in train["annotations"]:
+        present.setdefault(annotation["image_id"], set()).add(annotation["category_id"])
+    for image in train["images"]:
+        assert not present[image["id"]] & set(image["neg_category_ids"])
+        assert set(image["not_exhaustive_category_ids"]) <= present[image["id"]]
+    assert any(image["not_exhaustive_category_ids"] for image in train["images"])
+
+
+def test_pictures_show_several_categories(train: dict[str, Any]) -> None:
+    shown: dict[int, set[int]] = {}
+    for annotation in train["annotations"]:
+        shown.setdefault(annotation["image_id"], set()).add(annotation["category_id"])
+    assert min(len(categories) for categories in shown.values()) >= 1
+    assert sum(len(categories) >= 2 for categories in shown.values()) >= 0.95 * len(shown)
+    counts = Counter(a["category_id"] for a in train["annotations"])
+    assert all(counts[ROLES[name].lvis_id] >= 3 for name in PICTURED)
+    assert 1 <= counts[ROLES["snake"].lvis_id] <= 3
+
+
+def test_special_jpegs_are_what_they_claim(world: Path) -> None:
+    modes, turned = Counter(), []
+    for path in sorted((world / "lvis" / "train2017").glob("*.jpg")):
+        with Image.open(path) as image:
+            modes[image.mode] += 1
+            if image.getexif().get(0x0112, 1) != 1:
+                turned.append((path.name, image.size))
+    assert modes["L"] == modes["CMYK"] == 1
+    assert [name for name, _ in turned] == ["000000000016.jpg"]
+
+
+def test_coco_reads_its_json_and_shares_pictures_with_lvis(world: Path) -> None:
+    coco = COCO(str(world / "coco" / "annotations" / "instances_train2017.json"))
+    crowds = [a for a in coco.dataset["annotations"] if a["iscrowd"]]
+    assert len(crowds) == 1
+    for annotation in coco.dataset["annotations"]:
+        assert coco.annToMask(annotation).sum() == annotation["area"]
+    assert {c["name"] for c in coco.dataset["categories"]} >= {"cat", "dog", "keyboard", "banana"}
+    shared = 0
+    for image in coco.dataset["images"]:
+        own = (world / "coco" / "train2017" / image["file_name"]).read_bytes()
+        twin = world / "lvis" / "train2017" / image["file_name"]
+        if twin.exists():
+            assert twin.read_bytes() == own
+            shared += 1
+    assert 0 < shared < len(coco.dataset["images"])
+
+
+def test_openimages_masks_are_one_bit_of_another_size(world: Path) -> None:
+    folder = world / "openimages"
+    with (folder / "train-annotations-object-segmentation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    mids = {role.mid: role.name for role in CAST if role.mid}
+    rare = next(row["ImageID"] for row in rows if row["LabelName"] == ROLES["snake"].mid)
+    other_size = 0
+    for row in rows:
+        with (
+            Image.open(folder / "train-masks" / row["MaskPath"]) as mask,
+            Image.open(folder / "train" / f"{row['ImageID']}.jpg") as picture,
+        ):
+            assert mask.mode == "1"
+            other_size += mask.size != picture.size
+            pixels = np.asarray(mask.resize(picture.size, Image.Resampling.NEAREST))
+        kind = "rare" if row["ImageID"] == rare else "plain"
+        overlaps = [
+            (pixels & cutout.mask).sum() / (pixels | cutout.mask).sum()
+            for cutout in draw_picture(0, f"openimages/{row['ImageID']}", kind).cutouts
+            if cutout.name == mids[row["LabelName"]]
+        ]
+        assert max(overlaps) > 0.7
+    assert other_size == len(rows) > 30
+    pictures = {path.stem for path in (folder / "train").iterdir()}
+    assert pictures > {row["ImageID"] for row in rows}  # some have none
+    assert any(row["PredictedIoU"] == "" for row in rows)
