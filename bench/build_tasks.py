@@ -53,8 +53,8 @@ def columns(file: str) -> dict[str, Any]:
 
 def index(file: str, folder: str) -> dict[str, Any]:
     """Make the index as the first run of the stage does, digest of the file included."""
-    from avsynth.core.params.load import Runtime
-    from avsynth.runtime.cache import file_digest
+    from avsynth.core.hashing import file_digest
+    from avsynth.runtime.options import Runtime
     from avsynth.sources.masks.annotation_index import load_index
     from avsynth.sources.masks.index_writer import write_index
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 
 from avsynth.building.new_project import init_project
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.models.backbones.encoder import ImageEncoder
 from avsynth.models.backbones.sam import build_sam
 from avsynth.pipelines.build import build
+from avsynth.runtime.options import Runtime
 from avsynth.toy import write_toy_world
 from avsynth.training.embedding_cache import EmbeddingCache, digest_of
 from bench.interleaved import machine, measure, table

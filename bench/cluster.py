@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 
 from avsynth.building.shard_builder import ShardPlan, pack
-from avsynth.core.params.load import Runtime
 from avsynth.core.records import Drop, Sample
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from bench.rows import Row, record
 
 RAY, PROCESSES = (Runtime(2, executor, quiet=True) for executor in ("ray", "process"))

@@ -27,12 +27,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from avsynth.building.new_project import init_project  # noqa: E402
-from avsynth.core.params.load import Runtime, load_params  # noqa: E402
+from avsynth.core.params.load import load_params  # noqa: E402
 from avsynth.core.paths import Layout  # noqa: E402
 from avsynth.download.ledger import LedgerRow, read_ledger  # noqa: E402
 from avsynth.download.requirements import WANTED, wish  # noqa: E402
 from avsynth.download.youtube import ffmpeg  # noqa: E402
 from avsynth.runtime.errors import AvsynthError  # noqa: E402
+from avsynth.runtime.options import Runtime  # noqa: E402
 from avsynth.toy import write_toy_world  # noqa: E402
 from tests.helpers.local_host import Host, RunningHost  # noqa: E402
 from tests.helpers.official_archives import give_out, mirrors  # noqa: E402

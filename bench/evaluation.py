@@ -15,16 +15,17 @@ from statistics import mean
 import pandas as pd
 import torch
 
-from avsynth.core.params.load import Runtime
-from avsynth.evaluation.evaluate import Labels, score
+from avsynth.evaluation.evaluate import score
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import ShardDataset, Split, View, load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.metrics.bootstrap import estimate
 from avsynth.metrics.frames import frame_iou
+from avsynth.metrics.rows import Labels
 from avsynth.models import MODELS
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import build_vggish
+from avsynth.runtime.options import Runtime
 from bench.interleaved import machine, measure, table
 from bench.loader import BATCH, our_dataset, write_inputs
 from bench.metrics import loop_f

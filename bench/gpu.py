@@ -27,13 +27,13 @@ from torch import Tensor, nn
 if not __package__:  # typed as a file: its folder is no place to import from, the one above is
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from avsynth.core.params.load import Runtime
 from avsynth.loading.dataset import load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.metrics.frames import score_frames
 from avsynth.models import MODELS
 from avsynth.models.backbones.architectures import ARCHITECTURES
 from avsynth.models.backbones.sam import build_sam
+from avsynth.runtime.options import Runtime
 from bench.interleaved import machine
 from bench.loader import our_dataset, write_inputs
 from bench.models import FAST, OFFICIAL, Setting, make_batch, run_as, saved_bytes

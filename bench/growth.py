@@ -125,9 +125,10 @@ def write_clips(folder: Path, sounds: list[Path], table: pd.DataFrame) -> None:
 
 def measure(root: str, workers: str) -> dict[str, Any]:
     """Build in this process, and say what it took."""
-    from avsynth.core.params.load import Runtime, load_params
+    from avsynth.core.params.load import load_params
     from avsynth.core.paths import Layout
     from avsynth.pipelines.build import build
+    from avsynth.runtime.options import Runtime
 
     runtime = Runtime(int(workers), "process", cache_dir=Path(root) / "cache", quiet=True)
     params = load_params(Path(root), SETTINGS)

@@ -29,7 +29,6 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from avsynth.core.params.load import Runtime
 from avsynth.core.records import Sample
 from avsynth.formats.mask_rle import mask_to_rle, rle_to_png
 from avsynth.formats.shards import ShardReader, write_index, write_shard
@@ -37,6 +36,7 @@ from avsynth.formats.waveform import encode_flac
 from avsynth.loading.audio_bank import AudioBank
 from avsynth.loading.dataset import ShardDataset, View, load
 from avsynth.loading.sampler import Request, in_turn, list_groups
+from avsynth.runtime.options import Runtime
 from bench.audio import music, peer_patch
 from bench.interleaved import Timing, machine, measure, ratios, table
 from bench.rows import Row, record

@@ -23,7 +23,7 @@ import pandas as pd
 
 from avsynth.building.new_project import init_project
 from avsynth.commands.inspect import fiftyone_session
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord, Sample
 from avsynth.core.tables import read_table
@@ -32,6 +32,7 @@ from avsynth.inspection.fiftyone_app.datasets import SLICES, documents, sync_dat
 from avsynth.inspection.fiftyone_app.samples import Selection, select_rows
 from avsynth.inspection.fiftyone_app.views import arrange_sidebar, save_views
 from avsynth.pipelines.build import build
+from avsynth.runtime.options import Runtime
 from bench.rows import Row, record
 
 PER_SHARD = 1_000

@@ -24,8 +24,9 @@ from torchvision.models import resnet18
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import Vggish
-from avsynth.models.parts.adapters import seeded, train_only, trained_names
+from avsynth.models.parts.init import seeded
 from avsynth.models.parts.losses import bce, target
+from avsynth.models.parts.trainable import train_only, trained_names
 from avsynth.runtime.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000

@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
-from avsynth.models.parts.adapters import AudioAdapters, seeded, train_only, trained_names
+from avsynth.models.parts.adapters import AudioAdapters
+from avsynth.models.parts.init import seeded
 from avsynth.models.parts.losses import bce_iou, target
+from avsynth.models.parts.trainable import train_only, trained_names
 
 
 class SamaAvs(nn.Module):

@@ -22,16 +22,10 @@ from torch import Tensor, nn
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
-from avsynth.models.parts.adapters import (
-    ImageAdapter,
-    ResidualAudioAdapters,
-    draw_linear,
-    mlp,
-    seeded,
-    train_only,
-    trained_names,
-)
+from avsynth.models.parts.adapters import ImageAdapter, ResidualAudioAdapters, mlp
+from avsynth.models.parts.init import draw_linear, seeded
 from avsynth.models.parts.losses import bce_iou, target
+from avsynth.models.parts.trainable import train_only, trained_names
 from avsynth.runtime.errors import ConfigError
 
 

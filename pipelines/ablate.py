@@ -2,12 +2,13 @@
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.evaluation.evaluate import Labels
-from avsynth.pipelines.shared.experiment import Project, Task, fine_tuning, score_path
-from avsynth.pipelines.shared.runs import Trial, run_trials
+from avsynth.metrics.rows import Labels
+from avsynth.pipelines.shared.project import Project, fine_tuning, score_path
+from avsynth.pipelines.shared.runs import Task, Trial, run_trials
 from avsynth.runtime.errors import ConfigError, suggest
+from avsynth.runtime.options import Runtime
 
 
 def ablate(name: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:

@@ -2,11 +2,13 @@
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.funnel import funnel_of
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
-from avsynth.core.tables import funnel_of, read_table, write_csv, write_table
+from avsynth.core.tables import read_table, write_csv, write_table
 from avsynth.runtime.errors import ConfigError, DropLimitError, suggest
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio import AUDIO_SOURCES
 from avsynth.sources.categories import chosen_vocabulary
 

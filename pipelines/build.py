@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.pipelines.audio import audio
 from avsynth.pipelines.categories import categories
@@ -12,6 +12,7 @@ from avsynth.pipelines.fetch import fetch
 from avsynth.pipelines.masks import masks
 from avsynth.pipelines.match import match
 from avsynth.pipelines.shard import shard
+from avsynth.runtime.options import Runtime
 
 
 def build(params: Params, layout: Layout, runtime: Runtime) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -2,9 +2,11 @@
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.core.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.core.tables import write_csv
+from avsynth.runtime.options import Runtime
 from avsynth.sources.categories import load_vocabulary, write_vocabulary
 
 

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.evaluation.evaluate import Labels
-from avsynth.pipelines.shared.experiment import WEIGHTS, Project, Task, fine_tuning, score_path
-from avsynth.pipelines.shared.runs import Trial, run_trials
+from avsynth.metrics.rows import Labels
+from avsynth.pipelines.shared.project import WEIGHTS, Project, fine_tuning, score_path
+from avsynth.pipelines.shared.runs import Task, Trial, run_trials
+from avsynth.runtime.options import Runtime
 
 _SETTINGS = {"with": "w/ F.T. (Syn.)", "without": "w/ F.T. (from S4)"}
 _REGIMES = {"with": "synthetic+s4+ms3", "without": "s4+ms3"}

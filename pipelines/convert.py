@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.core.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.core.tables import write_csv
 from avsynth.formats.shards import ShardInfo, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 RELEASE = "avs-synthetic"

@@ -4,13 +4,15 @@ import asyncio
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.core.tables import FUNNEL_COLUMNS, write_csv
+from avsynth.core.tables import write_csv
 from avsynth.download.downloader import deliver
 from avsynth.download.ledger import LedgerRow, ledger_funnel
 from avsynth.download.requirements import WANTED, Parcel, wish
 from avsynth.runtime.errors import ConfigError, DataError, suggest
+from avsynth.runtime.options import Runtime
 
 TOY = "toy"
 

@@ -4,19 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.evaluation.evaluate import Labels
-from avsynth.pipelines.shared.experiment import (
-    SYNTHETIC,
-    Project,
-    Task,
-    fine_tuning,
-    pretrained,
-    score_path,
-)
-from avsynth.pipelines.shared.runs import Trial, run_trials
+from avsynth.metrics.rows import Labels
+from avsynth.pipelines.shared.project import SYNTHETIC, Project, fine_tuning, pretrained, score_path
+from avsynth.pipelines.shared.runs import Task, Trial, run_trials
 from avsynth.runtime.errors import ConfigError
+from avsynth.runtime.options import Runtime
 
 _SIGNS = {"with": "w/", "without": "w/o"}
 

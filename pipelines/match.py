@@ -8,10 +8,12 @@ from avsynth.building.exclusions import Exclusion, read_exclusions
 from avsynth.building.matching import Matched
 from avsynth.building.matching import match as match_tables
 from avsynth.building.reviews import drop_reasons, read_reviews
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.funnel import FUNNEL_COLUMNS, funnel_of
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord, Triplet
-from avsynth.core.tables import FUNNEL_COLUMNS, funnel_of, read_table, write_csv, write_table
+from avsynth.core.tables import read_table, write_csv, write_table
+from avsynth.runtime.options import Runtime
 
 _MASK_COLUMNS = ("mask_id", "source", "category", "image_id", "status")
 _CLIP_COLUMNS = ("clip_id", "source", "category", "video_id", "second_db", "status")

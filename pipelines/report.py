@@ -7,15 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.files import whole_file
+from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.core.tables import FUNNEL_COLUMNS, whole_file, write_csv
+from avsynth.core.tables import write_csv
 from avsynth.reports.page.cards import Album
 from avsynth.reports.page.html import Page, page_html, page_markdown
 from avsynth.reports.papers import read_papers
 from avsynth.reports.read_scores import Scores, groups, read_scores
 from avsynth.reports.score_cells import Judge
 from avsynth.reports.sections import Material, make_sections
+from avsynth.runtime.options import Runtime
 
 WORDS = (
     ("M_J, %", "Mean IoU as published: every frame’s IoU, averaged within a batch, then over "

@@ -13,11 +13,13 @@ import pandas as pd
 
 from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
 from avsynth.building.shard_builder import Packed, ShardPlan, pack
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS, AudioClip, Drop, MaskRecord, Sample, Triplet
-from avsynth.core.tables import FUNNEL_COLUMNS, read_table, write_csv
+from avsynth.core.tables import read_table, write_csv
 from avsynth.runtime.errors import DataError, DropLimitError
+from avsynth.runtime.options import Runtime
 
 DATASET = "avs-synthetic"
 _SOUND_BYTES = 64_000

@@ -5,35 +5,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.files import write_json
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_table
 from avsynth.evaluation.audio_sensitivity import (
     SOUNDS,
     OtherSounds,
-    SoundRow,
     audio_blind_iou,
     other_sounds,
     sound_rows,
 )
-from avsynth.evaluation.evaluate import FrameRow, Labels, score
+from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_of_categories, predict, write_predictions
 from avsynth.loading.dataset import Split
-from avsynth.pipelines.shared.experiment import (
-    SYNTHETIC,
-    Project,
-    Task,
-    counted,
-    fit,
-    funnel,
-    model_params,
-    open_split,
-    score_path,
-    score_rows,
-    score_size,
-    training_of,
-    write_json,
-)
+from avsynth.metrics.rows import FrameRow, Labels, SoundRow
+from avsynth.pipelines.shared.models import training_of
+from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params, score_path
+from avsynth.pipelines.shared.runs import Task, fit
+from avsynth.pipelines.shared.scoring import counted, funnel, open_split, score_rows, score_size
+from avsynth.runtime.options import Runtime
 from avsynth.training.distributed import joined
 
 

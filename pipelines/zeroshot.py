@@ -7,24 +7,18 @@ from typing import Any
 import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_table
-from avsynth.evaluation.evaluate import Labels, localise
+from avsynth.evaluation.evaluate import localise
 from avsynth.evaluation.predictions import best_median_worst, write_predictions
-from avsynth.metrics.localisation import SIDE_PX, LocalisationRow
+from avsynth.metrics.localisation import SIDE_PX
+from avsynth.metrics.rows import Labels, LocalisationRow
 from avsynth.models.checkpoints import load_trained
-from avsynth.pipelines.shared.experiment import (
-    Project,
-    build_model,
-    counted,
-    dataset_folder,
-    open_split,
-    pretrained,
-    score_path,
-    score_split,
-    training_of,
-)
+from avsynth.pipelines.shared.models import build_model, training_of
+from avsynth.pipelines.shared.project import Project, dataset_folder, pretrained, score_path
+from avsynth.pipelines.shared.scoring import counted, open_split, score_split
+from avsynth.runtime.options import Runtime
 
 
 def zeroshot(
@@ -32,8 +26,8 @@ def zeroshot(
 ) -> pd.DataFrame:
     """Write ``reports/scores/zeroshot/<model>-<benchmark>.csv``.
 
-    The rows are `avsynth.evaluation.evaluate.FrameRow`; of a benchmark whose truth is boxes,
-    `avsynth.metrics.localisation.LocalisationRow`.
+    The rows are `avsynth.metrics.rows.FrameRow`; of a benchmark whose truth is boxes,
+    `avsynth.metrics.rows.LocalisationRow`.
 
     Raises:
         ConfigError: params.yaml has no such model, or there is no such benchmark.

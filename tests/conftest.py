@@ -62,9 +62,10 @@ def make_toy_project(root: Path, toy_world: Path) -> Path:
 @pytest.fixture(scope="session")
 def built(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project folder with a finished toy build; read only."""
-    from avsynth.core.params.load import Runtime, load_params
+    from avsynth.core.params.load import load_params
     from avsynth.core.paths import Layout
     from avsynth.pipelines.build import build
+    from avsynth.runtime.options import Runtime
 
     root = make_toy_project(tmp_path_factory.mktemp("built") / "project", toy_world)
     params = load_params(root, TOY_SETTINGS)

@@ -23,12 +23,11 @@ Quirks:
 
 import csv
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.csv_lists import no_duplicates, plain_name
@@ -36,14 +35,11 @@ from avsynth.benchmarks.frames import cut_second, make_sample, read_picture
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
+from avsynth.metrics.localisation import GRID_PX
 from avsynth.runtime.errors import DataError
 
 VERSION = "test-250"
 LICENCE = "Flickr-SoundNet, research only"
-GRID_PX = 256
-"""Side of the grid that boxes are drawn in."""
-MAP_PX = 224
-"""Side of the map that scores are taken on."""
 
 Box = tuple[int, int, int, int]
 
@@ -123,22 +119,6 @@ def read_boxes(path: Path) -> list[Box]:
     if not boxes:
         raise _bad(path, "none")
     return boxes
-
-
-def consensus_map(boxes: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """Draw the consensus of the annotators: each box adds a half, no pixel exceeds 1.
-
-    Args:
-        boxes: ``(x0, y0, x1, y1)`` in the 256 x 256 grid.
-
-    Returns:
-        float64 ``[224, 224]`` of 0, 0.5 and 1.
-    """
-    votes = np.zeros((MAP_PX, MAP_PX))
-    for box in boxes:
-        x0, y0, x1, y1 = (side * MAP_PX // GRID_PX for side in box)
-        votes[y0:y1, x0:x1] += 0.5
-    return np.minimum(votes, 1.0)
 
 
 def _bad(path: Path, found: str) -> DataError:

@@ -9,15 +9,16 @@ split. The videos of a category are ranked by hash and cut by the same proportio
 for each split while there are enough; a video stands in one split only.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from avsynth.core.params.load import MatchParams
+from avsynth.core.hashing import draw
+from avsynth.core.params.building import MatchParams
 from avsynth.core.records import SPLITS, Triplet
+from avsynth.formats.waveform import loud_seconds
 
 POOL_COLUMNS = (
     "clip_source",
@@ -47,12 +48,6 @@ class _Barred:
 
     videos: frozenset[str]
     reviewed: Mapping[tuple[str, str, str], str]
-
-
-def draw(seed: int, *parts: str) -> int:
-    """Hash a seed and ids to a number in 0 .. 2**64 - 1, the same on every machine."""
-    text = "\x1f".join((str(seed), *parts))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def triplet_id(mask_source: str, mask_id: str, category: str) -> str:
@@ -237,18 +232,3 @@ def _pair(
         seconds = loud_seconds(second_db, params.quiet_second_db)
         second = seconds[draw(seed, "second", name) % len(seconds)]
         yield Triplet(name, split, category, mask_source, mask_id, source, clip_id, second)
-
-
-def loud_seconds(second_db: str, quiet_db: float) -> list[int]:
-    """Name the seconds of a clip in which something sounds.
-
-    Args:
-        second_db: loudness of every whole second in dBFS, as in `records.AudioClip`.
-        quiet_db: the least loudness of a second that counts.
-
-    Returns:
-        Indices of the loud seconds; of the loudest one when all are quiet.
-    """
-    levels = [float(one) for one in second_db.split()]
-    loud = [i for i, level in enumerate(levels) if level >= quiet_db]
-    return loud or [levels.index(max(levels))]

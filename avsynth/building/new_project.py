@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from avsynth.building.reviews import COLUMNS, REVIEWS_FILE
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.runtime.errors import ConfigError
 
 _CODE_FOLDERS = ("avsynth/", "models/", "pipelines/")

@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.runtime.errors import DataError
 
 VERDICTS = {

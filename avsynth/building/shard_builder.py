@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.params.load import Runtime
+from avsynth.core.files import whole_file
 from avsynth.core.records import Drop, Sample
-from avsynth.core.tables import whole_file
 from avsynth.formats.shards import INDEX_FILE, ShardInfo, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, SpaceError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 _LEDGER = "published.json"

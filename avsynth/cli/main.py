@@ -227,7 +227,7 @@ def export_avs_synthetic(
     dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
 ) -> None:
     """Write the papers' own on-disk layout, which their loaders read."""
-    from avsynth.commands.export import export_avs_synthetic as run
+    from avsynth.exports.avs_synthetic import export_avs_synthetic as run
 
     count = run(project.layout.shards(dataset), directory)
     typer.echo(f"wrote {count:,} samples to {directory}")
@@ -241,7 +241,7 @@ def export_coco(
     dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
 ) -> None:
     """Write the masks as COCO instances json."""
-    from avsynth.commands.export import export_coco as run
+    from avsynth.exports.coco import export_coco as run
 
     count = run(project.layout.shards(dataset), path)
     typer.echo(f"wrote {count:,} instances to {path}")
@@ -268,7 +268,7 @@ def export_card(
     out: Annotated[Path | None, typer.Option(help="The card.", show_default=False)] = None,
 ) -> None:
     """Write the model card of a trained checkpoint."""
-    from avsynth.core.tables import whole_file
+    from avsynth.core.files import whole_file
     from avsynth.models.card import model_card
 
     path = out or checkpoint.with_suffix(".md")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from avsynth.core.params.load import Params, Runtime
+    from avsynth.core.params.load import Params
     from avsynth.core.paths import Layout
+    from avsynth.runtime.options import Runtime
 
 Root = Annotated[
     Path, typer.Option("--root", help="Project folder that holds params.yaml.", show_default=False)
@@ -105,8 +106,9 @@ def open_project(  # noqa: PLR0913 -- one argument for each shared option
     cache_limit: CacheLimit = "20GB",
 ) -> Project:
     """Read params.yaml and gather the runtime options; its signature is every stage's options."""
-    from avsynth.core.params.load import Runtime, load_params
+    from avsynth.core.params.load import load_params
     from avsynth.core.paths import Layout
+    from avsynth.runtime.options import Runtime
 
     runtime = Runtime(workers, executor, device, cache_dir, quiet, size_in_bytes(cache_limit))
     return Project(load_params(root, settings or []), Layout(root.resolve()), runtime)

@@ -13,13 +13,14 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from avsynth.benchmarks import BENCHMARKS, Benchmark, avs_synthetic_release
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import Known, catalog, known
 from avsynth.download.items import Item, file_fault
 from avsynth.download.requirements import WANTED, Parcel, Wish, clip_rows, wish
 from avsynth.runtime.environment import extras, machine
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import BadRow, find_media
 from avsynth.sources.masks.annotation_index import open_index
 

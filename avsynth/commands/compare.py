@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.metrics.bootstrap import compare as compare_rows
 from avsynth.metrics.measures import LOCALISATION, MEASURES
@@ -12,6 +12,7 @@ from avsynth.reports.page.tables import Cell, Column, Measured, Table, Unit
 from avsynth.reports.read_scores import groups, read_scores
 from avsynth.reports.score_cells import CLIPS_PER_BATCH, FEWEST_UNITS
 from avsynth.runtime.errors import ConfigError, DataError, suggest
+from avsynth.runtime.options import Runtime
 
 
 def compare(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from avsynth.core.files import whole_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.core.tables import whole_file
 from avsynth.inspection.gallery import gallery_page, gallery_path
 from avsynth.reports.page.html import page_html
 

@@ -17,7 +17,7 @@ from avsynth.building.reviews import (
     reviews_of,
     write_reviews,
 )
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.formats.shards import ShardReader
 from avsynth.inspection.fiftyone_app.database import URI_VARIABLE, database, locked
@@ -37,6 +37,7 @@ from avsynth.inspection.fiftyone_app.views import (
 )
 from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError, DataError, MissingExtra
+from avsynth.runtime.options import Runtime
 
 if TYPE_CHECKING:
     import fiftyone

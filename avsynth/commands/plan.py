@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.box import SIMPLE
 from rich.table import Table
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import Known, known
 from avsynth.download.estimates import estimate
@@ -21,6 +21,7 @@ from avsynth.download.local_files import Shelf
 from avsynth.download.probe import read_probe
 from avsynth.download.requirements import WANTED, Parcel, Wish, wish
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 
 LATER = {
     "lvis": ("pictures",),

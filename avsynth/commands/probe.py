@@ -2,11 +2,12 @@
 
 from rich.table import Table
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.probe import Probe, probe_clips
 from avsynth.download.requirements import WANTED, wish
 from avsynth.runtime.errors import ConfigError, suggest
+from avsynth.runtime.options import Runtime
 
 MEANINGS = {
     "ok": "can be had",

@@ -8,18 +8,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from avsynth.core.params.load import Params, Runtime
+from avsynth.core.files import whole_file
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.core.tables import whole_file
-from avsynth.formats.images import PREDICTION, overlay
 from avsynth.formats.images import decode_image as decode_pixels
 from avsynth.formats.logmel import logmel
+from avsynth.formats.render import PREDICTION, overlay
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, Waveform, read_audio, second_db
 from avsynth.loading.batch import Batch
 from avsynth.loading.decode import decode_image
 from avsynth.models.checkpoints import load_trained, read_info
-from avsynth.pipelines.shared.experiment import WEIGHTS, Project, build_model
+from avsynth.pipelines.shared.models import build_model
+from avsynth.pipelines.shared.project import WEIGHTS, Project
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 
 
 @dataclass(frozen=True, slots=True)

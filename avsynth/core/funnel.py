@@ -113,3 +113,21 @@ def _why(funnel: pd.DataFrame) -> str:
     dropped = funnel[funnel["status"] == "dropped"]
     reasons = dropped.groupby("reason")["count"].sum().sort_values(ascending=False)
     return ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+
+
+FUNNEL_COLUMNS = ("stage", "source", "category", "status", "reason", "count")
+
+
+def funnel_of(stage: str, source: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Count a table's rows per category, status and reason.
+
+    Args:
+        stage: the stage's name.
+        source: the source's name, or empty.
+        frame: any table with the columns category, status and reason.
+    """
+    counts = frame.groupby(["category", "status", "reason"], sort=True).size()
+    counted = counts.rename("count").reset_index()
+    counted.insert(0, "source", source)
+    counted.insert(0, "stage", stage)
+    return counted[list(FUNNEL_COLUMNS)]

@@ -5,9 +5,7 @@ that the same records give the same file whatever order they came in.
 """
 
 import itertools
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -18,39 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from avsynth.runtime.errors import DataError, SpaceError
+from avsynth.core.files import whole_file
+from avsynth.runtime.errors import DataError
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _CHUNK = 1_024
 """Records that are Python objects at once."""
 _ROW_GROUP = 16_384
-FUNNEL_COLUMNS = ("stage", "source", "category", "status", "reason", "count")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` and rename it when the block ends well.
-
-    Raises:
-        SpaceError: the folder cannot be written, or the disk is full.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)  # noqa: PTH105 - Path.replace would hide that this is atomic
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise SpaceError(
-            str(path),
-            "a folder with room that can be written",
-            error.strerror or str(error),
-            "Free some space or mend the folder's rights, then run the same command again.",
-        ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def schema_of(record: type) -> pa.Schema:
@@ -147,18 +119,3 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame as csv without an index, whole or not at all."""
     with whole_file(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def funnel_of(stage: str, source: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Count a table's rows per category, status and reason.
-
-    Args:
-        stage: the stage's name.
-        source: the source's name, or empty.
-        frame: any table with the columns category, status and reason.
-    """
-    counts = frame.groupby(["category", "status", "reason"], sort=True).size()
-    counted = counts.rename("count").reset_index()
-    counted.insert(0, "source", source)
-    counted.insert(0, "stage", stage)
-    return counted[list(FUNNEL_COLUMNS)]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from avsynth.core.params.load import FetchParams
+from avsynth.core.params.building import FetchParams
 from avsynth.download.clip_workers import CLIP_S, Cutters, bring_clip
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome

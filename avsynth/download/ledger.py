@@ -17,7 +17,8 @@ from typing import Self
 import msgspec
 import pandas as pd
 
-from avsynth.core.tables import funnel_of, read_table, write_table
+from avsynth.core.funnel import funnel_of
+from avsynth.core.tables import read_table, write_table
 from avsynth.download.items import Item, Outcome, inside
 from avsynth.runtime.errors import DataError
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.download.clip_workers import Cutters
 from avsynth.download.downloader import cookies_file, web_settings
 from avsynth.download.http import Web

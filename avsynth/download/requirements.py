@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from avsynth.core.params.load import CocoParams, LvisParams, Params, Runtime, VggsoundParams
+from avsynth.core.params.building import CocoParams, LvisParams, VggsoundParams
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import file_item, known
 from avsynth.download.items import Item
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import BadRow, ListedRow, is_youtube_id, read_rows
 from avsynth.sources.categories import Vocabulary, load_vocabulary
 from avsynth.sources.masks.annotation_index import open_index

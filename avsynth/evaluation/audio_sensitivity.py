@@ -6,7 +6,7 @@ answer could score that does not listen: one mask for a picture, whatever sounds
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import combinations
 from typing import Any, Literal
 
@@ -15,28 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsynth.building.matching import draw
-from avsynth.evaluation.evaluate import FrameRow
+from avsynth.core.hashing import draw
 from avsynth.formats.logmel import logmel
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, encode_flac, quantise
 from avsynth.loading.dataset import ShardDataset
 from avsynth.loading.decode import decode_logmel, decode_mask, decode_waveform
+from avsynth.metrics.rows import FrameRow, SoundRow
 
 Sound = Literal["own", "silence", "noise", "other"]
 SOUNDS: tuple[Sound, ...] = ("own", "silence", "noise", "other")
 _NOISE_RMS = 0.1
 """-20 dBFS: as loud as a clip."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoundRow(FrameRow):
-    """A `FrameRow` of the audio test."""
-
-    sound: str
-    """``own``, ``silence``, ``noise`` or ``other``: what was played."""
-    sound_key: str
-    """The sample whose sound was played; empty for silence and noise."""
 
 
 class OtherSounds(ShardDataset):

@@ -4,51 +4,23 @@ Whatever a table shows is a function of these rows (`avsynth.metrics.bootstrap`)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avsynth.benchmarks.flickr import consensus_map
-from avsynth.core.params.load import Runtime
+from avsynth.evaluation.heat_maps import heat_maps
 from avsynth.evaluation.predictions import Mask
 from avsynth.loading.batch import AvsModel, Batch
 from avsynth.loading.dataset import ShardDataset, Split, load
 from avsynth.loading.sampler import Request, in_turn
-from avsynth.metrics.bootstrap import ScoreRow
 from avsynth.metrics.fmeasure import pack
 from avsynth.metrics.frames import FrameScores, score_frames
-from avsynth.metrics.localisation import LocalisationRow, heat_maps, score_heat, upper_half
+from avsynth.metrics.localisation import consensus_map, score_heat, upper_half
+from avsynth.metrics.rows import FrameRow, Labels, LocalisationRow
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRow(ScoreRow):
-    """A `ScoreRow` with where it comes from: a line of ``reports/scores/<stage>/<run>.csv``."""
-
-    split: str
-    run: str
-    """Name of the run, unique within its stage."""
-    setting: str
-    """How the model was trained, in the words of the papers' tables."""
-    num_frames: int
-    frame_index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What the rows of an evaluation have in common."""
-
-    stage: str
-    run: str
-    model: str
-    benchmark: str
-    setting: str
-    regime: str
-    """What it was trained on, one after another, e.g. ``synthetic+s4``; ``none`` untrained."""
-    split: str = "test"
 
 
 def score(

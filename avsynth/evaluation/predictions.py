@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from avsynth.core.params.load import Runtime
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import Split, load
 from avsynth.loading.sampler import Request
-from avsynth.metrics.bootstrap import ScoreRow
 from avsynth.metrics.frames import protocol_named
-from avsynth.metrics.localisation import LocalisationRow
+from avsynth.metrics.rows import LocalisationRow, ScoreRow
+from avsynth.runtime.options import Runtime
 
 Mask = NDArray[np.bool_]
 

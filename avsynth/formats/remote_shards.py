@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from avsynth.core.params.load import Runtime
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.formats.shards import INDEX_FILE, ShardInfo, ShardReader, parse_index, read_index
 from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 _CHUNK_BYTES = 8 << 20

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from avsynth.core.files import whole_file
 from avsynth.core.records import Sample
-from avsynth.core.tables import whole_file
 from avsynth.runtime.errors import DataError
 
 INDEX_FILE = "index.json"

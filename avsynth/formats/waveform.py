@@ -118,3 +118,18 @@ def _encode(waveform: Waveform, container: str) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, to_pcm16(waveform), SAMPLE_RATE_HZ, format=container, subtype="PCM_16")
     return buffer.getvalue()
+
+
+def loud_seconds(second_db: str, quiet_db: float) -> list[int]:
+    """Name the seconds of a clip in which something sounds.
+
+    Args:
+        second_db: loudness of every whole second in dBFS, as in `records.AudioClip`.
+        quiet_db: the least loudness of a second that counts.
+
+    Returns:
+        Indices of the loud seconds; of the loudest one when all are quiet.
+    """
+    levels = [float(one) for one in second_db.split()]
+    loud = [i for i, level in enumerate(levels) if level >= quiet_db]
+    return loud or [levels.index(max(levels))]

@@ -8,15 +8,8 @@ import pandas as pd
 from avsynth.core.funnel import category_rows
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
-from avsynth.formats.images import (
-    TRUTH,
-    decode_image,
-    decode_mask,
-    jpeg_uri,
-    overlay,
-    shrink,
-    sound_uri,
-)
+from avsynth.formats.images import decode_image, decode_mask, shrink
+from avsynth.formats.render import TRUTH, jpeg_uri, overlay, sound_uri
 from avsynth.formats.shards import ShardReader
 from avsynth.inspection.dataset_stats import measure_samples
 from avsynth.reports.page.cards import LONGEST_PX, Card, Cards, Picture, spectrogram_picture

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsynth.core.tables import whole_file
-from avsynth.formats.images import TRUTH, decode_image, decode_mask, overlay
+from avsynth.core.files import whole_file
+from avsynth.formats.images import decode_image, decode_mask
+from avsynth.formats.render import TRUTH, overlay
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac, rms_db
 from avsynth.runtime.errors import DataError, suggest

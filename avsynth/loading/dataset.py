@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from avsynth.core.params.load import Runtime
 from avsynth.formats.shards import ShardReader
 from avsynth.loading.audio_bank import Sounds
 from avsynth.loading.batch import Batch
@@ -25,6 +24,7 @@ from avsynth.loading.decode import (
 )
 from avsynth.loading.sampler import FrameGroup, Request
 from avsynth.runtime.errors import AvsynthError, DataError
+from avsynth.runtime.options import Runtime
 
 
 @dataclass(frozen=True, slots=True)

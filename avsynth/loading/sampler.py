@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from avsynth.building.matching import draw
+from avsynth.core.hashing import draw
 from avsynth.formats.shards import ShardReader
 from avsynth.runtime.errors import DataError
 

@@ -15,34 +15,6 @@ from avsynth.runtime.errors import ConfigError, DataError, suggest
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreRow:
-    """One frame scored under one protocol; its table is sorted by ``key``.
-
-    The columns are sufficient: every F of every table follows from ``histogram`` (packed by
-    `avsynth.metrics.fmeasure.pack`, about 300 characters), every IoU from the rest.
-    """
-
-    key: str
-    clip_key: str
-    benchmark: str
-    version: str
-    model: str
-    regime: str
-    protocol: str
-    """A name of `avsynth.metrics.frames.PROTOCOLS`."""
-    category: str
-    iou: float
-    """With the protocol's cut and its rule for an empty ground truth."""
-    fscore: float
-    """Best F of the frame alone; NaN where the ground truth is empty."""
-    inter_px: int
-    union_px: int
-    gt_px: int
-    pred_px: int
-    histogram: str
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """A measure with its 95 % bootstrap interval over resampled units."""
 

@@ -13,60 +13,21 @@ union of boxes. Per sample:
 Sources: EZ-VSL (Mo and Morgado, ECCV 2022), AVGN (Mo and Tian, CVPR 2023), AV-SAM (2023).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avsynth.runtime.errors import DataError
 
+GRID_PX = 256
+"""Side of the grid that boxes are drawn in."""
+MAP_PX = 224
+"""Side of the map that scores are taken on."""
 SIDE_PX = 224
 SUCCESS_THRESHOLDS = np.linspace(0, 1, 21)
 
 Map = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class LocalisationRow:
-    """One sample's localisation scores: a line of ``reports/scores/<stage>/<run>.csv``."""
-
-    key: str
-    clip_key: str
-    benchmark: str
-    version: str
-    model: str
-    regime: str
-    protocol: str
-    """``consensus`` (Flickr-SoundNet) or ``union`` (VGG-SS): how the truth was drawn."""
-    category: str
-    ciou: float
-    pixel_ap: float
-    piap: float
-    split: str
-    run: str
-    """Name of the run, unique within its stage."""
-    setting: str
-    """How the model was trained, in the words of the papers' tables."""
-
-
-def heat_maps(logits: Tensor) -> Map:
-    """Turn logits or similarities into heat maps.
-
-    Args:
-        logits: float ``[N, H, W]``.
-
-    Returns:
-        float64 ``[N, 224, 224]``, each stretched to 0..1; a constant map becomes all 0.
-    """
-    resized = torch.nn.functional.interpolate(
-        logits.float()[:, None], size=(SIDE_PX, SIDE_PX), mode="bilinear", align_corners=True
-    )[:, 0]
-    heat: Map = resized.double().cpu().numpy()
-    low = heat.min(axis=(1, 2), keepdims=True)
-    span = heat.max(axis=(1, 2), keepdims=True) - low
-    return np.asarray((heat - low) / np.where(span > 0, span, 1.0))
 
 
 def upper_half(heat: Map) -> NDArray[np.bool_]:
@@ -154,3 +115,19 @@ def _check(shape: tuple[int, ...], truth: Map) -> None:
             found,
             "Draw the boxes into the map first.",
         )
+
+
+def consensus_map(boxes: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Draw the consensus of the annotators: each box adds a half, no pixel exceeds 1.
+
+    Args:
+        boxes: ``(x0, y0, x1, y1)`` in the 256 x 256 grid.
+
+    Returns:
+        float64 ``[224, 224]`` of 0, 0.5 and 1.
+    """
+    votes = np.zeros((MAP_PX, MAP_PX))
+    for box in boxes:
+        x0, y0, x1, y1 = (side * MAP_PX // GRID_PX for side in box)
+        votes[y0:y1, x0:x1] += 0.5
+    return np.minimum(votes, 1.0)

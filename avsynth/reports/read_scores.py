@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.metrics.bootstrap import ScoreRow
-from avsynth.metrics.localisation import LocalisationRow
+from avsynth.metrics.rows import LocalisationRow, ScoreRow
 from avsynth.runtime.errors import DataError
 
 AUDIO_TEST = "audio-test"

@@ -3,13 +3,12 @@
 Everything in it can be deleted at any time; nothing in it is an output.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from avsynth.core.params.load import Runtime
+from avsynth.runtime.options import Runtime
 
 ENVIRONMENT_VARIABLE = "AVSYNTH_CACHE"
 
@@ -22,12 +21,6 @@ def cache_root(runtime: Runtime) -> Path:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "avsynth"
-
-
-def file_digest(path: Path) -> str:
-    """Hash a file's bytes: the first 32 hex digits of its SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def cached_folder(runtime: Runtime, kind: str, key: str, make: Callable[[Path], None]) -> Path:

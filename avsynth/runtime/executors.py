@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from typing import TypeVar
 
-from avsynth.core.params.load import Runtime
 from avsynth.runtime.errors import AvsynthError
+from avsynth.runtime.options import Runtime
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

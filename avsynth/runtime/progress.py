@@ -7,7 +7,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avsynth.core.params.load import Runtime
+from avsynth.runtime.options import Runtime
 
 Item = TypeVar("Item")
 

@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from avsynth.core.files import whole_file
 from avsynth.core.paths import Layout
 from avsynth.core.records import Category
-from avsynth.core.tables import whole_file
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 
 SourceName = Literal["lvis", "openimages", "coco", "avsbench", "vggsound", "audioset"]

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from avsynth.core.params.load import Runtime
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.toy.audioset import write_audioset, write_sounds
 from avsynth.toy.avsbench import write_avsbench
 from avsynth.toy.avss import write_avss

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from avsynth.building.matching import draw
+from avsynth.core.files import whole_file
+from avsynth.core.hashing import draw
 from avsynth.core.params.experiments import TrainingParams
-from avsynth.core.params.load import Runtime
-from avsynth.core.tables import whole_file
 from avsynth.loading.batch import AvsModel, Batch
 from avsynth.loading.dataset import Split, load
 from avsynth.loading.sampler import FrameGroup, Request, epoch_steps, in_turn, rank_requests
 from avsynth.metrics.frames import frame_iou
 from avsynth.runtime.errors import AvsynthError, CheckpointError, DataError
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 from avsynth.training.distributed import Ranks
 from avsynth.training.parallel import fill, is_cut, load_optimizer, optimizer_state, placed, whole

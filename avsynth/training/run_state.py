@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.runtime.errors import CheckpointError
 
 

@@ -23,7 +23,7 @@ from avsynth.loading.batch import Batch
 from avsynth.models.backbones.architectures import ARCHITECTURES, assemble, recognise
 from avsynth.models.backbones.encoder import ImageEncoder
 from avsynth.models.backbones.weights import check_weights, read_weights
-from avsynth.models.parts.adapters import seeded
+from avsynth.models.parts.init import seeded
 from avsynth.runtime.errors import CheckpointError, ConfigError, suggest
 
 

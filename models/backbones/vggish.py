@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from avsynth.loading.batch import Batch
 from avsynth.models.backbones.weights import check_weights, read_weights
-from avsynth.models.parts.adapters import seeded
+from avsynth.models.parts.init import seeded
 from avsynth.runtime.errors import ConfigError, suggest
 
 EMBEDDING_DIM = 128

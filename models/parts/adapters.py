@@ -1,38 +1,14 @@
 """The trained parts in a frozen backbone, which parameters train, and where they start."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from avsynth.models.parts.init import draw_linear
 from avsynth.runtime.errors import ConfigError
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw new weights on the CPU from ``seed`` and leave the global random state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
-
-
-def train_only(model: nn.Module, parts: Iterable[nn.Module | nn.Parameter]) -> None:
-    """Freeze every parameter of ``model`` except those of ``parts``."""
-    model.requires_grad_(False)
-    for part in parts:
-        part.requires_grad_(True)
-
-
-def trained_names(model: nn.Module) -> list[str]:
-    """Name the parameters that train, and the running statistics of norms that train, sorted."""
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    for path, module in model.named_modules():
-        if any(p.requires_grad for p in module.parameters(recurse=False)):
-            names += [f"{path}.{name}" for name, _ in module.named_buffers(recurse=False)]
-    return sorted(names)
 
 
 def image_is_fixed(model: nn.Module) -> bool:
@@ -50,14 +26,6 @@ def mlp(widths: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), activation()]
     return nn.Sequential(*layers[:-1])
-
-
-def draw_linear(module: nn.Module) -> None:
-    """Draw every linear layer inside from a truncated normal of 0.02, bias zero."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
 
 
 class AudioAdapters(nn.Module):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.params.load import Runtime
 from avsynth.formats.shards import ShardReader, read_index
+from avsynth.runtime.options import Runtime
 from bench import cluster
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from avsynth.benchmarks import BENCHMARKS
-from avsynth.benchmarks.flickr import consensus_map, read_boxes
+from avsynth.benchmarks.flickr import read_boxes
 from avsynth.benchmarks.frames import any_grey, bilevel
 from avsynth.benchmarks.v3 import BY_SHOTS, category_set
 from avsynth.formats.logmel import logmel
 from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.waveform import decode_flac, encode_wav, read_audio
+from avsynth.metrics.localisation import consensus_map
 from avsynth.runtime.errors import DataError
 
 

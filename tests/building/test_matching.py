@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsynth.building.matching import Matched, loud_seconds, match, triplet_id
-from avsynth.core.params.load import MatchParams
+from avsynth.building.matching import Matched, match, triplet_id
+from avsynth.core.params.building import MatchParams
+from avsynth.formats.waveform import loud_seconds
 
 PARAMS = MatchParams.model_validate(
     {

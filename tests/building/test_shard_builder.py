@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from avsynth.building.shard_builder import Packed, ShardPlan, pack
-from avsynth.core.params.load import Runtime
 from avsynth.core.records import Drop, Sample
 from avsynth.formats.shards import ShardReader, read_index
 from avsynth.runtime.errors import ConfigError, SpaceError
+from avsynth.runtime.options import Runtime
 
 SERIAL = Runtime()
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from avsynth.building.shard_builder import ShardPlan, pack
-from avsynth.core.params.load import Runtime
 from avsynth.core.records import Drop, Sample
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from tests.conftest import REPOSITORY, TOY_SETTINGS, make_toy_project
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from avsynth.building.new_project import init_project
 from avsynth.commands.check import Finding, check, check_table
-from avsynth.core.params.load import Params, Runtime, load_params
+from avsynth.core.params.load import Params, load_params
 from avsynth.core.paths import Layout
+from avsynth.runtime.options import Runtime
 
 
 def findings_of(params: Params, layout: Layout, cache: Path) -> dict[str, Finding]:

@@ -7,10 +7,11 @@ from rich.console import Console
 
 from avsynth.building.new_project import init_project
 from avsynth.commands.plan import Need, plan, plan_table
-from avsynth.core.params.load import Params, Runtime, load_params
+from avsynth.core.params.load import Params, load_params
 from avsynth.core.paths import Layout
 from avsynth.download.items import Item, Outcome
 from avsynth.download.ledger import Ledger
+from avsynth.runtime.options import Runtime
 
 QUIET = Runtime(quiet=True)
 

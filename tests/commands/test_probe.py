@@ -7,9 +7,10 @@ from rich.console import Console
 
 from avsynth.commands.plan import plan
 from avsynth.commands.probe import probe, probe_table
-from avsynth.core.params.load import Params, Runtime, load_params
+from avsynth.core.params.load import Params, load_params
 from avsynth.core.paths import Layout
 from avsynth.runtime.errors import ConfigError
+from avsynth.runtime.options import Runtime
 from tests.helpers.local_host import Host, RunningHost
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.formats.images import decode_image
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import encode_wav
 from avsynth.runtime.errors import CheckpointError, DataError
+from avsynth.runtime.options import Runtime
 
 torch = pytest.importorskip("torch")
 
@@ -20,7 +21,8 @@ torch = pytest.importorskip("torch")
 def project(built, tmp_path_factory):
     """Make a project with an untrained SAVE as a run, a picture and a sound of three seconds."""
     from avsynth.models.checkpoints import save_trained
-    from avsynth.pipelines.shared.experiment import Project, build_model, parameters
+    from avsynth.pipelines.shared.models import build_model, parameters
+    from avsynth.pipelines.shared.project import Project
 
     root = tmp_path_factory.mktemp("segment")
     shutil.copy(built / "params.yaml", root)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from avsynth.core.files import whole_file
+from avsynth.core.funnel import funnel_of
 from avsynth.core.records import Triplet
-from avsynth.core.tables import funnel_of, read_table, whole_file, write_table
+from avsynth.core.tables import read_table, write_table
 from avsynth.runtime.errors import DataError, SpaceError
 
 ROW = Triplet("00ff", "train", "dog", "lvis", "0012", "vggsound", "-abc_000030", 4)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.params.load import Runtime
 from avsynth.download.ledger import read_ledger
+from avsynth.runtime.options import Runtime
 from tests.helpers.local_host import Host
 
 FILES = 120

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from avsynth.building.new_project import init_project
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.download.items import Item
 from avsynth.download.probe import Probe, probe_clips, read_probe, summarise, wilson
 from avsynth.download.requirements import Parcel, Wish, wish
 from avsynth.runtime.errors import ConfigError
+from avsynth.runtime.options import Runtime
 from tests.helpers.local_host import Host
 
 

@@ -7,23 +7,23 @@ import pandas as pd
 import pytest
 import torch
 
-from avsynth.core.params.load import Runtime
 from avsynth.core.tables import read_table, write_table
 from avsynth.evaluation.audio_sensitivity import (
     SOUNDS,
     OtherSounds,
-    SoundRow,
     audio_blind_iou,
     other_sounds,
     sound_rows,
 )
-from avsynth.evaluation.evaluate import FrameRow, Labels, score
+from avsynth.evaluation.evaluate import score
 from avsynth.loading.dataset import ShardDataset, Split, View
 from avsynth.loading.decode import decode_mask
 from avsynth.metrics.bootstrap import estimate
 from avsynth.metrics.fmeasure import unpack
 from avsynth.metrics.frames import f_measure, frame_iou
+from avsynth.metrics.rows import FrameRow, Labels, SoundRow
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from tests.helpers.small import SmallModel, small_split, write_small_shards
 from tests.helpers.training_job import Job, run
 

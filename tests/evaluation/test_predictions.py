@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.evaluation.predictions import (
     best_median_worst,
@@ -13,6 +13,7 @@ from avsynth.evaluation.predictions import (
     predict,
     write_predictions,
 )
+from avsynth.runtime.options import Runtime
 
 torch = pytest.importorskip("torch")
 
@@ -48,8 +49,11 @@ def test_a_folder_holds_the_masks_of_this_run_alone(tmp_path):
 
 
 def test_what_is_shown_is_what_was_scored(built):
-    from avsynth.evaluation.evaluate import Labels, score
-    from avsynth.pipelines.shared.experiment import Project, build_model, open_split
+    from avsynth.evaluation.evaluate import score
+    from avsynth.metrics.rows import Labels
+    from avsynth.pipelines.shared.models import build_model
+    from avsynth.pipelines.shared.project import Project
+    from avsynth.pipelines.shared.scoring import open_split
 
     params, runtime = load_params(built), Runtime()
     project = Project(params, Layout(built), runtime)

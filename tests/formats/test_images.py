@@ -7,16 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avsynth.formats.images import (
+from avsynth.formats.images import decode_image, decode_mask, resize_mask, shrink
+from avsynth.formats.render import (
     PREDICTION,
     TRUTH,
-    decode_image,
-    decode_mask,
     jpeg_uri,
     overlay,
     png_uri,
-    resize_mask,
-    shrink,
     sound_uri,
     spectrogram,
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.params.load import Runtime
 from avsynth.core.records import Sample
 from avsynth.formats.remote_shards import RemoteShards, publish, pull
 from avsynth.formats.shards import INDEX_FILE, ShardReader, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, DataError
+from avsynth.runtime.options import Runtime
 
 QUIET = Runtime(quiet=True)
 

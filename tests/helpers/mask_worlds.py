@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from avsynth.core.params.load import MasksParams
+from avsynth.core.params.building import MasksParams
 from avsynth.sources.categories import Vocabulary, load_vocabulary
 
 HEIGHT, WIDTH = 40, 60

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avsynth.core.params.load import Runtime
 from avsynth.loading.batch import Batch
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import build_vggish
 from avsynth.models.sama_avs import build_sama_avs
+from avsynth.runtime.options import Runtime
 from avsynth.training import loop as training
 from avsynth.training.distributed import joined
 from avsynth.training.run_state import State, read_state

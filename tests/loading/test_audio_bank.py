@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from avsynth.core.params.load import Runtime
 from avsynth.formats.logmel import logmel
 from avsynth.formats.waveform import encode_flac, quantise, second_db
 from avsynth.loading.audio_bank import PooledClip, build_bank, own_sounds, pooled_clips
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from tests.helpers.small import small_split, write_small_shards
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from avsynth.core.params.load import Runtime
 from avsynth.loading.audio_bank import AudioBank
 from avsynth.loading.dataset import ShardDataset, View, load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from tests.helpers.small import CATEGORIES, small_split, write_small_shards
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from avsynth.core.tables import read_table, write_table
-from avsynth.metrics.bootstrap import ScoreRow, by_category, compare, estimate
+from avsynth.metrics.bootstrap import by_category, compare, estimate
 from avsynth.metrics.fmeasure import pack
 from avsynth.metrics.frames import f_measure, frame_iou, score_frames
 from avsynth.metrics.measures import MEASURES
+from avsynth.metrics.rows import ScoreRow
 from avsynth.runtime.errors import ConfigError, DataError
 
 METER = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text())["meter"][0]

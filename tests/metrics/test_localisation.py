@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from avsynth.evaluation.heat_maps import heat_maps
 from avsynth.metrics.localisation import (
     average_precision,
     ciou,
-    heat_maps,
     score_heat,
     success_auc,
     upper_half,

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
-from avsynth.core.params.load import AudioParams, Params, Runtime
+from avsynth.core.params.building import AudioParams
+from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
 from avsynth.formats.waveform import encode_wav
 from avsynth.pipelines.audio import audio
 from avsynth.runtime.errors import ConfigError, DropLimitError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.categories import load_vocabulary, write_vocabulary
 
 

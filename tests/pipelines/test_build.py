@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord, Triplet
 from avsynth.core.tables import read_table
@@ -27,6 +27,7 @@ from avsynth.formats.waveform import read_audio
 from avsynth.pipelines.build import build
 from avsynth.pipelines.shard import shard
 from avsynth.runtime.errors import DropLimitError
+from avsynth.runtime.options import Runtime
 from tests.conftest import REPOSITORY, TOY_SCALE, TOY_SETTINGS, make_toy_project
 
 SHARDS = Path("data/shards/avs-synthetic")

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.pipelines.shared import experiment
 from avsynth.pipelines.train import train
+from avsynth.runtime.options import Runtime
 from avsynth.training.embedding_cache import EmbeddingCache
 
 FROZEN = (

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from avsynth.building.new_project import init_project
-from avsynth.core.params.load import Params, Runtime, load_params
+from avsynth.core.params.load import Params, load_params
 from avsynth.core.paths import Layout
 from avsynth.download.ledger import Ledger, read_ledger
 from avsynth.pipelines.fetch import fetch
 from avsynth.runtime.errors import ConfigError, DataError, DropLimitError
+from avsynth.runtime.options import Runtime
 from tests.helpers.local_host import Host, RunningHost
 from tests.helpers.official_archives import give_out, mirrors
 

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from avsynth.building.new_project import init_project
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.pipelines.build import build
 from avsynth.pipelines.convert import convert
 from avsynth.pipelines.fewshot import fewshot
 from avsynth.pipelines.train import train
+from avsynth.runtime.options import Runtime
 
 pytestmark = pytest.mark.slow
 

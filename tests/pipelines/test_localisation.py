@@ -8,21 +8,24 @@ import pytest
 import torch
 from PIL import Image
 
-from avsynth.benchmarks.flickr import consensus_map
 from avsynth.building.new_project import init_project
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
-from avsynth.evaluation.evaluate import Labels, localise
+from avsynth.evaluation.evaluate import localise
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import encode_wav
 from avsynth.loading.batch import Prediction
-from avsynth.metrics.localisation import ciou
+from avsynth.metrics.localisation import ciou, consensus_map
+from avsynth.metrics.rows import Labels
 from avsynth.models.checkpoints import save_trained
 from avsynth.pipelines.convert import convert
 from avsynth.pipelines.report import report
-from avsynth.pipelines.shared.experiment import Project, build_model, open_split, pretrained
+from avsynth.pipelines.shared.models import build_model
+from avsynth.pipelines.shared.project import Project, pretrained
+from avsynth.pipelines.shared.scoring import open_split
 from avsynth.pipelines.zeroshot import zeroshot
 from avsynth.runtime.errors import ConfigError
+from avsynth.runtime.options import Runtime
 
 LEFT, RIGHT, CORNER = (0, 0, 128, 256), (128, 0, 256, 256), (128, 128, 256, 256)
 PICTURES = {

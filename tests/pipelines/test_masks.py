@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
 from avsynth.core.tables import read_table
 from avsynth.pipelines.categories import categories
 from avsynth.pipelines.masks import masks
 from avsynth.runtime.errors import ConfigError, DropLimitError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import MASK_SOURCES
 
 

@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.formats.shards import ShardReader
 from avsynth.models.checkpoints import read_info
@@ -20,6 +20,7 @@ from avsynth.pipelines.unseen import unseen
 from avsynth.pipelines.zeroshot import zeroshot
 from avsynth.reports.read_scores import read_scores
 from avsynth.runtime.errors import CheckpointError, ConfigError, DataError
+from avsynth.runtime.options import Runtime
 
 SMALL = (
     "models.sama_avs.input_size=32", "models.sama_avs.train.epochs=1",

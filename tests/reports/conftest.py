@@ -2,8 +2,9 @@
 
 import pytest
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.pipelines.report import report
+from avsynth.runtime.options import Runtime
 from tests.helpers.score_rows import scored_project
 
 QUICK = ["report.draws=100"]

@@ -7,10 +7,11 @@ import shutil
 import pandas as pd
 import pytest
 
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.pipelines.report import report
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from tests.helpers.score_rows import score_rows
 from tests.reports.conftest import QUICK
 

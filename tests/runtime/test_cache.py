@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.params.load import Runtime
-from avsynth.runtime.cache import cache_root, cached_folder, file_digest
+from avsynth.core.hashing import file_digest
+from avsynth.runtime.cache import cache_root, cached_folder
+from avsynth.runtime.options import Runtime
 
 
 def test_a_folder_is_made_once(tmp_path: Path):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.params.load import Runtime
 from avsynth.runtime.errors import AvsynthError, DataError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from tests.conftest import REPOSITORY
 
 SERIAL, PROCESSES = Runtime(), Runtime(workers=2, executor="process")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from avsynth.core.params.load import Runtime
 from avsynth.loading.dataset import load
 from avsynth.runtime.errors import AvsynthError, CheckpointError, DataError, SpaceError
+from avsynth.runtime.options import Runtime
 from avsynth.training import loop as training
 from avsynth.training import run_state as resuming
 from avsynth.training.distributed import Ranks

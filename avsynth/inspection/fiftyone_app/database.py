@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from avsynth.core.tables import whole_file
+from avsynth.core.files import whole_file
 from avsynth.runtime.errors import DataError, MissingExtra
 
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"

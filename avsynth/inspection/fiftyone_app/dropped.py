@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from avsynth.core.files import whole_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord, Triplet
-from avsynth.core.tables import read_table, whole_file
-from avsynth.formats.images import spectrogram
+from avsynth.core.tables import read_table
 from avsynth.formats.logmel import logmel
 from avsynth.formats.mask_rle import rle_to_mask
+from avsynth.formats.render import spectrogram
 from avsynth.formats.waveform import read_audio
 from avsynth.inspection.fiftyone_app.datasets import GROUP, TRUTH_FIELD
 from avsynth.inspection.fiftyone_app.media import PREVIEW, SPECTROGRAM, SPECTROGRAM_PX, video

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from avsynth.core.params.load import Runtime
 from avsynth.formats.shards import ShardReader
 from avsynth.inspection.fiftyone_app.media import MASK, PREVIEW, SPECTROGRAM, make_file
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 if TYPE_CHECKING:

@@ -15,17 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsynth.core.tables import whole_file
-from avsynth.formats.images import (
-    PREDICTION,
-    TRUTH,
-    Pixels,
-    decode_image,
-    decode_mask,
-    overlay,
-    shrink,
-    spectrogram,
-)
+from avsynth.core.files import whole_file
+from avsynth.formats.images import Pixels, decode_image, decode_mask, shrink
+from avsynth.formats.render import PREDICTION, TRUTH, overlay, spectrogram
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac
 from avsynth.runtime.errors import DataError

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.params.load import Runtime
+from avsynth.core.files import whole_file
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord
-from avsynth.core.tables import read_table, whole_file
+from avsynth.core.tables import read_table
 from avsynth.formats.images import decode_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac, rms_db
@@ -25,6 +25,7 @@ from avsynth.inspection.fiftyone_app.media import MASK, tight_box
 from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 FROM_META = (

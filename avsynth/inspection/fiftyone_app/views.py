@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from avsynth.formats.images import PREDICTION, TRUTH
+from avsynth.formats.render import PREDICTION, TRUTH
 from avsynth.inspection.fiftyone_app.datasets import TRUTH_FIELD
 from avsynth.inspection.fiftyone_app.samples import Selection
 from avsynth.inspection.fiftyone_app.scores import Run, disagreements, gaps

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from avsynth.core.paths import Layout
-from avsynth.formats.images import (
+from avsynth.formats.images import decode_image, decode_mask, shrink
+from avsynth.formats.render import (
     PREDICTION,
     TRUTH,
-    decode_image,
-    decode_mask,
     jpeg_uri,
     overlay,
     png_uri,
-    shrink,
     sound_uri,
     spectrogram,
 )

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio import audioset, folder, vggsound
 from avsynth.sources.categories import Vocabulary
 

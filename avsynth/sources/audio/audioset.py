@@ -21,10 +21,11 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import (
     ListedRow,
     find_media,

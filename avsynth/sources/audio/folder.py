@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError, suggest
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.loudness import listed_clip, measure_clips
 from avsynth.sources.categories import SourceName, Vocabulary
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from avsynth.core.params.load import AudioFilters, Runtime
+from avsynth.core.params.building import AudioFilters
 from avsynth.core.records import AudioClip
 from avsynth.formats.audio_file import native_rate_hz
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, Waveform, read_audio, second_db
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 

@@ -14,9 +14,10 @@ last 9.9 to 10.1 s; most disks hold only a part of the list, as videos vanish.
 
 from collections.abc import Iterator, Sequence
 
-from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import (
     ListedRow,
     find_media,

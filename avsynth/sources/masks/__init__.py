@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from avsynth.core.params.load import MasksParams, Runtime
+from avsynth.core.params.building import MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
+from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import coco, lvis, openimages
 
 if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker

@@ -19,9 +19,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avsynth.core.params.load import Runtime
-from avsynth.runtime.cache import cache_root, cached_folder, file_digest
+from avsynth.core.hashing import file_digest
+from avsynth.runtime.cache import cache_root, cached_folder
 from avsynth.runtime.errors import DataError, SpaceError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.coco_json import Image, Licence, SourceCategory
 from avsynth.sources.masks.index_writer import FORMAT, ROW, IndexMeta, write_index
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from avsynth.core.params.load import MasksParams, Runtime
+from avsynth.core.params.building import MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avsynth.core.params.load import MaskFilters, Runtime
+from avsynth.core.params.building import MaskFilters
 from avsynth.core.records import MaskRecord
 from avsynth.formats.mask_rle import rle_box_area, segmentation_to_rle
 from avsynth.runtime.errors import ConfigError, DataError, suggest
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 from avsynth.sources.masks.annotation_index import InstanceIndex
 from avsynth.sources.masks.coco_json import Image, SourceCategory

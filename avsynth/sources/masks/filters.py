@@ -1,6 +1,6 @@
 """Which masks are usable, and the reason when one is not."""
 
-from avsynth.core.params.load import MaskFilters
+from avsynth.core.params.building import MaskFilters
 from avsynth.formats.mask_rle import Box
 
 REFUSALS = ("crowd", "not_exhaustive", "empty", "too_small", "too_large", "border")

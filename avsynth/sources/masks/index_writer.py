@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avsynth.core.params.load import Runtime
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 from avsynth.sources.masks.coco_json import (
     CHUNK_BYTES,

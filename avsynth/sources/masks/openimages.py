@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from avsynth.core.params.load import MaskFilters, MasksParams, Runtime
+from avsynth.core.params.building import MaskFilters, MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
 from avsynth.formats.mask_rle import Mask, mask_to_rle, png_to_mask, rle_box_area
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 from avsynth.sources.masks.filters import refuse_shape
 

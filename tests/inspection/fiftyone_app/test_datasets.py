@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 
 from avsynth.building.reviews import read_reviews
 from avsynth.commands.inspect import Looked, inspect, pull
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.records import Sample
 from avsynth.formats.shards import ShardReader, write_index, write_shard
 from avsynth.inspection.fiftyone_app.datasets import sync_dataset, tags_by_key
@@ -22,6 +22,7 @@ from avsynth.inspection.fiftyone_app.scores import scored_runs
 from avsynth.inspection.fiftyone_app.views import add_scores, save_selection, save_views
 from avsynth.pipelines.match import match
 from avsynth.runtime.errors import ConfigError, DataError
+from avsynth.runtime.options import Runtime
 from tests.helpers.score_rows import score_rows, scored_project
 
 pytestmark = [

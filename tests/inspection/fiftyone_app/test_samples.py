@@ -4,7 +4,6 @@ import shutil
 import numpy as np
 import pytest
 
-from avsynth.core.params.load import Runtime
 from avsynth.formats.images import decode_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.inspection.fiftyone_app.samples import (
@@ -15,6 +14,7 @@ from avsynth.inspection.fiftyone_app.samples import (
     select_rows,
 )
 from avsynth.runtime.errors import ConfigError, DataError
+from avsynth.runtime.options import Runtime
 
 
 def rows_of(layout, **selection):

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsynth.core.params.load import AudioParams, Runtime
+from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
 from avsynth.formats.waveform import encode_flac, encode_wav, read_audio, rms_db
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.audio import AUDIO_SOURCES
 from avsynth.sources.categories import Vocabulary, load_vocabulary
 

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from avsynth.core.params.load import Runtime
 from avsynth.runtime.errors import DataError, SpaceError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import annotation_index as index_module
 from avsynth.sources.masks import index_writer as indexing
 from avsynth.sources.masks.annotation_index import load_index, open_index

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avsynth.core.params.load import Runtime
 from avsynth.core.paths import Layout
 from avsynth.formats.mask_rle import png_to_mask, rle_to_mask
 from avsynth.runtime.errors import ConfigError, DataError
+from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import MASK_SOURCES
 from tests.helpers import mask_worlds as worlds
 

@@ -13,16 +13,18 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from avsynth.benchmarks.avs_synthetic_release import iter_samples
-from avsynth.commands.export import export_avs_synthetic, export_coco
-from avsynth.core.params.load import Runtime, load_params
+from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
+from avsynth.exports.avs_synthetic import export_avs_synthetic
+from avsynth.exports.coco import export_coco
 from avsynth.formats.logmel import logmel
 from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac
 from avsynth.pipelines.convert import convert
 from avsynth.runtime.errors import DataError, SpaceError
+from avsynth.runtime.options import Runtime
 
 
 @pytest.fixture(scope="module")

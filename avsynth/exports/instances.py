@@ -1,0 +1,56 @@
+"""The samples of a shard folder as instances, as exports to other layouts see them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from avsynth.formats.shards import ShardReader
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One sample of the shards as other programs see it."""
+
+    key: str
+    parts: dict[str, bytes]
+    meta: dict[str, Any]
+    cls_id: int
+    """From 1, in the order of the categories' names."""
+
+    @property
+    def img_id(self) -> str:
+        """The source's own picture id, as a file name."""
+        return plain_file_name(str(self.meta.get("image_id", self.key)).rpartition("/")[2])
+
+    @property
+    def audio_name(self) -> str:
+        """The clip and the second."""
+        clip = plain_file_name(str(self.meta.get("clip_id", self.meta["clip_key"])))
+        return f"{clip}_{self.meta['second']:02d}"
+
+    @property
+    def image(self) -> bytes:
+        """The picture's own bytes."""
+        return next(part for name, part in self.parts.items() if name.startswith("image."))
+
+
+def iter_instances(reader: ShardReader) -> Iterator[Instance]:
+    """Yield every sample of a shard folder as an instance, split by split."""
+    prefixes = sorted({key.rpartition("-")[0] for key in reader.keys})
+    cls_ids = {prefix: number for number, prefix in enumerate(prefixes, start=1)}
+    for key, parts in reader:
+        meta = json.loads(parts["meta.json"])
+        yield Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
+
+
+def plain_file_name(text: str) -> str:
+    """Make a file name of an id; a digest keeps those apart that must be changed."""
+    if _PLAIN_NAME.fullmatch(text):
+        return text
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:40].strip("-")
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

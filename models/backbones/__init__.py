@@ -1,0 +1,1 @@
+"""Backbones: SAM, its image encoder, VGGish, and their weights."""

@@ -1,0 +1,1 @@
+"""Parts of the systems: adapters, losses, initial weights, what trains."""

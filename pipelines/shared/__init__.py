@@ -1,0 +1,1 @@
+"""What training and scoring stages share: project, models, runs, scoring."""

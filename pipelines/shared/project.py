@@ -1,0 +1,65 @@
+"""A project as its stages see it: parameters, folders, names of outputs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsynth.benchmarks import BENCHMARKS
+from avsynth.core.params.experiments import ModelParams, TrainingParams
+from avsynth.core.params.load import Params
+from avsynth.core.paths import Layout
+from avsynth.models import MODELS
+from avsynth.runtime.errors import ConfigError, suggest
+from avsynth.runtime.options import Runtime
+
+SYNTHETIC = "synthetic"
+
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The three arguments of a stage."""
+
+    params: Params
+    layout: Layout
+    runtime: Runtime
+
+
+def score_path(project: Project, stage: str, name: str) -> Path:
+    """Say where the rows of a run lie."""
+    return project.layout.scores / stage / f"{name}.csv"
+
+
+def model_params(project: Project, name: str) -> ModelParams:
+    """Look a model's section up.
+
+    Raises:
+        ConfigError: params.yaml has none of this name.
+    """
+    models = project.params.models
+    if name not in models or name not in MODELS:
+        raise ConfigError("models", "a model of params.yaml", repr(name), suggest(name, models))
+    return models[name]
+
+
+def pretrained(project: Project, name: str) -> Path:
+    """Say where the weights of a model trained on AVS-Synthetic lie."""
+    return project.layout.runs / "train" / name / WEIGHTS
+
+
+def fine_tuning(project: Project, name: str, epochs: int, lr: float) -> TrainingParams:
+    """Take a model's training settings with other epochs and another learning rate."""
+    return model_params(project, name).train.model_copy(update={"epochs": epochs, "lr": lr})
+
+
+def dataset_folder(project: Project, benchmark: str) -> Path:
+    """Say where a benchmark's shards lie.
+
+    Raises:
+        ConfigError: there is no such benchmark.
+    """
+    if benchmark not in BENCHMARKS:
+        fix = suggest(benchmark, BENCHMARKS)
+        raise ConfigError("benchmarks", "a benchmark", repr(benchmark), fix)
+    return project.layout.shards("avs-synthetic" if benchmark == SYNTHETIC else benchmark)
