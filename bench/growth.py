@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-VOCABULARY = REPOSITORY / "avsynth" / "data" / "categories.csv"
+VOCABULARY = REPOSITORY / "avsynth" / "resources" / "categories.csv"
 CLIPS_PER_CATEGORY = 5
 SETTINGS = ["match.sizes={train: 1000000, val: 100000, test: 100000}", "fetch.sources=[]",
             "masks.sources={lvis: {root: data/raw/lvis, files: [lvis_v1_train.json], images: "

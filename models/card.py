@@ -42,8 +42,8 @@ from pathlib import Path
 
 from avsynth.models import MODELS
 from avsynth.models.checkpoints import load_trained
-from avsynth.models.sam import build_sam
-from avsynth.models.vggish import build_vggish
+from avsynth.models.backbones.sam import build_sam
+from avsynth.models.backbones.vggish import build_vggish
 
 sam = build_sam("{architecture}", {input_size}, Path("path/to/sam_checkpoint.pth"))
 vggish = build_vggish(Path("path/to/vggish-10086976.pth"))

@@ -23,8 +23,8 @@ ROOMS = (
 """A module imports only from its own room and from rooms before it."""
 LAST_ROOM_WITHOUT_TORCH = "benchmarks"
 LATER_ROOMS_WITHOUT_TORCH = {"reports", "inspection", "exports"}
-TENSOR_MODULES = {"metrics.frames", "metrics.semantic"}
-"""The modules of the first rooms whose arguments are tensors."""
+TORCH_MODULES = {"runtime.torchvision_compat", "metrics.frames", "metrics.semantic"}
+"""The modules of the first rooms that are of use with torch alone."""
 NO_ROOMS = {"resources", "__init__", "__main__"}
 """Data files, and the two modules that every package has."""
 HEAVY = {"torch", "torchvision", "torchaudio", "segment_anything", "fiftyone", "ray", "dvclive"}
@@ -114,7 +114,7 @@ def test_what_needs_no_torch_loads_none():
     light_rooms = {*ROOMS[: ROOMS.index(LAST_ROOM_WITHOUT_TORCH) + 1], *LATER_ROOMS_WITHOUT_TORCH}
     checked = 0
     for module, _ in sources():
-        if room_of(module) in light_rooms and module not in TENSOR_MODULES:
+        if room_of(module) in light_rooms and module not in TORCH_MODULES:
             loaded = {name.split(".")[0] for name in loaded_by(module)}
             assert not loaded & HEAVY, f"{module} loads {loaded & HEAVY}"
             checked += 1

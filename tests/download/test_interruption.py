@@ -17,8 +17,8 @@ RUN = """
 import asyncio, sys
 from pathlib import Path
 from functools import partial
-from avsynth.download.crew import bring_all, to_try
-from avsynth.download.governor import StopLoss
+from avsynth.download.worker_pool import bring_all, to_try
+from avsynth.download.rate_limit import StopLoss
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item
 from avsynth.download.ledger import Ledger

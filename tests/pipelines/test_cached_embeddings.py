@@ -10,7 +10,7 @@ import pytest
 
 from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
-from avsynth.pipelines.shared import experiment
+from avsynth.pipelines.shared import models
 from avsynth.pipelines.train import train
 from avsynth.runtime.options import Runtime
 from avsynth.training.embedding_cache import EmbeddingCache
@@ -42,7 +42,7 @@ def opened(monkeypatch):
             super().__init__(*arguments)
             caches.append(self)
 
-    monkeypatch.setattr(experiment, "EmbeddingCache", Listed)
+    monkeypatch.setattr(models, "EmbeddingCache", Listed)
     return caches
 
 

@@ -74,7 +74,7 @@ def test_items_are_taken_as_they_are_needed():
 def test_workers_of_a_killed_process_end(tmp_path: Path):
     program = (
         "import os, time\n"
-        "from avsynth.core.params.load import Runtime\n"
+        "from avsynth.runtime.options import Runtime\n"
         "from avsynth.runtime.executors import map_items\n"
         "from tests.runtime.test_executors import note_process_and_wait\n"
         "if __name__ == '__main__':\n"

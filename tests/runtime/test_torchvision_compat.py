@@ -15,7 +15,7 @@ for package in sys.argv[1:]:
         __import__(package)
     except Exception:
         pass
-from avsynth.cpu_wheels import ensure_importable
+from avsynth.runtime.torchvision_compat import ensure_importable
 ensure_importable()
 ensure_importable()
 import torch, torchaudio, torchvision

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.fiftyone, pytest.mark.xdist_group("fiftyone")]
 HOLD = """
 import sys, time
 from pathlib import Path
-from avsynth.viewer.database import database
+from avsynth.inspection.fiftyone_app.database import database
 with database(Path(sys.argv[1])) as uri:
     print(uri, flush=True)
     sys.stdin.read()
