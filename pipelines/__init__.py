@@ -33,9 +33,9 @@ STAGES: dict[str, Stage] = {
         "Train on a share of real data, with and without pre-training, and score.",
         ("model", "benchmark", "percent"),
     ),
-    "chain": Stage("Go on from S4 to MS3, with and without pre-training.", ("model",)),
-    "seen": Stage("Train on the seen categories of V3, score the unseen ones.", ("model",)),
-    "unseen": Stage("Go on with shots of V3's unseen categories.", ("model", "shots")),
+    "s4_to_ms3": Stage("Go on from S4 to MS3, with and without pre-training.", ("model",)),
+    "v3_base": Stage("Train on the seen categories of V3, score the unseen ones.", ("model",)),
+    "v3_shots": Stage("Go on with shots of V3's unseen categories.", ("model", "shots")),
     "ablate": Stage("Train and score one change to a model.", ("name",)),
     "report": Stage("Write the page, tables and metrics of all score rows."),
 }

@@ -22,7 +22,7 @@ from avsynth.reports.results import (
 )
 from avsynth.reports.score_cells import Judge
 
-OWN_SECTION = ("fewshot", "unseen", "ablate")
+STAGES_WITH_OWN_SECTION = ("fewshot", "v3_shots", "ablate")
 """Stages that have a section of their own, so they are left out of the first tables."""
 
 
@@ -69,7 +69,7 @@ def make_sections(material: Material) -> list[Section]:
 
 
 def _results(material: Material) -> Section:
-    rows = material.stages(*OWN_SECTION, others=True)
+    rows = material.stages(*STAGES_WITH_OWN_SECTION, others=True)
     rows = rows[~rows["benchmark"].str.startswith("v3")]
     return Section(
         "results",
@@ -81,7 +81,7 @@ def _results(material: Material) -> Section:
             benchmark_table(rows, benchmark, material.judge, "results")
             for benchmark in _benchmarks(rows)
         ),
-        missing=_absent(rows, "test, zeroshot or chain"),
+        missing=_absent(rows, "test, zeroshot or s4_to_ms3"),
     )
 
 
@@ -136,7 +136,7 @@ def _unseen(material: Material) -> Section:
         "Classes that no training frame shows: none, one, three or five labelled clips of each "
         "are given. The class sets of the official tests differ, so each line says its own.",
         tables,
-        missing=_absent(rows, "unseen"),
+        missing=_absent(rows, "v3_base or v3_shots"),
     )
 
 

@@ -146,8 +146,8 @@ def write_scores(folder, *, models=("sama_avs", "save"), keys=None):
             for word, low, high in (("w/", 0.6, 0.85), ("w/o", 0.1, 0.8))
             for percent in (0, 10, 20, 30, 100)
         ]))  # fmt: skip
-        put("unseen", pd.concat([
-            score_rows(**base, stage="unseen", benchmark=name, version="v3", setting=shots,
+        put("v3_shots", pd.concat([
+            score_rows(**base, stage="v3_shots", benchmark=name, version="v3", setting=shots,
                        categories=categories, skill=skill + better)
             for name, shots, categories, skill in (
                 ("v3", "0-shot", ("bell", "harp", "tiger"), 0.4),

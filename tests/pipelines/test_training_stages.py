@@ -11,12 +11,12 @@ from avsynth.core.paths import Layout
 from avsynth.formats.shards import ShardReader
 from avsynth.models.checkpoints import read_info
 from avsynth.pipelines.ablate import ablate
-from avsynth.pipelines.chain import chain
 from avsynth.pipelines.convert import convert
 from avsynth.pipelines.fewshot import fewshot
-from avsynth.pipelines.seen import seen
+from avsynth.pipelines.s4_to_ms3 import s4_to_ms3
 from avsynth.pipelines.train import train
-from avsynth.pipelines.unseen import unseen
+from avsynth.pipelines.v3_base import v3_base
+from avsynth.pipelines.v3_shots import v3_shots
 from avsynth.pipelines.zeroshot import zeroshot
 from avsynth.reports.read_scores import read_scores
 from avsynth.runtime.errors import CheckpointError, ConfigError, DataError
@@ -27,7 +27,7 @@ SMALL = (
     "models.save.input_size=32", "models.save.train.epochs=1",
     "models.st_bava.input_size=32", "models.st_bava.train.epochs=1",
     "models.sam_oracle.input_size=32", "evaluate.frame_size=48",
-    "fewshot.epochs=1", "chain.epochs=1", "unseen.epochs=1", "unseen.shot_epochs=1",
+    "fewshot.epochs=1", "s4_to_ms3.epochs=1", "v3_base.epochs=1", "v3_shots.epochs=1",
     "ablate.epochs=1",
 )  # fmt: skip
 
@@ -138,22 +138,22 @@ def test_every_other_stage_runs(trained, converted):
     layout = Layout(trained)
     for percent in ("0", "10", "100"):
         stage(fewshot, "sama_avs", "s4", percent, root=trained)
-    stage(chain, "sama_avs", root=trained)
+    stage(s4_to_ms3, "sama_avs", root=trained)
     for benchmark in ("v3", "v3-1shot"):
         stage(convert, benchmark, root=trained)
-    stage(seen, "sama_avs", root=trained)
-    stage(unseen, "sama_avs", "1", root=trained)
+    stage(v3_base, "sama_avs", root=trained)
+    stage(v3_shots, "sama_avs", "1", root=trained)
     stage(ablate, "adapters-1", root=trained)
     for model in ("sam_oracle", "st_bava"):
         stage(train, model, root=trained)
         stage(zeroshot, model, "ms3", root=trained)
     rows = read_scores(layout.scores).rows
-    assert set(rows["stage"]) >= {"ablate", "chain", "fewshot", "seen", "test", "unseen"}
+    assert set(rows["stage"]) >= {"ablate", "s4_to_ms3", "fewshot", "v3_base", "test", "v3_shots"}
     few = rows[(rows["stage"] == "fewshot")]
     assert set(few["setting"]) == {
         f"{p}% real, {w} P.T." for p in (0, 10, 100) for w in ("w/", "w/o")
     }
-    assert set(rows.loc[rows["stage"] == "chain", "setting"]) == {
+    assert set(rows.loc[rows["stage"] == "s4_to_ms3", "setting"]) == {
         "w/ F.T. (Syn.)", "w/ F.T. (from S4)",
     }  # fmt: skip
     untrained = read_info(layout.runs / "fewshot/sama_avs-s4-0/without/weights.safetensors")
@@ -167,4 +167,4 @@ def test_what_params_do_not_name_is_refused(trained):
         with pytest.raises(ConfigError, match="a percentage from 0 to 100"):
             stage(fewshot, "sama_avs", "s4", percent, root=trained)
     with pytest.raises(CheckpointError, match="no such file"):
-        stage(chain, "save", root=trained)
+        stage(s4_to_ms3, "save", root=trained)

@@ -70,6 +70,6 @@ def test_a_run_answers_its_own_experiment_only(
 def test_shots_are_answered_by_the_benchmark_of_their_class_set(papers):
     record = value(papers, "SAVE", "4", "SAVE", "3-shot", "AVSS V3")
     for benchmark, expected in (("v3-3shot", True), ("v3", False), ("v3-1shot", False)):
-        run = pd.Series({"model": "save", "benchmark": benchmark, "stage": "unseen",
+        run = pd.Series({"model": "save", "benchmark": benchmark, "stage": "v3_shots",
                          "setting": "3-shot"})  # fmt: skip
         assert answers(claim_of(record), run) is expected

@@ -18,7 +18,7 @@ def put(folder, stage, run, rows):
 def test_every_stage_is_read_and_the_audio_test_apart(tmp_path):
     write_scores(tmp_path)
     scores = read_scores(tmp_path)
-    assert set(scores.rows["stage"]) == {"test", "zeroshot", "fewshot", "unseen"}
+    assert set(scores.rows["stage"]) == {"test", "zeroshot", "fewshot", "v3_shots"}
     assert set(scores.sounds["sound"]) == {"own", "silence", "noise", "other"}
     written = sum(len(pd.read_csv(path)) for path in tmp_path.rglob("*.csv"))
     assert len(scores.rows) + len(scores.sounds) == written

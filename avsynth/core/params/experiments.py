@@ -98,7 +98,7 @@ class FewshotParams(Section):
     """Benchmark to the official shuffled csv that says which clips come first."""
 
 
-class ChainParams(Section):
+class S4ToMs3Params(Section):
     """S4 -> MS3, and AVS-Synthetic -> S4 -> MS3."""
 
     models: tuple[str, ...]
@@ -106,13 +106,20 @@ class ChainParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class UnseenParams(Section):
-    """V3: train on seen categories (``seen``, 0 shots), go on with shots of unseen ones."""
+class V3BaseParams(Section):
+    """V3: train on the seen categories; the unseen ones are tested with 0 shots."""
+
+    models: tuple[str, ...]
+    epochs: PositiveInt
+    lr: Annotated[float, Field(gt=0)]
+
+
+class V3ShotsParams(Section):
+    """V3: go on from `V3BaseParams` with shots of the unseen categories."""
 
     models: tuple[str, ...]
     shots: tuple[Literal[1, 3, 5], ...]
     epochs: PositiveInt
-    shot_epochs: PositiveInt
     lr: Annotated[float, Field(gt=0)]
 
 

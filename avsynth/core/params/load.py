@@ -22,14 +22,15 @@ from avsynth.core.params.building import (
 )
 from avsynth.core.params.experiments import (
     AblateParams,
-    ChainParams,
     ConvertParams,
     EvaluateParams,
     FewshotParams,
     ModelParams,
     ReportParams,
+    S4ToMs3Params,
     TrainParams,
-    UnseenParams,
+    V3BaseParams,
+    V3ShotsParams,
     VggishParams,
     ZeroshotParams,
 )
@@ -56,8 +57,9 @@ class Params(Section):
     evaluate: EvaluateParams
     zeroshot: ZeroshotParams
     fewshot: FewshotParams
-    chain: ChainParams
-    unseen: UnseenParams
+    s4_to_ms3: S4ToMs3Params
+    v3_base: V3BaseParams
+    v3_shots: V3ShotsParams
     ablate: AblateParams
     report: ReportParams
 

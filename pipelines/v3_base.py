@@ -1,4 +1,4 @@
-"""Stage ``seen``: train on the seen categories of V3 and score the unseen ones, with no shots."""
+"""Stage ``v3_base``: train on V3's seen categories and score the unseen ones, with no shots."""
 
 import pandas as pd
 
@@ -10,18 +10,18 @@ from avsynth.pipelines.shared.runs import Task, Trial, run_trials
 from avsynth.runtime.options import Runtime
 
 
-def seen(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
-    """Write ``runs/seen/<model>`` and the rows of the 0-shot test.
+def v3_base(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
+    """Write ``runs/v3_base/<model>`` and the rows of the 0-shot test.
 
     Raises:
         ConfigError: params.yaml has no such model.
         DataError: the shards of V3 are absent or damaged.
     """
     project = Project(params, layout, runtime)
-    training = fine_tuning(project, model, params.unseen.epochs, params.unseen.lr)
+    training = fine_tuning(project, model, params.v3_base.epochs, params.v3_base.lr)
     trial = Trial(
-        Task(model, "v3", layout.runs / "seen" / model, training),
-        Labels("seen", model, model, "v3", "0-shot", "v3-seen"),
-        score_path(project, "seen", model),
+        Task(model, "v3", layout.runs / "v3_base" / model, training),
+        Labels("v3_base", model, model, "v3", "0-shot", "v3-seen"),
+        score_path(project, "v3_base", model),
     )
     return run_trials(project, [trial])

@@ -1,4 +1,4 @@
-"""Stage ``unseen``: go on with some shots of V3's unseen categories and score the rest of them."""
+"""Stage ``v3_shots``: train on with shots of V3's unseen categories and score the rest of them."""
 
 import pandas as pd
 
@@ -10,23 +10,23 @@ from avsynth.pipelines.shared.runs import Task, Trial, run_trials
 from avsynth.runtime.options import Runtime
 
 
-def unseen(
+def v3_shots(
     model: str, shots: str, params: Params, layout: Layout, runtime: Runtime
 ) -> pd.DataFrame:
-    """Write ``runs/unseen/<model>-<shots>`` and the rows of the k-shot test.
+    """Write ``runs/v3_shots/<model>-<shots>`` and the rows of the k-shot test.
 
     Raises:
         ConfigError: params.yaml has no such model, or V3 no such shots.
-        CheckpointError: ``seen <model>`` has not been run.
+        CheckpointError: ``v3_base <model>`` has not been run.
         DataError: the shards of V3 are absent or damaged.
     """
     project = Project(params, layout, runtime)
-    training = fine_tuning(project, model, params.unseen.shot_epochs, params.unseen.lr)
+    training = fine_tuning(project, model, params.v3_shots.epochs, params.v3_shots.lr)
     name, benchmark = f"{model}-{shots}", f"v3-{shots}shot"
-    start = layout.runs / "seen" / model / WEIGHTS
+    start = layout.runs / "v3_base" / model / WEIGHTS
     trial = Trial(
-        Task(model, benchmark, layout.runs / "unseen" / name, training, start),
-        Labels("unseen", model, model, benchmark, f"{shots}-shot", "v3-seen+shots"),
-        score_path(project, "unseen", name),
+        Task(model, benchmark, layout.runs / "v3_shots" / name, training, start),
+        Labels("v3_shots", model, model, benchmark, f"{shots}-shot", "v3-seen+shots"),
+        score_path(project, "v3_shots", name),
     )
     return run_trials(project, [trial])
