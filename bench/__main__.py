@@ -1,7 +1,7 @@
-"""``make bench``: every bench in turn, each in a process of its own, then one table of all ratios.
+"""``make bench``: run every bench in a separate process, then print one table of all ratios.
 
-python -m bench                        # about an hour on two cores; returns 1 if a line fails
-python -m bench --quick                # small and once: does everything still run? no verdict
+python -m bench                        # about an hour on two cores; exit code 1 if a row fails
+python -m bench --quick                # small, one round, no verdicts: a check that all benches run
 python -m bench --only audio,cache     # some of them
 """
 
@@ -33,7 +33,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
 
 
 def run(name: str, arguments: tuple[str, ...], rows: Path) -> int:
-    """Run one bench; its own report goes to stderr."""
+    """Run one bench and return its exit code; its report goes to stderr."""
     print(f"=== {name}", file=sys.stderr, flush=True)
     begun = time.perf_counter()
     done = subprocess.run(
@@ -68,7 +68,7 @@ def main() -> int:
     broken = [name for name, code in ended.items() if code]
     failed = [row.what for row in rows if row.verdict() == "FAIL"]
     if options.quick:
-        # A bench that judges itself returns 1 on figures that a quick run is too small for.
+        # The exit code of a bench is not used: a quick run is too small to reach the goals.
         missing = set(chosen) - {row.area for row in rows}
         return int(bool(missing))
     if broken or failed:

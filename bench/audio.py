@@ -1,10 +1,10 @@
-"""The log-mel of one sample's second, against the chain that AVS loaders use.
+"""Benchmark of the log-mel of one second, compared with the chain that AVS loaders use.
 
-Peer: read the whole 10-s clip, resample it with resampy (kaiser_best), compute the log-mel of all
-of it in float64 with window and mel matrix made anew, keep example 1. Ours: read the second,
-resample it with soxr HQ, compute its patch. Both run in turn in one process, on one thread.
+Peer: read the whole 10-s clip, resample it with resampy (kaiser_best), compute the log-mel of the
+whole clip in float64 with a new window and mel matrix, keep example 1. Ours: read the second,
+resample it with soxr HQ, compute its patch. Both run alternately in one process, on one thread.
 
-Run: ``python -m bench.audio``. CPU time, so that another job on the machine disturbs little.
+Run: ``python -m bench.audio``. It measures CPU time, so that other load has little influence.
 """
 
 import os
@@ -32,7 +32,7 @@ MUST, STRETCH = 30.0, 55.0
 
 
 def main() -> None:
-    """Print a line per kind of file: medians, ratio and its spread over the rounds."""
+    """Print a row per kind of file: medians, ratio and its spread over the rounds."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two rounds")
     rounds = 2 if parser.parse_args().quick else ROUNDS
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def compare(name: str, path: Path, rounds: int) -> str:
-    """Time both chains in turn; the first round warms up and is not counted."""
+    """Measure both chains alternately; the first round is a warm-up and is not counted."""
     peers, ours = [], []
     for _ in range(rounds + 1):
         peers.append(timed(lambda: peer_patch(path), 1))
@@ -82,7 +82,7 @@ def our_patch(path: Path) -> np.ndarray:
 
 
 def peer_patch(path: Path) -> np.ndarray:
-    """Read all of it, use a tenth: float32 [1, 96, 64]."""
+    """Compute the log-mel of the whole clip and return one second: float32 [1, 96, 64]."""
     samples, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
     mono = np.mean(samples / 32_768.0, axis=1)
     if rate_hz != 16_000:
@@ -96,7 +96,7 @@ def peer_patch(path: Path) -> np.ndarray:
 
 
 def hertz_to_mel_matrix() -> np.ndarray:
-    """Make VGGish's mel matrix band by band: float64 [257, 64]."""
+    """Build VGGish's mel matrix band by band: float64 [257, 64]."""
 
     def mel(hertz: float | np.ndarray) -> np.ndarray:
         return 1127.0 * np.log(1.0 + np.asarray(hertz) / 700.0)
@@ -113,7 +113,7 @@ def hertz_to_mel_matrix() -> np.ndarray:
 
 
 def music(rate_hz: int, channels: int) -> np.ndarray:
-    """Draw 10 s of tones over noise: float64 [S, C]."""
+    """Synthesise 10 s of tones with noise: float64 [S, C]."""
     t = np.arange(10 * rate_hz) / rate_hz
     tones = sum(np.sin(2 * np.pi * f * t) / n for n, f in enumerate((220, 660, 1500, 3100), 1))
     noise = np.random.default_rng(0).standard_normal((len(t), channels))

@@ -1,9 +1,9 @@
-"""Speed of building, side by side with the official tools: ``python -m bench.build``.
+"""Benchmark of building, compared with the official tools: ``python -m bench.build``.
 
-Every figure of memory and every long figure of time comes from a process of its own, ours and the
-peer's in turns; short ones are taken in turns inside one process. Time is CPU time, a ratio is
-peer / ours in the same round, the table shows its median and range. ``--quick`` runs everything
-small and judges nothing. The full size needs 8 GB of memory and 10 GB of disk.
+Memory and long times are measured in separate processes, ours and the peer's alternately. Short
+times are measured alternately in one process. Time is CPU time. A ratio is peer / ours in the same
+round; the table shows its median and range. ``--quick`` runs everything with small sizes and gives
+no verdicts. The full size needs 8 GB of memory and 10 GB of disk.
 """
 
 import argparse
@@ -24,7 +24,7 @@ GROWTH = 3
 
 
 def measure(task: str, *arguments: str | Path) -> dict[str, Any]:
-    """Run one task of `bench.build_tasks` in a process of its own."""
+    """Run one task of `bench.build_tasks` in a separate process."""
     command = [sys.executable, "-m", "bench.build_tasks", task, *map(str, arguments)]
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def measure(task: str, *arguments: str | Path) -> dict[str, Any]:
 
 
 def annotation_rows(folder: Path, scale: float, rounds: int) -> list[Row]:
-    """Measure reading, indexing, opening again, and growth."""
+    """Measure reading, indexing, opening the index, and growth."""
     file, index = folder / "lvis_v1_train.json", folder / "index"
     print(measure("generate", file, str(scale))["text"], file=sys.stderr)
     taken: list[dict[str, dict[str, Any]]] = []
@@ -80,7 +80,7 @@ def annotation_rows(folder: Path, scale: float, rounds: int) -> list[Row]:
 
 
 def growth_rows(folder: Path, scale: float, once: list[dict[str, Any]]) -> list[Row]:
-    """Measure the index of a file ``GROWTH`` times as big against that of one."""
+    """Measure the index of a file ``GROWTH`` times as large, relative to the smaller file."""
     file = folder / "grown.json"
     print(measure("generate", file, str(GROWTH * scale))["text"], file=sys.stderr)
     grown = [measure("index", file, folder / "index") for _ in once]
@@ -99,7 +99,7 @@ def _ratios(taken: list[dict[str, dict[str, Any]]], name: str, what: str) -> lis
 
 
 def sample_rows(folder: Path, count: int, rounds: int) -> list[Row]:
-    """Measure what is done once per mask and once per sample."""
+    """Measure the work per mask and per sample."""
     png = measure("png", str(count), str(rounds))
     whole = measure("samples", folder, str(count), str(rounds))
     return [
@@ -109,7 +109,7 @@ def sample_rows(folder: Path, count: int, rounds: int) -> list[Row]:
 
 
 def table(rows: list[Row], judged: bool) -> str:
-    """Lay the rows out as text."""
+    """Format the rows as text."""
     head = f"{'what':<42}{'median':>9}{'range':>19}{'must':>8}{'stretch':>9}"
     lines = [head + ("  verdict" if judged else "")]
     for row in rows:
@@ -124,12 +124,14 @@ def table(rows: list[Row], judged: bool) -> str:
 
 
 def main() -> int:
-    """Measure, print the table, return 1 if a row fails."""
+    """Run all measurements, print the table, return 1 if a row fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="1 is LVIS v1 train (default)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one small round, no verdict")
-    parser.add_argument("--folder", type=Path, help="for the files made (default: a temporary one)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for generated files (default: a temporary one)"
+    )
     given = parser.parse_args()
     scale, rounds, count = (0.01, 1, 60) if given.quick else (given.scale, given.rounds, 600)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=given.folder))

@@ -1,4 +1,4 @@
-"""The work that `bench.build` measures: one task per process, one line of JSON as its result."""
+"""The tasks that `bench.build` measures: one task per process, one line of JSON as its result."""
 
 import io
 import json
@@ -17,15 +17,15 @@ CATEGORIES = 46
 
 
 def peak_mb() -> float:
-    """Read this process's own peak of resident memory (a parent's does not count)."""
+    """Read the peak resident memory of this process in MiB, without its parent's."""
     status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
     return int(status.split()[0]) / 1024
 
 
-def cpu_s(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return CPU seconds of all threads, and the result."""
+def cpu_s(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Run a function; return the CPU seconds of all threads, and its result."""
     start = time.process_time()
-    result = work()
+    result = run()
     return time.process_time() - start, result
 
 
@@ -35,35 +35,35 @@ def generate(file: str, scale: str) -> dict[str, Any]:
 
     images, masks = write_lvis_json(Path(file), float(scale))
     size = Path(file).stat().st_size
-    return {"text": f"{images:,} pictures, {masks:,} masks, {size / 1e6:,.0f} MB"}
+    return {"text": f"{images:,} images, {masks:,} masks, {size / 1e6:,.0f} MB"}
 
 
 def columns(file: str) -> dict[str, Any]:
-    """Read id, picture, category, crowd, area and box of every mask and keep them."""
+    """Read id, image, category, crowd, area and box of every mask into memory."""
     from avsynth.sources.masks.coco_json import stream_sections
     from avsynth.sources.masks.index_writer import annotation_rows
 
-    def work() -> list[Any]:
+    def run() -> list[Any]:
         pieces = stream_sections(Path(file))
         return [annotation_rows(items) for name, items in pieces if name == "annotations"]
 
-    seconds, kept = cpu_s(work)
+    seconds, kept = cpu_s(run)
     return {"cpu_s": seconds, "peak_mb": peak_mb(), "masks": sum(map(len, kept))}
 
 
 def index(file: str, folder: str) -> dict[str, Any]:
-    """Make the index as the first run of the stage does, digest of the file included."""
+    """Build the index as in the first run of the stage, with the digest of the file."""
     from avsynth.core.hashing import file_digest
     from avsynth.runtime.options import Runtime
     from avsynth.sources.masks.annotation_index import load_index
     from avsynth.sources.masks.index_writer import write_index
 
-    def work() -> None:
+    def run() -> None:
         Path(folder).mkdir(exist_ok=True)
         file_digest(Path(file))
         write_index(Path(file), Path(folder), Runtime(quiet=True))
 
-    seconds, _ = cpu_s(work)
+    seconds, _ = cpu_s(run)
     peak = peak_mb()
     return {
         "cpu_s": seconds,
@@ -73,7 +73,7 @@ def index(file: str, folder: str) -> dict[str, Any]:
 
 
 def _choose(counts: dict[int, int]) -> list[int]:
-    """Choose 46 neighbours of the rank that together hold 7.5 % of the masks."""
+    """Choose 46 categories, adjacent by number of masks, with 7.5 % of all masks together."""
     ranked = sorted(counts, key=lambda c: (-counts[c], c))
     share = CANDIDATES / 1_270_141 * sum(counts.values())
     for start in range(len(ranked) - CATEGORIES):
@@ -83,19 +83,19 @@ def _choose(counts: dict[int, int]) -> list[int]:
     return sorted(ranked[:CATEGORIES])
 
 
-def reopen(folder: str, wanted: str, scale: str) -> dict[str, Any]:
-    """Open the index, choose, and sample masks: ids, pictures, and polygons as stored."""
+def reopen(folder: str, category_ids: str, scale: str) -> dict[str, Any]:
+    """Open the index, choose categories, and sample masks: ids, images, stored polygons."""
     from avsynth.formats.mask_rle import parse_segmentation
     from avsynth.sources.masks.annotation_index import load_index
 
-    def work() -> list[tuple[int, int, bytes]]:
+    def run() -> list[tuple[int, int, bytes]]:
         opened = load_index(Path(folder))
         found: list[tuple[int, int, bytes]] = []
-        for rows, texts in opened.read(opened.extents_of(json.loads(wanted))):
+        for rows, texts in opened.read(opened.extents_of(json.loads(category_ids))):
             found += zip(rows["id"].tolist(), rows["image_id"].tolist(), texts, strict=True)
         return [found[i] for i in _sample(len(found), scale)]
 
-    seconds, kept = cpu_s(work)
+    seconds, kept = cpu_s(run)
     parsing, _ = cpu_s(lambda: [parse_segmentation(text) for _, _, text in kept])
     return {"cpu_s": seconds, "parsed_s": seconds + parsing, "masks": len(kept)}
 
@@ -105,18 +105,18 @@ def _sample(found: int, scale: str) -> list[int]:
     return np.random.default_rng(0).permutation(found)[:size].tolist()
 
 
-def peer(file: str, wanted: str, scale: str) -> dict[str, Any]:
-    """Load with the official API, and choose and sample through it."""
+def peer(file: str, category_ids: str, scale: str) -> dict[str, Any]:
+    """Load the file with the official API, then choose categories and sample masks with it."""
     from lvis import LVIS
 
     load_s, api = cpu_s(lambda: LVIS(file))
     load_mb = peak_mb()
 
-    def work() -> list[Any]:
-        found = api.get_ann_ids(cat_ids=json.loads(wanted))
+    def run() -> list[Any]:
+        found = api.get_ann_ids(cat_ids=json.loads(category_ids))
         return api.load_anns([found[i] for i in _sample(len(found), scale)])
 
-    choose_s, kept = cpu_s(work)
+    choose_s, kept = cpu_s(run)
     return {
         "load_s": load_s,
         "load_mb": load_mb,
@@ -126,7 +126,7 @@ def peer(file: str, wanted: str, scale: str) -> dict[str, Any]:
 
 
 def png(count: str, rounds: str) -> dict[str, Any]:
-    """Polygons to PNG bytes, ours and `ann_to_mask` with PIL in turns."""
+    """Encode polygons as PNG bytes, with our code and with `ann_to_mask` and PIL alternately."""
     from PIL import Image
 
     from avsynth.formats.mask_rle import png_to_mask, polygons_to_rle, rle_to_png
@@ -151,7 +151,7 @@ def png(count: str, rounds: str) -> dict[str, Any]:
 
 
 def _small_api(shapes: list[list[list[float]]]) -> Any:
-    """An official API object over these segmentations, one picture each."""
+    """Build an official API object with these segmentations, one image each."""
     from lvis import LVIS
 
     from bench.lvis_json import HEIGHT, WIDTH
@@ -165,7 +165,7 @@ def _small_api(shapes: list[list[list[float]]]) -> Any:
 def _in_turns(
     theirs: Callable[[int], Any], ours: Callable[[int], Any], count: int, rounds: int
 ) -> dict[str, Any]:
-    theirs(0), ours(0)  # imports and first use are not what is compared
+    theirs(0), ours(0)  # imports and first use are not measured
     ratios = []
     for _ in range(rounds):
         slow, _ = cpu_s(lambda: [theirs(i) for i in range(count)])
@@ -175,12 +175,12 @@ def _in_turns(
 
 
 def samples(folder: str, count: str, rounds: str) -> dict[str, Any]:
-    """Annotation and picture file to a sample in a tar; sound and meta are given on both sides."""
+    """Build tars of samples from annotations and image files; audio and meta are given."""
     return _Samples(Path(folder), int(count)).compare(int(rounds))
 
 
 class _Samples:
-    """The same samples, written by the official tools and by ours."""
+    """The same samples, written by the official tools and by our code."""
 
     def __init__(self, folder: Path, count: int) -> None:
         from PIL import Image
@@ -191,8 +191,8 @@ class _Samples:
         self.folder, self.count = folder, count
         self.shapes = blobs(count, rng)
         self.api = _small_api(self.shapes)
-        self.pictures = [folder / f"{i}.jpg" for i in range(20)]
-        for path in self.pictures:
+        self.images = [folder / f"{i}.jpg" for i in range(20)]
+        for path in self.images:
             noise = rng.integers(0, 256, (HEIGHT // 2, WIDTH // 2, 3), dtype=np.uint8)
             Image.fromarray(noise).resize((WIDTH, HEIGHT)).save(path, quality=78)
         self.flac, self.logmel = rng.bytes(20_000), rng.bytes(24_704)
@@ -210,7 +210,7 @@ class _Samples:
                 sample = {
                     "__key__": f"cat-{i:010d}",
                     "audio.flac": self.flac,
-                    "image.jpg": self.pictures[i % 20].read_bytes(),
+                    "image.jpg": self.images[i % 20].read_bytes(),
                     "logmel.npy": self.logmel,
                     "mask.png": buffer.getvalue(),
                     "meta.json": json.dumps(self.meta).encode(),
@@ -230,7 +230,7 @@ class _Samples:
         rle = polygons_to_rle(self.shapes[i], HEIGHT, WIDTH)
         return Sample(
             key=f"cat-{i:010d}",
-            image=self.pictures[i % 20].read_bytes(),
+            image=self.images[i % 20].read_bytes(),
             image_ext="jpg",
             mask_png=rle_to_png(rle, HEIGHT, WIDTH),
             audio_flac=self.flac,
@@ -239,7 +239,7 @@ class _Samples:
         )
 
     def compare(self, rounds: int) -> dict[str, Any]:
-        """Measure in turns, then check that both tars hold the same."""
+        """Measure both alternately, then check that both tars have the same content."""
         result = _in_turns(lambda _: self.theirs(), lambda _: self.ours(), 1, rounds)
         theirs, ours = (self._content(name) for name in ("theirs.tar", "ours.tar"))
         if theirs != ours:

@@ -1,9 +1,9 @@
-"""Caches against doing the work again: ``python -m bench.cache [--quick]``.
+"""Benchmark of the caches, compared with computing again: ``python -m bench.cache [--quick]``.
 
-Image embeddings: pictures through the frozen encoder, as segment-anything runs it and as avsynth
-does, against the same pictures out of `avsynth.training.embedding_cache` on disk. Build: the
-toy world built, and built again with nothing changed. Both in turn in one process; ratios are of
-CPU time.
+Image embeddings: the frozen encoder as in segment-anything and as in avsynth, compared with the
+same embeddings read from the disk cache `avsynth.training.embedding_cache`. Build: the first build
+of the toy world, compared with a second build without changes. Both run alternately in one
+process; ratios are of CPU time.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from bench.rows import Row, record
 
 
 def embeddings(folder: Path, architecture: str, rounds: int) -> None:
-    """Encode four pictures, or read what was encoded."""
+    """Measure encoding four images, and reading their cached embeddings."""
     sam = build_sam(architecture, 256).requires_grad_(False)
     batch = make_batch(architecture, 256, 4)
     cache = EmbeddingCache(folder, digest_of(sam.image_encoder))
@@ -52,7 +52,7 @@ def embeddings(folder: Path, architecture: str, rounds: int) -> None:
         }
         timings = measure(jobs, rounds)
     size = sum(p.stat().st_size for p in folder.rglob("*.npy")) / 4 / 1024
-    notes = {"from disk": f"{size:.0f} KiB a picture"}
+    notes = {"from disk": f"{size:.0f} KiB an image"}
     print(table(f"Image embeddings {architecture}, 256 px, batch 4", timings, notes, {}))
     against = zip(timings["avsynth"].cpu_s, timings["from disk"].cpu_s, strict=True)
     record(
@@ -61,7 +61,7 @@ def embeddings(folder: Path, architecture: str, rounds: int) -> None:
 
 
 def rebuild(folder: Path, scale: float, rounds: int) -> None:
-    """Build, and build again."""
+    """Measure a first and a second build."""
     times: dict[str, list[float]] = {"first": [], "again": []}
     write_toy_world(folder / "toy", scale=scale)
     for number in range(rounds):

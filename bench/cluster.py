@@ -1,7 +1,8 @@
-"""Ray under `map_items` against bare Ray and against processes: ``python -m bench.cluster``.
+"""Benchmark of Ray in `map_items`: ``python -m bench.cluster``.
 
-Small tasks show what handing out costs; shards of the same samples show what a build gains. All
-on two CPUs of this machine, in turn; ratios are of wall time, Ray has started before.
+Small tasks, compared with plain Ray, measure the overhead per task. Shards, compared with local
+processes, measure the gain of a build. All run alternately on two CPUs of this machine. Ratios are
+of wall time; Ray is started before.
 """
 
 import argparse
@@ -22,12 +23,12 @@ RAY, PROCESSES = (Runtime(2, executor, quiet=True) for executor in ("ray", "proc
 
 
 def nothing(number: int) -> int:
-    """Be a small task."""
+    """Return the argument: a task without work."""
     return number
 
 
 def make(content: tuple[int, int]) -> Iterator[Sample | Drop]:
-    """Make the samples of a shard: hashing stands for the work."""
+    """Build the samples of a shard; hashing replaces the real work."""
     import hashlib
 
     shard, count = content
@@ -38,7 +39,7 @@ def make(content: tuple[int, int]) -> Iterator[Sample | Drop]:
 
 
 def bare(count: int) -> None:
-    """Hand out small tasks as Ray's own guide does."""
+    """Run small tasks as in Ray's guide."""
     import ray
 
     task = ray.remote(nothing)
@@ -56,7 +57,7 @@ def shards(folder: Path, count: int, runtime: Runtime) -> None:
 
 
 def in_turn(jobs: dict[str, Callable[[], object]], rounds: int) -> list[float]:
-    """Run two jobs in turn and return how many times longer the first took, a value a round."""
+    """Run two jobs alternately; return the ratio of times, first over second, per round."""
     taken: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds + 1):
         for name, job in jobs.items():

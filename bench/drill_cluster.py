@@ -1,8 +1,9 @@
-"""A node dies in the middle of a build: ``python -m bench.drill_cluster``.
+"""Test of a node failure during a build: ``python -m bench.drill_cluster``.
 
-Draws a toy world, builds it on this machine alone, then on a Ray cluster of a head and three nodes
-of one CPU each, and kills one node with SIGKILL when the first shards are there. Says what happened
-when, how often each shard was begun, and whether the bytes are the same. Returns 1 if they are not.
+It writes a toy world, builds it on this machine, then on a Ray cluster of a head and three nodes of
+one CPU each, and kills one node with SIGKILL once the first shards are finished. It prints the
+events with times, how many shards were started more than once, and whether the bytes are the same.
+The exit code is 1 if they are not.
 """
 
 import hashlib
@@ -23,13 +24,13 @@ SETTINGS = ("-S", "fetch.sources=[]", "-S", "shard.samples_per_shard=20", "--qui
 BEGUN = time.monotonic()
 
 
-def say(what: str) -> None:
+def log(what: str) -> None:
     """Print a line of the transcript."""
     print(f"{time.monotonic() - BEGUN:6.1f} s  {what}", flush=True)
 
 
 def build(root: Path, address: str, *options: str) -> subprocess.Popen[str]:
-    """Start a build as its user types it."""
+    """Start a build with the command line."""
     command = [sys.executable, "-m", "avsynth", "build", "--root", str(root), *SETTINGS, *options]
     environment = {**os.environ, "RAY_ADDRESS": address, "RAY_USAGE_STATS_ENABLED": "0"}
     return subprocess.Popen(
@@ -39,12 +40,12 @@ def build(root: Path, address: str, *options: str) -> subprocess.Popen[str]:
 
 
 def relay(process: subprocess.Popen[str], name: str) -> threading.Thread:
-    """Repeat what a build says, with the time."""
+    """Print the messages of a build with the time."""
 
     def read() -> None:
         assert process.stderr is not None
         for line in process.stderr:
-            say(f"{name}: {line.rstrip()}")
+            log(f"{name}: {line.rstrip()}")
 
     thread = threading.Thread(target=read)
     thread.start()
@@ -52,7 +53,7 @@ def relay(process: subprocess.Popen[str], name: str) -> threading.Thread:
 
 
 def attempts_of(staging: Path, seen: dict[str, set[str]]) -> int:
-    """Note the attempts that are under way, by shard; return how many shards are finished."""
+    """Record the current attempts by shard; return the number of finished shards."""
     for folder in staging.glob("tmp*"):
         for tar in folder.glob("*.tar*"):
             seen.setdefault(tar.name.partition(".")[0], set()).add(folder.name)
@@ -71,7 +72,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def on_a_cluster(root: Path) -> dict[str, set[str]]:
-    """Build on four nodes, kill one on the way; return the attempts seen, by shard."""
+    """Build on a cluster and kill one node during the build; return the attempts by shard."""
     from ray.cluster_utils import Cluster
 
     cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
@@ -79,19 +80,19 @@ def on_a_cluster(root: Path) -> dict[str, set[str]]:
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
         for node in nodes:
-            say(f"node {node.node_id[:8]} with one CPU has joined")
+            log(f"node {node.node_id[:8]} with one CPU has joined")
         process = build(root, cluster.address, "--executor", "ray")
         talk, alive = relay(process, "cluster"), True
         while process.poll() is None:
             finished = attempts_of(root / STAGING, seen)
             if alive and finished >= 6:
-                say(f"{finished} shards are finished: node {nodes[0].node_id[:8]} is killed")
+                log(f"{finished} shards are finished: node {nodes[0].node_id[:8]} is killed")
                 cluster.remove_node(nodes[0], allow_graceful=False)
                 alive = False
             time.sleep(0.005)
         talk.join()
         assert process.returncode == 0, "the build failed"
-        assert not alive, "the build was too quick to kill a node"
+        assert not alive, "the build ended before a node was killed"
     finally:
         cluster.shutdown()
     return seen
@@ -116,9 +117,9 @@ def main() -> int:
         again = sum(len(attempts) > 1 for attempts in seen.values())
         expected, found = digests(one), digests(many)
         shards = sum(file.endswith(".tar") for file in expected)
-        say(f"{shards} shards; begun more than once: {again}")
+        log(f"{shards} shards; begun more than once: {again}")
         same = bool(expected) and expected == found
-        say(f"{len(expected)} files, bytes of one machine: {'the same' if same else 'DIFFERENT'}")
+        log(f"{len(expected)} files, bytes of one machine: {'the same' if same else 'DIFFERENT'}")
     return int(not same)
 
 

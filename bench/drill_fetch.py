@@ -1,9 +1,9 @@
-"""Fetch from a host that fails in every way it can, killed twice on the way, until all is there.
+"""Test of the fetch stage against a failing host, with kills, until all files are downloaded.
 
-``make drill-fetch`` writes the toy world, gives it out from this machine under the addresses of
-the official hosts, lets that host fail by a script, runs the real stage in processes of its own,
-kills one with SIGKILL in the middle and stops one with Ctrl-C, and goes on until nothing more can
-be had. Then every file is compared with the original, and a table says what happened.
+``make drill-fetch`` writes the toy world, serves it on this machine under the paths of the official
+hosts with scripted faults, and runs the real stage in separate processes. It kills runs with
+SIGKILL, stops one with Ctrl-C, and continues until every available file is downloaded. Then it
+compares every file with the original and prints the result of each fault.
 """
 
 import argparse
@@ -30,34 +30,34 @@ from avsynth.building.new_project import init_project  # noqa: E402
 from avsynth.core.params.load import load_params  # noqa: E402
 from avsynth.core.paths import Layout  # noqa: E402
 from avsynth.download.ledger import LedgerRow, read_ledger  # noqa: E402
-from avsynth.download.requirements import WANTED, wish  # noqa: E402
+from avsynth.download.requirements import SOURCES, make_request  # noqa: E402
 from avsynth.download.youtube import ffmpeg  # noqa: E402
 from avsynth.runtime.errors import AvsynthError  # noqa: E402
 from avsynth.runtime.options import Runtime  # noqa: E402
 from avsynth.toy import write_toy_world  # noqa: E402
 from tests.helpers.local_host import Host, RunningHost  # noqa: E402
-from tests.helpers.official_archives import give_out, mirrors  # noqa: E402
+from tests.helpers.official_archives import mirrors, serve_toy_world  # noqa: E402
 
-SOURCES = ("lvis", "openimages", "vggsound")
+DRILLED = ("lvis", "openimages", "vggsound")
 KINDS = {"annotations", "pictures", "masks", "clips"}
 VIDEO_S = 1000
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to fail, where, and how it must end."""
+    """One scripted fault: its path, and the status that its item must end with."""
 
     what: str
     path: str
     faults: tuple[str, ...]
     item: tuple[str, str, str]
-    """Source, kind and id of the item that it hits."""
+    """Source, kind and id of the affected item."""
     ends: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the stage and how it ended."""
+    """One run of the stage and its result."""
 
     what: str
     ended: str
@@ -66,7 +66,7 @@ class Run:
 
 
 def main() -> int:
-    """Run the drill; 0 when everything ended as it must."""
+    """Run the drill; return 0 if every item ended as expected, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", nargs=3, metavar=("ROOT", "SOURCE", "RETRY"))
     arguments = parser.parse_args()
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def stage(root: str, source: str, retry: str) -> int:
-    """Run the stage as the command line does."""
+    """Run the stage like the command line."""
     from avsynth.pipelines.fetch import fetch
 
     layout = Layout(Path(root))
@@ -91,33 +91,34 @@ def stage(root: str, source: str, retry: str) -> int:
 
 
 def drill(folder: Path, host: Host) -> int:
-    """Prepare, fail, kill, go on, compare, tell."""
+    """Run the stage with faults and kills, compare the files, print the tables."""
     toy, layout = folder / "toy", Layout(folder / "project")
     write_toy_world(toy, scale=0.1)
-    give_out(host, toy)
+    serve_toy_world(host, toy)
     prepare(layout, host)
-    give_out_videos(host, toy, folder)
-    faults = script(host, layout, toy)
+    serve_videos(host, toy, folder)
+    faults = queue_faults(host, layout, toy)
     runs = [*run_all(layout, host)]
     rows = ledgers(layout)
-    different, there = compare(layout.raw, toy, rows)
+    n_different, n_files = compare(layout.raw, toy, rows)
     console = Console(width=140)
     console.print(runs_table(runs))
-    console.print(tell(faults, rows, host))
+    console.print(faults_table(faults, rows, host))
     wrong = [f for f in faults if rows[f.item].status != f.ends]
     left = [
         str(p) for p in layout.raw.rglob(".*") if p.name.endswith((".part", ".packed", ".etag"))
     ]
     console.print(
-        f"{there} files there, {different} differ from the originals, {len(left)} parts left over, "
-        f"{len(wrong)} of {len(faults)} faults ended otherwise than they must; "
-        f"{host.seen.total()} requests, at most {host.most_open} at once"
+        f"{n_files} files, {n_different} differ from the originals, "
+        f"{len(left)} partial files remain, {len(wrong)} of {len(faults)} faults "
+        f"ended with an unexpected status; {host.requests.total()} requests, "
+        f"at most {host.most_open} at once"
     )
-    return 1 if wrong or different or left else 0
+    return 1 if wrong or n_different or left else 0
 
 
 def prepare(layout: Layout, host: Host) -> None:
-    """Start a project whose params point at the host."""
+    """Create a project with the local host as mirror."""
     init_project(layout.root, "toy")
     path = layout.root / "params.yaml"
     params = yaml.safe_load(path.read_text())
@@ -126,8 +127,8 @@ def prepare(layout: Layout, host: Host) -> None:
     path.write_text(yaml.safe_dump(params))
 
 
-def give_out_videos(host: Host, toy: Path, folder: Path) -> None:
-    """Give every video of the list the same long sound track."""
+def serve_videos(host: Host, toy: Path, folder: Path) -> None:
+    """Serve the same long audio track for every video of the list."""
     tone = 0.3 * np.sin(np.arange(VIDEO_S * 8000) * (2 * np.pi * 440 / 8000))
     soundfile.write(folder / "v.wav", tone, 8000)
     command = [ffmpeg(), "-v", "error", "-i", str(folder / "v.wav"), "-b:a", "32k"]
@@ -137,46 +138,46 @@ def give_out_videos(host: Host, toy: Path, folder: Path) -> None:
         host.files[f"/youtube/watch?v={line[:11]}"] = video
 
 
-def script(host: Host, layout: Layout, toy: Path) -> list[Fault]:
-    """Queue one fault of each kind, on items that are wanted."""
-    pictures = sorted((toy / "lvis/train2017").iterdir())
+def queue_faults(host: Host, layout: Layout, toy: Path) -> list[Fault]:
+    """Queue one fault of each kind, for required items."""
+    images = sorted((toy / "lvis/train2017").iterdir())
     masks = sorted((toy / "openimages/train-masks").iterdir())
-    ids = wanted_ids(layout, toy)
-    names = [p.name for p in pictures if f"train2017/{p.name}" in ids["pictures"]]
+    ids = required_ids(layout, toy)
+    names = [p.name for p in images if f"train2017/{p.name}" in ids["pictures"]]
     clips = sorted({one[:11]: one for one in sorted(ids["clips"])}.values())
     digit = next(m.name[0] for m in masks if f"train/{m.name}" in ids["masks"])
     hit = next(m.name for m in masks if f"train/{m.name}" in ids["masks"] and m.name[0] == digit)
 
-    def picture(n: int, what: str, ends: str, *faults: str) -> Fault:
+    def image_fault(n: int, what: str, ends: str, *faults: str) -> Fault:
         name = f"train2017/{names[n]}"
         return Fault(what, f"/coco/{name}", faults, ("lvis", "pictures", name), ends)
 
-    def clip(n: int, what: str, ends: str, *faults: str) -> Fault:
+    def clip_fault(n: int, what: str, ends: str, *faults: str) -> Fault:
         path = f"/youtube/watch?v={clips[n][:11]}"
         return Fault(what, path, faults, ("vggsound", "clips", clips[n]), ends)
 
     zipped = f"/google/v5/train-masks/train-masks-{digit}.zip"
     listed = "/meta/LVIS/lvis_v1_train.json.zip"
     faults = [
-        picture(0, "429 with Retry-After: 1", "ok", "status=429,1"),
-        picture(1, "503 with Retry-After: 1, twice", "ok", "status=503,1", "status=503,1"),
-        picture(2, "500, four times, then well", "ok", *["status=500"] * 4),
-        picture(3, "hangs up in the middle", "ok", "cut=0.4"),
-        picture(4, "slow (2 s before the first byte)", "ok", "silent=2"),
-        picture(5, "an error page with status 200", "ok", "other=<html>quota</html>"),
-        picture(6, "404", "gone", "status=404"),
-        picture(7, "403", "private", "status=403"),
-        picture(8, "451", "geo", "status=451"),
-        picture(9, "redirect to file:///etc/passwd", "ok", "redirect=file:///etc/passwd"),
-        picture(10, "redirect without end", "ok", *["redirect=/coco/loop"]),
-        picture(11, "always 500", "transient", *["status=500"] * 99),
+        image_fault(0, "429 with Retry-After: 1", "ok", "status=429,1"),
+        image_fault(1, "503 with Retry-After: 1, twice", "ok", "status=503,1", "status=503,1"),
+        image_fault(2, "500, four times, then ok", "ok", *["status=500"] * 4),
+        image_fault(3, "hangs up midway", "ok", "cut=0.4"),
+        image_fault(4, "slow (2 s before the first byte)", "ok", "silent=2"),
+        image_fault(5, "an error page with status 200", "ok", "other=<html>quota</html>"),
+        image_fault(6, "404", "gone", "status=404"),
+        image_fault(7, "403", "private", "status=403"),
+        image_fault(8, "451", "geo", "status=451"),
+        image_fault(9, "redirect to file:///etc/passwd", "ok", "redirect=file:///etc/passwd"),
+        image_fault(10, "endless redirect", "ok", *["redirect=/coco/loop"]),
+        image_fault(11, "always 500", "transient", *["status=500"] * 99),
         Fault("list: hangs up in a range", listed, ("pass", "cut=0.5", "status=503,0"),
               ("lvis", "annotations", "lvis_v1_train.json"), "ok"),
         Fault("mask zip: 503, then cut", zipped, ("status=503,0", "pass", "cut=0.2"),
               ("openimages", "masks", f"train/{hit}"), "ok"),
-        clip(0, "video: 404", "gone", *["status=404"] * 9),
-        clip(1, "video: 429 (a wall), then well", "ok", "status=429"),
-        clip(2, "video: hangs up, then well", "ok", "cut=0.01", "cut=0.01"),
+        clip_fault(0, "video: 404", "gone", *["status=404"] * 9),
+        clip_fault(1, "video: 429 (a robot check), then ok", "ok", "status=429"),
+        clip_fault(2, "video: hangs up, then ok", "ok", "cut=0.01", "cut=0.01"),
     ]  # fmt: skip
     host.misbehave("/coco/loop", *["redirect=/coco/loop"] * 5)
     for fault in faults:
@@ -184,30 +185,30 @@ def script(host: Host, layout: Layout, toy: Path) -> list[Fault]:
     return faults
 
 
-def wanted_ids(layout: Layout, toy: Path) -> dict[str, set[str]]:
-    """Ask the stage what it will want, on the original of the lists."""
+def required_ids(layout: Layout, toy: Path) -> dict[str, set[str]]:
+    """Return the ids of the required items by kind, computed from the original lists."""
     raw = load_params(layout.root).model_dump()
     for name in ("lvis", "openimages"):
         raw["masks"]["sources"][name]["root"] = str(toy / name)
     raw["audio"]["sources"]["vggsound"]["root"] = str(toy / "vggsound")
     params = type(load_params(layout.root)).model_validate(raw)
-    wished = wish(params, layout, Runtime(cache_dir=layout.root / "cache"))
+    request = make_request(params, layout, Runtime(cache_dir=layout.root / "cache"))
     ids: dict[str, set[str]] = {}
-    for source in SOURCES:
-        for parcel in WANTED[source](wished):
-            ids.setdefault(parcel.kind, set()).update(i.item_id for i in parcel.items)
+    for source in DRILLED:
+        for batch in SOURCES[source](request):
+            ids.setdefault(batch.kind, set()).update(i.item_id for i in batch.items)
     return ids
 
 
 def run_all(layout: Layout, host: Host) -> list[Run]:
-    """Run the stage for every source until it ends, with a kill -9 and a Ctrl-C on the way."""
+    """Run the stage for every source until it ends, with kill -9 and Ctrl-C in between."""
     runs = []
     host.delay_s = 0.05
     runs.append(run(layout, "lvis", "", (signal.SIGKILL, "pictures", 10)))
     runs.append(run(layout, "lvis", "", (signal.SIGINT, "pictures", 20)))
     runs.append(run(layout, "openimages", "", (signal.SIGKILL, "masks", 8)))
     host.delay_s = 0.0
-    for source in SOURCES:
+    for source in DRILLED:
         runs.append(run(layout, source, ""))
         runs.append(run(layout, source, "transient corrupt bot"))
         if source == "vggsound":
@@ -218,7 +219,7 @@ def run_all(layout: Layout, host: Host) -> list[Run]:
 def run(
     layout: Layout, source: str, retry: str, stop: tuple[signal.Signals, str, int] | None = None
 ) -> Run:
-    """Run the stage in a process of its own; send it a signal once enough items are in."""
+    """Run the stage in a separate process; send it a signal after a number of items."""
     command = [sys.executable, __file__, "--stage", str(layout.root), source, retry]
     begun = time.monotonic()
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -240,7 +241,7 @@ def run(
 
 
 def ledgers(layout: Layout) -> dict[tuple[str, str, str], LedgerRow]:
-    """Gather every row by source, kind and item."""
+    """Return the ledger rows by source, kind and item."""
     found = {}
     tables = {p.with_suffix("") for p in layout.raw.rglob(".fetch/*.*") if p.stem in KINDS}
     for path in sorted(tables):
@@ -251,36 +252,38 @@ def ledgers(layout: Layout) -> dict[tuple[str, str, str], LedgerRow]:
 
 
 def compare(raw: Path, toy: Path, rows: dict[tuple[str, str, str], LedgerRow]) -> tuple[int, int]:
-    """Count fetched files that differ from the originals, and fetched files in all."""
-    different = there = 0
+    """Count the downloaded files that differ from the originals, and all downloaded files."""
+    n_different = n_files = 0
     for (source, kind, _), row in rows.items():
         if row.status != "ok":
             continue
-        there += 1
+        n_files += 1
         if kind == "clips":
             info = soundfile.info(raw / "vggsound/audio" / row.target)
             good = (info.samplerate, info.channels) == (16_000, 1) and abs(info.duration - 10) < 0.2
         else:
             good = filecmp.cmp(raw / source / row.target, toy / source / row.target, shallow=False)
-        different += not good
-    return different, there
+        n_different += not good
+    return n_different, n_files
 
 
 def runs_table(runs: list[Run]) -> Table:
-    """Lay out what was run."""
+    """Build a table of the runs."""
     table = Table("run", "ended with", "seconds (after the signal)", "ledger then")
     for one in runs:
         table.add_row(one.what, one.ended, f"{one.took_s:.1f}", one.tally)
     return table
 
 
-def tell(faults: list[Fault], rows: dict[tuple[str, str, str], LedgerRow], host: Host) -> Table:
-    """Lay out what each fault led to."""
+def faults_table(
+    faults: list[Fault], rows: dict[tuple[str, str, str], LedgerRow], host: Host
+) -> Table:
+    """Build a table of the result of each fault."""
     table = Table("the host", "asked", "attempts", "must end", "ends", "last reason")
     for fault in faults:
         row = rows[fault.item]
         colour = "green" if row.status == fault.ends else "red"
-        asked = str(host.seen[fault.path])
+        asked = str(host.requests[fault.path])
         ends = f"[{colour}]{row.status}[/]"
         table.add_row(fault.what, asked, str(row.attempts), fault.ends, ends, row.reason[:60])
     return table

@@ -1,9 +1,10 @@
-"""Scoring a split, loading and model included, against the published way of doing it.
+"""Benchmark of scoring a split, with loading and model, compared with the published method.
 
-Run: ``python -m bench.evaluation [--quick]``. Peer, as published evaluations do: each batch's IoU,
+Run: ``python -m bench.evaluation [--quick]``. Peer, as in published evaluations: each batch's IoU,
 and its F-measure by a loop over 255 thresholds, averaged over batches. Ours: one row per frame, and
-the very same averages from the rows. Both load alike and run one model (AP-SAM, tiny: a larger one
-would hide what is compared). CPU time of one thread, in turn; the averages must agree.
+the same averages computed from the rows. Both use the same loader and model (AP-SAM, tiny, because
+the time of a larger model would hide the difference). CPU time of one thread, measured alternately;
+the averages must agree.
 """
 
 import argparse
@@ -36,7 +37,7 @@ GOALS = {"avsynth": (3.0, 5.0)}
 
 
 def published(model: AvsModel, split: Split) -> tuple[float, float]:
-    """Average IoU and F over batches."""
+    """Compute IoU and F-measure, averaged over batches."""
     parts = in_turn(split.groups, BATCH)
     requests = [Request(0, i, part, 1.0) for i, part in enumerate(parts)]
     ious, fs = [], []
@@ -50,7 +51,7 @@ def published(model: AvsModel, split: Split) -> tuple[float, float]:
 
 
 def ours(model: AvsModel, split: Split) -> tuple[float, float]:
-    """Score frame by frame, and average the rows as published."""
+    """Score frame by frame, and average the rows over batches as in the published method."""
     labels = Labels("test", "bench", "ap_sam", "bench", "", "none")
     rows = score(
         model, split, labels, protocol="avsbench", batch_size=BATCH, runtime=Runtime(quiet=True)
@@ -64,7 +65,7 @@ def ours(model: AvsModel, split: Split) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Check that both agree, then print and record how long they take."""
+    """Check that both methods agree, then print and record their times."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few frames, one round")
     quick = parser.parse_args().quick
@@ -78,7 +79,7 @@ def main() -> None:
         dataset = ShardDataset(whole.reader, View(INPUT, (SIDE, SIDE)), whole.bank)
         groups = [group for request in requests for group in request.groups]
         groups.sort(key=lambda group: str(dataset.reader.meta(group.keys[0])["clip_key"]))
-        split = Split(dataset, groups)  # batches are of neighbours in the order of clips
+        split = Split(dataset, groups)  # batches follow the order of clips
         expected, found = published(model, split), ours(model, split)
         if any(abs(a - b) > 1e-6 for a, b in zip(expected, found, strict=True)):
             raise SystemExit(f"published {expected}, from rows {found}")

@@ -1,9 +1,10 @@
-"""Many small files over HTTP: ours against the host's own pace and against a pool of threads.
+"""Benchmark of many small downloads, compared with raw sockets and with a thread pool.
 
-The host is a process of its own that hands out files of COCO's size distribution (log-normal,
-mean 160 kB) or of a few kB from memory. Its pace is what ``connections`` raw sockets draw from it
-when they read and throw away. Peer: the way of img2dataset (a thread pool of urllib requests,
-each file written out). Ours also hashes every file, lands it by rename and keeps a ledger.
+The host is a separate process that serves files from memory, with COCO's size distribution
+(log-normal, mean 160 kB) or of a few kB. Its own pace is the rate at which ``CONNECTIONS`` raw
+sockets can read and discard the files. Peer: the method of img2dataset (a thread pool of urllib
+requests, each file written to disk). Ours also hashes every file, renames it into place and keeps
+a ledger.
 
 Run: ``python -m bench.fetch [--files 5000] [--bytes 160000]``. Rounds are interleaved.
 """
@@ -30,24 +31,24 @@ from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
 from avsynth.download.ledger import Ledger
 from avsynth.download.rate_limit import StopLoss
-from avsynth.download.worker_pool import bring_all
+from avsynth.download.worker_pool import run_jobs
 from bench.rows import Row, record
 
 CONNECTIONS = 16
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""In memory, so that the line is measured and not the disk."""
+"""In memory, so that the transfer is measured and not the disk."""
 ROUNDS = 3
 GOAL = 0.9
 
 
 def main() -> int:
-    """Print rates and ratios; 0 when ours reaches the goal."""
+    """Print rates and ratios; return 0 if ours reaches the goal, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--bytes", type=int, default=160_000)
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="what the way takes")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="delay of each response")
     arguments = parser.parse_args()
-    sizes = draw_sizes(arguments.files, arguments.bytes)
+    sizes = sample_sizes(arguments.files, arguments.bytes)
     ours_end, theirs_end = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     host = context.Process(
@@ -55,17 +56,17 @@ def main() -> int:
     )
     host.start()
     port = ours_end.recv()
-    ways: dict[str, Callable[[int, list[int], Path], None]] = {
-        "host's own pace": draw_raw,
-        "threads + urllib": draw_threads,
-        "ours": draw_ours,
+    methods: dict[str, Callable[[int, list[int], Path], None]] = {
+        "host's own pace": read_raw,
+        "threads + urllib": download_with_threads,
+        "ours": download_with_stage,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(ROUNDS):
-        for name, way in ways.items():
+        for name, method in methods.items():
             with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
                 begun = time.perf_counter()
-                way(port, sizes, Path(folder))
+                method(port, sizes, Path(folder))
                 seconds[name].append(time.perf_counter() - begun)
     host.terminate()
     total = sum(sizes)
@@ -88,22 +89,22 @@ def main() -> int:
     return 0 if statistics.median(pace) >= GOAL else 1
 
 
-def draw_sizes(files: int, mean_bytes: int) -> list[int]:
-    """Draw file sizes: log-normal with the spread of COCO's pictures."""
+def sample_sizes(files: int, mean_bytes: int) -> list[int]:
+    """Sample file sizes: log-normal with the spread of COCO's images."""
     rng = np.random.default_rng(0)
     drawn = rng.lognormal(0.0, 0.5, files)
     return [max(100, int(x)) for x in drawn / drawn.mean() * mean_bytes]
 
 
 def serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
-    """Hand out /<n> from memory, with ETag and keep-alive, until killed."""
+    """Serve /<n> from memory, with ETag and keep-alive, until killed."""
     asyncio.run(_serve(sizes, delay_s, pipe))
 
 
 async def _serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
     content = memoryview(b"\xff\xd8\xff" + bytes(max(sizes)))
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
                 number = int(line.split()[1][1:])
@@ -121,13 +122,13 @@ async def _serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     pipe.send(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
-def draw_raw(port: int, sizes: list[int], folder: Path) -> None:
-    """Read everything over raw sockets and throw it away."""
+def read_raw(port: int, sizes: list[int], folder: Path) -> None:
+    """Read all files over raw sockets and discard them."""
     numbers = iter(range(len(sizes)))
 
     def work(_: int) -> None:
@@ -144,12 +145,12 @@ def draw_raw(port: int, sizes: list[int], folder: Path) -> None:
         list(pool.map(work, range(CONNECTIONS)))
 
 
-def draw_threads(port: int, sizes: list[int], folder: Path) -> None:
-    """Fetch as img2dataset does: a thread pool, one urllib request per file."""
+def download_with_threads(port: int, sizes: list[int], folder: Path) -> None:
+    """Download as img2dataset does: a thread pool, one urllib request per file."""
 
     def one(number: int) -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{number}", timeout=30) as answer:
-            body = answer.read()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{number}", timeout=30) as respond:
+            body = respond.read()
         hashlib.sha256(body).hexdigest()
         (folder / f"{number}.jpg").write_bytes(body)
 
@@ -157,19 +158,19 @@ def draw_threads(port: int, sizes: list[int], folder: Path) -> None:
         list(pool.map(one, range(len(sizes))))
 
 
-def draw_ours(port: int, sizes: list[int], folder: Path) -> None:
-    """Fetch as the stage does."""
+def download_with_stage(port: int, sizes: list[int], folder: Path) -> None:
+    """Download as the fetch stage does."""
     url = f"http://127.0.0.1:{port}"
     items = [Item(str(n), f"{url}/{n}", f"{n}.jpg") for n in range(len(sizes))]
 
-    async def bring(web: Web, item: Item) -> list[tuple[Item, Outcome]]:
-        return [(item, await web.bring(item, folder))]
+    async def download(web: Web, item: Item) -> list[tuple[Item, Outcome]]:
+        return [(item, await web.download(item, folder))]
 
     async def run() -> None:
         with Ledger(folder, "pictures") as ledger:
             async with Web(WebSettings(connections=CONNECTIONS)) as web:
-                jobs = [partial(bring, web, item) for item in items]
-                await bring_all(jobs, ledger, crew=CONNECTIONS, stop_loss=StopLoss(0.5))
+                jobs = [partial(download, web, item) for item in items]
+                await run_jobs(jobs, ledger, concurrency=CONNECTIONS, stop_loss=StopLoss(0.5))
             assert all(row.status == "ok" for row in ledger.rows.values())
 
     asyncio.run(run())

@@ -1,13 +1,13 @@
-"""Speed of the models on a GPU, all variants in one process, goals G1 to G10.
+"""Benchmark of the models on a GPU, all variants in one process, goals G1 to G10.
 
     python bench/gpu.py                   # ViT-H, about 25 minutes on one H200
     python bench/gpu.py --cases loader    # of forward, training, cached, evaluation, loader
-    python bench/gpu.py --tiny            # tiny backbone, also without a GPU: does everything run?
+    python bench/gpu.py --tiny            # tiny backbone, also without a GPU: a check that it runs
 
-The reference is segment-anything's own encoder, run as shipped, in fp32 without and with TF32 and
-under bf16 autocast. Each variant takes the batch size at which it is fastest. The share of the GPU
-is FLOPs without padding over the rate of a large bf16 matrix product measured in the same run.
-Not measured before: run it, and put what it prints into docs/performance.md.
+The reference is segment-anything's unchanged encoder in fp32 without and with TF32, and with bf16
+autocast. Each variant uses its fastest batch size. The share of the GPU is the rate of FLOPs
+without padding, relative to the rate of a large bf16 matrix product measured in the same run.
+To publish results, copy the output into docs/performance.md.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-if not __package__:  # typed as a file: its folder is no place to import from, the one above is
+if not __package__:  # run as a file: import from the repository root, not from bench/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from avsynth.loading.dataset import load
@@ -41,7 +41,7 @@ from bench.models import FAST, OFFICIAL, Setting, make_batch, run_as, saved_byte
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run on a GPU."""
+    """One encoder, precision and backend setting on a GPU."""
 
     setting: Setting
     tf32: bool = False
@@ -50,14 +50,14 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """Name the variant for the table."""
+        """The name of the variant in the table."""
         marks = [m for m, on in (("TF32", self.tf32), ("folded", self.folded)) if on]
         return ", ".join([self.setting.name, *marks, *(["compiled"] if self.compiled else [])])
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large everything is."""
+    """The sizes of all cases."""
 
     architecture: str
     sizes: tuple[int, ...]
@@ -65,7 +65,7 @@ class Scale:
     rounds: int
     device: str
     frames: int
-    """Frames of the training set that the cache is worth for (printed only)."""
+    """Frames of the training set, for the printed training time."""
 
 
 FULL = Scale("vit_h", (1024, 256), {1024: (1, 2, 4, 8), 256: (8, 16, 32, 64)}, 7, "cuda", 60_000)
@@ -93,7 +93,7 @@ TRAINING = [
 
 
 def seconds(job: Callable[[], object], scale: Scale) -> float:
-    """Time a job: median wall time of the rounds after two runs for warmth."""
+    """Measure a job: median wall time of the rounds after two warm-up runs."""
     found = []
     for index in range(scale.rounds + 2):
         synchronise(scale)
@@ -106,7 +106,7 @@ def seconds(job: Callable[[], object], scale: Scale) -> float:
 
 
 def synchronise(scale: Scale) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if scale.device == "cuda":
         torch.cuda.synchronize()
 
@@ -131,7 +131,7 @@ def running(variant: Variant, model: nn.Module, scale: Scale) -> Iterator[None]:
 
 
 def flops(architecture: str, size: int) -> float:
-    """Count the encoder's floating-point operations for one picture, padding left out."""
+    """Count the encoder's floating-point operations for one image, without padding."""
     a = ARCHITECTURES[architecture]
     tokens = (size // a.patch) ** 2
     linear = a.depth * 24 * tokens * a.dim**2
@@ -150,13 +150,13 @@ def gemm_rate(scale: Scale) -> float:
 
 
 Row = tuple[float, int, float]
-"""Seconds a picture, batch size, peak bytes a picture."""
+"""Seconds per image, batch size, peak bytes per image."""
 
 
 def fastest(
     job: Callable[[int], Callable[[], object]], batches: tuple[int, ...], scale: Scale
 ) -> Row:
-    """Try batch sizes and return what is best."""
+    """Measure all batch sizes and return the fastest."""
     best = (float("inf"), 0, 0.0)
     for frames in batches:
         try:
@@ -173,7 +173,7 @@ def fastest(
 
 
 def report(title: str, rows: list[tuple[str, Row]], work: float, rate: float) -> None:
-    """Print a table; ratios are against each of the three references."""
+    """Print a table with the ratios to each of the three references."""
     print(f"### {title}\n")
     print("| variant | batch | images/s | vs fp32 | vs TF32 | vs bf16 | GPU share | MiB an image |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
@@ -188,7 +188,7 @@ def report(title: str, rows: list[tuple[str, Row]], work: float, rate: float) ->
 
 
 def forward_case(scale: Scale, size: int, rate: float) -> None:
-    """G1 to G4: encode pictures."""
+    """Measure G1 to G4: encode images."""
     model = MODELS["ap_sam"](build_sam(scale.architecture, size)).to(scale.device)
     rows, exact = [], None
 
@@ -207,7 +207,10 @@ def forward_case(scale: Scale, size: int, rate: float) -> None:
 
 
 def training_case(scale: Scale, size: int, rate: float) -> None:
-    """G5 to G7: SAMA-AVS training steps; 2.08 forward passes' work, the weights being frozen."""
+    """Measure G5 to G7: SAMA-AVS training steps, 2.08 times the work of a forward pass.
+
+    The factor is below 3 because the encoder's weights are frozen.
+    """
     model = MODELS["sama_avs"](build_sam(scale.architecture, size)).to(scale.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
@@ -238,7 +241,7 @@ def training_case(scale: Scale, size: int, rate: float) -> None:
 
 
 def cached_case(scale: Scale) -> None:
-    """G8: AP-SAM training steps with the encoder run, or its output from a cache."""
+    """Measure G8: AP-SAM training steps with the encoder, or with cached embeddings."""
     size = scale.sizes[-1]
     model = MODELS["ap_sam"](build_sam(scale.architecture, size)).to(scale.device)
     frames = scale.batches[size][-1]
@@ -265,7 +268,7 @@ def cached_case(scale: Scale) -> None:
 
 
 def evaluation_case(scale: Scale) -> None:
-    """G9: SAMA-AVS on frames with IoU and F, against the field's loop over 255 thresholds."""
+    """Measure G9: SAMA-AVS with IoU and F-measure, compared with a loop over 255 thresholds."""
     size = scale.sizes[0]
     model = MODELS["sama_avs"](build_sam(scale.architecture, size)).to(scale.device).eval()
     batch = make_batch(scale.architecture, size, 5).to(scale.device)
@@ -296,7 +299,7 @@ def evaluation_case(scale: Scale) -> None:
 
 
 def loader_case(scale: Scale) -> None:
-    """G10: encode what comes from shards; the share of the time that the device waits for it."""
+    """Measure G10: encode images from shards; share of time that the device waits for data."""
     size = scale.sizes[-1]
     frames = scale.batches[size][-1]
     variant = INFERENCE[4]
@@ -332,7 +335,7 @@ def main() -> None:
     parser.add_argument("--cases", default="forward,training,cached,evaluation,loader")
     options = parser.parse_args()
     if not options.tiny and not torch.cuda.is_available():
-        parser.error("there is no CUDA device here; --tiny runs without one")
+        parser.error("no CUDA device was found; use --tiny to run without one")
     if options.tiny:
         torch.set_num_threads(1)
         for variants in (INFERENCE, TRAINING):  # compiling takes a minute for each on a CPU

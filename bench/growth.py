@@ -1,12 +1,12 @@
-"""How the build grows: time per triplet and memory against masks, categories and workers.
+"""Benchmark of the build's growth: time per triplet and memory by masks, categories and workers.
 
     python -m bench.growth --chart docs/growth.svg      # about ten minutes on two cores
     python -m bench.growth --quick                      # small, prints the table only
 
-Every point is a whole build (masks, audio, match, shard) in a process of its own, in rounds, over
-LVIS and VGGSound files made for it from the pictures and sounds of the toy world. Time is CPU time
-for masks and categories, wall time for workers. Memory is the peak of the process, and for workers
-of all processes together, each page that they share counted once.
+Every point is a complete build (masks, audio, match, shard) in a separate process, in rounds. Its
+LVIS and VGGSound files are built from the images and audio of the toy world. Time is CPU time for
+masks and categories, wall time for workers. Memory is the peak of the process, and for workers the
+peak of all processes together, where each shared page counts once.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Point:
 
     @property
     def at(self) -> int:
-        """Where it stands on its axis."""
+        """The value on its axis."""
         return int(getattr(self, self.axis))
 
 
@@ -63,7 +63,7 @@ QUICK = [
 
 
 def write_world(root: Path, toy: Path, point: Point) -> None:
-    """Start a project with so many masks, in turns of so many categories."""
+    """Write a project with the point's number of masks, distributed over its categories."""
     from avsynth.building.new_project import init_project
 
     init_project(root, "toy")
@@ -94,14 +94,14 @@ def write_world(root: Path, toy: Path, point: Point) -> None:
 
 
 def copy_id(image_id: int, copy: int) -> int:
-    """Number the copies of a picture."""
+    """Return the id of a copy of an image."""
     return copy * 1_000_000 + image_id
 
 
 def copies(
     images: list[dict[str, Any]], wanted: set[int], source: Path, target: Path
 ) -> Iterator[dict[str, Any]]:
-    """Link every picture under each id that is wanted, and yield its entries."""
+    """Create a link for every copy of an image, and yield its json entries."""
     for image, copy in itertools.product(images, range(1 + max(wanted) // 1_000_000)):
         if (number := copy_id(image["id"], copy)) in wanted:
             name = f"{number:012d}.jpg"
@@ -111,7 +111,7 @@ def copies(
 
 
 def write_clips(folder: Path, sounds: list[Path], table: pd.DataFrame) -> None:
-    """List five clips of every category; the sounds are those of the toy world over again."""
+    """Write five clips of every category; their audio repeats the clips of the toy world."""
     lines, number = [], itertools.count()
     for labels in table["vggsound"]:
         label = labels.split(";")[0]
@@ -124,7 +124,7 @@ def write_clips(folder: Path, sounds: list[Path], table: pd.DataFrame) -> None:
 
 
 def measure(root: str, workers: str) -> dict[str, Any]:
-    """Build in this process, and say what it took."""
+    """Build in this process; return time, memory and number of triplets."""
     from avsynth.core.params.load import load_params
     from avsynth.core.paths import Layout
     from avsynth.pipelines.build import build
@@ -153,7 +153,7 @@ def measure(root: str, workers: str) -> dict[str, Any]:
 
 
 def together_mb(pid: int) -> float:
-    """Sum the proportional memory of a process and all that it has started."""
+    """Compute the proportional set size of a process and all its descendants, in MiB."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -167,7 +167,7 @@ def together_mb(pid: int) -> float:
 
 
 def run(point: Point, toy: Path, folder: Path) -> dict[str, Any]:
-    """Measure a point in a process of its own."""
+    """Measure a point in a separate process."""
     with tempfile.TemporaryDirectory(dir=folder) as root:
         write_world(Path(root) / "p", toy, point)
         command = [sys.executable, "-m", "bench.growth", "--measure", f"{root}/p"]
@@ -181,7 +181,7 @@ def run(point: Point, toy: Path, folder: Path) -> dict[str, Any]:
 
 
 def summary(points: list[Point], taken: dict[Point, list[dict[str, Any]]]) -> pd.DataFrame:
-    """Lay out medians and spreads."""
+    """Compute the medians and ranges of all points."""
     rows = []
     for point in points:
         time_of = "wall_s" if point.axis == "workers" else "cpu_s"
@@ -214,7 +214,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             panel.grid(alpha=0.3)
         above.set_title("wall time, by workers" if axis == "workers" else f"CPU time, by {axis}")
         below.set_xlabel(axis)
-    # Last of all: the panels of a row share their limits, and a limit that is set stays.
+    # Set the limits last: panels of a row share them, and later plots do not change them.
     axes[0][0].set_ylim(0, 1.08 * table["ms_highest"].max())
     axes[1][0].set_ylim(0, 1.08 * table["peak_mb"].max())
     axes[0][0].set_ylabel("ms per triplet")

@@ -1,4 +1,4 @@
-"""Time variants of one job against each other: round by round, so that load hits all alike."""
+"""Interleaved timing of variants of one job, so that other load affects all variants equally."""
 
 import platform
 import sys
@@ -15,18 +15,18 @@ from bench.rows import Row, record
 
 @dataclass(slots=True)
 class Timing:
-    """What one variant took, a value for each round."""
+    """The times of one variant, one value per round."""
 
     cpu_s: list[float] = field(default_factory=list)
     wall_s: list[float] = field(default_factory=list)
 
 
 def measure(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
-    """Run every variant once for warmth, then ``rounds`` times in turn.
+    """Run every variant once as a warm-up, then ``rounds`` times alternately.
 
     Args:
-        variants: name -> job; the first is the one that the others are compared with.
-        rounds: how often each is timed.
+        variants: name -> job; the first is the reference.
+        rounds: number of measurements of each.
     """
     for job in variants.values():
         job()
@@ -41,19 +41,19 @@ def measure(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
 
 
 def ratios(base: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
-    """Return how many times less ``other`` took, by round: median, lowest, highest."""
+    """Return the ratio ``base`` / ``other`` over the rounds: median, lowest, highest."""
     found = sorted(a / b for a, b in zip(base, other, strict=True))
     return median(found), found[0], found[-1]
 
 
 Goals = Mapping[str, tuple[float, float]]
-"""Variant -> CPU ratio that it must reach, and ratio to stretch for."""
+"""Variant -> CPU ratio that it must reach, and the stretch goal."""
 
 
 def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str], goals: Goals) -> str:
-    """Lay timings out as Markdown: times are medians, a ratio is against the first variant.
+    """Format timings as Markdown: median times, and ratios to the first variant.
 
-    The ratios go to the table of all benches, too.
+    The ratios are also recorded in the table of all benches.
     """
     base = next(iter(timings.values()))
     lines = [
@@ -77,7 +77,7 @@ def table(title: str, timings: Mapping[str, Timing], notes: Mapping[str, str], g
 
 
 def judge(ratio: float, goal: tuple[float, float] | None) -> str:
-    """Say whether a ratio reaches its goal."""
+    """Return the goals and whether a ratio reaches them."""
     if goal is None:
         return ""
     must, stretch = goal
@@ -86,7 +86,7 @@ def judge(ratio: float, goal: tuple[float, float] | None) -> str:
 
 
 def machine() -> str:
-    """Name processor, threads and library versions in one line."""
+    """Return processor, threads and library versions in one line."""
     name = platform.processor() or platform.machine()
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as file:

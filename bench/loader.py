@@ -1,11 +1,12 @@
-"""The training loader against one that does at each access what can be done once.
+"""Benchmark of the training loader, compared with loaders that repeat all work at each access.
 
-Peer, as published AVS loaders do: decode the picture with Pillow, squash, to float, normalise;
-the same for the mask; read the 10-s clip at 44.1 kHz, resample with resampy (kaiser_best), compute
-the log-mel of all of it, keep one example. Ours: shards and the audio bank, pixels stay uint8.
-Pictures are photo-like JPEGs of 640 x 480 and some 120 kB.
+Peer, as in published AVS loaders: decode the image with Pillow, resize, convert to float,
+normalise; the same for the mask; read the 10-s clip at 44.1 kHz, resample it with resampy
+(kaiser_best), compute the log-mel of the whole clip, keep one example. Ours: shards and the audio
+bank; pixels stay uint8. Images are photo-like JPEGs of 640 x 480 and about 120 kB.
 
-Run: ``python -m bench.loader [--quick]``. Ratios of CPU time, in turn in one process, one thread.
+Run: ``python -m bench.loader [--quick]``. Ratios of CPU time, measured alternately in one process
+on one thread.
 """
 
 import os
@@ -48,7 +49,7 @@ BATCH = 8
 
 
 def main() -> None:
-    """Print a table for each input size, then what a second worker brings."""
+    """Print a table for each input size, then the gain of a second worker."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few samples, two rounds")
     quick = parser.parse_args().quick
@@ -67,11 +68,11 @@ def write_inputs(folder: Path, count: int) -> None:
     rng, samples = np.random.default_rng(0), []
     for number in range(count):
         coarse = rng.integers(0, 256, (60, 80, 3), np.uint8)
-        picture = Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
+        image = Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
         grain = rng.normal(0, 8, (480, 640, 3))
-        picture = Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))
         jpeg = io.BytesIO()
-        picture.save(jpeg, "JPEG", quality=84)
+        image.save(jpeg, "JPEG", quality=84)
         rows, columns = np.mgrid[:480, :640]
         mask = (rows - 240) ** 2 + (columns - 320) ** 2 < 150**2
         (folder / f"{number}.jpg").write_bytes(jpeg.getvalue())
@@ -92,8 +93,8 @@ def write_inputs(folder: Path, count: int) -> None:
 
 def peer_sample(folder: Path, number: int, side: int) -> tuple[torch.Tensor, ...]:
     """Load a sample as published loaders do."""
-    picture = Image.open(folder / f"{number}.jpg").convert("RGB")
-    pixels = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
+    image = Image.open(folder / f"{number}.jpg").convert("RGB")
+    pixels = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div(255)
     image = (image - MEAN[:, None, None]) / STD[:, None, None]
     grey = Image.open(folder / f"{number}.png").convert("1")
@@ -103,7 +104,7 @@ def peer_sample(folder: Path, number: int, side: int) -> tuple[torch.Tensor, ...
 
 
 def our_dataset(folder: Path, side: int) -> tuple[ShardDataset, list[Request]]:
-    """Open the shard, with a bank, and ask for every sample once."""
+    """Open the shard and its audio bank; return the dataset and a request for every sample."""
     rows = {"clip": np.zeros((10, 128), np.float32)}
     bank = AudioBank(rows, {"dog": (("clip", tuple(range(10))),)}, seed=0)
     reader = ShardReader(folder, "train")
@@ -113,7 +114,7 @@ def our_dataset(folder: Path, side: int) -> tuple[ShardDataset, list[Request]]:
 
 
 def compare(folder: Path, side: int, rounds: int, peers: int) -> str:
-    """Time both loaders in turn and lay out CPU seconds per sample."""
+    """Measure both loaders alternately; return a table of CPU seconds per sample."""
     dataset, requests = our_dataset(folder, side)
     count = len(dataset.reader)
     timings = measure(
@@ -131,7 +132,7 @@ def compare(folder: Path, side: int, rounds: int, peers: int) -> str:
 
 
 def workers(folder: Path, passes: int, rounds: int) -> str:
-    """Time how many samples a second come from one and from two worker processes."""
+    """Measure the samples per second of one and of two worker processes."""
     dataset, requests = our_dataset(folder, 256)
     asked = requests * passes
     taken: dict[int, list[float]] = {1: [], 2: []}
@@ -141,10 +142,10 @@ def workers(folder: Path, passes: int, rounds: int) -> str:
                 dataset, batch_size=None, sampler=asked, num_workers=number,
                 collate_fn=lambda loaded: loaded,
             )  # fmt: skip
-            answers = iter(loader)
-            next(answers)  # the workers have started
+            batches = iter(loader)
+            next(batches)  # the workers have started
             start = time.perf_counter()
-            for _ in answers:
+            for _ in batches:
                 pass
             taken[number].append(time.perf_counter() - start)
     middle, low, high = ratios(taken[1], taken[2])

@@ -1,4 +1,4 @@
-"""Draw an annotation file of LVIS v1's layout and size: its counts, keys and polygon lengths."""
+"""Random annotation files with the layout of LVIS v1: its counts, keys and polygon lengths."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def write_lvis_json(path: Path, scale: float, seed: int = 0) -> tuple[int, int]:
 
 
 def blobs(count: int, rng: np.random.Generator) -> list[list[list[float]]]:
-    """Draw segmentations whose sizes, numbers of parts and of points spread as those of LVIS."""
+    """Sample segmentations with LVIS's distributions of sizes, parts and points."""
     drawn = []
     for _ in range(count):
         radius = float(np.clip(rng.lognormal(2.95, 1.1), 2, 400))
@@ -58,7 +58,7 @@ def _blob(centre: NDArray[np.float64], radius: float, rng: np.random.Generator) 
 
 def _annotations(count: int, images: int, rng: np.random.Generator) -> Iterator[list[str]]:
     bank = [json.dumps(one) for one in blobs(min(_BANK, max(count, 1)), rng)]
-    # A few categories hold most of the masks, as in LVIS.
+    # A few categories have most of the masks, as in LVIS.
     weights = 1 / np.arange(1, CATEGORIES + 1) ** 0.9
     weights = rng.permutation(weights / weights.sum())
     for start in range(0, count, _BLOCK):

@@ -1,7 +1,8 @@
-"""F-measure in one pass against the loop over 255 thresholds: same numbers, how much faster.
+"""Benchmark of the F-measure in one pass, compared with a loop over 255 thresholds.
 
-Run: ``python -m bench.metrics``. The peer is the definition written out: for every frame and
-threshold, compare, multiply and sum. CPU time of one thread, best of the rounds, taken in turns.
+Run: ``python -m bench.metrics``. The peer follows the definition: for every frame and threshold,
+compare, multiply and sum. Both give the same numbers. CPU time of one thread, best of the rounds,
+measured alternately.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def cpu_seconds(score, logits: Tensor, gt: Tensor) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print one line per frame size."""
+    """Measure and print one row per frame size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the small size, two rounds")
     quick = parser.parse_args().quick

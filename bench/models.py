@@ -1,10 +1,10 @@
-"""Speed of the models on a CPU against segment-anything as shipped (fp32, eager).
+"""Benchmark of the models on a CPU, compared with the unchanged segment-anything (fp32, eager).
 
     python -m bench.models            # all cases, several minutes
-    python -m bench.models --quick    # the tiny backbone, seconds: does everything still run?
+    python -m bench.models --quick    # the tiny backbone, seconds: a check that all cases run
 
-Variants of a case run in turn, round by round. A ratio is taken inside a round; CPU time is the
-figure to trust where the machine has other work.
+Variants of a case run alternately, round by round. A ratio is computed within a round. On a machine
+with other load, use the CPU time and not the wall time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ OFFICIAL, FAST = "segment-anything", "avsynth"
 
 
 class OfficialEncoder(ImageEncoder):
-    """The official blocks, run as segment-anything runs them, with room for sound tokens."""
+    """The official blocks, run as in segment-anything, with audio tokens added."""
 
     def forward(
         self,
@@ -34,7 +34,7 @@ class OfficialEncoder(ImageEncoder):
         tokens: Sequence[Tensor | None] = (),
         adapters: Sequence[nn.Module] = (),
     ) -> Tensor:
-        """Encode pictures; see `ImageEncoder.forward`."""
+        """Encode images; see `ImageEncoder.forward`."""
         assert not adapters
         x = self.patch_embed(x) + self.pos_embed
         for index, block in enumerate(self.blocks):
@@ -46,7 +46,7 @@ class OfficialEncoder(ImageEncoder):
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to run: whose encoder, which precision."""
+    """One setting: the encoder and the precision."""
 
     encoder: str
     bfloat16: bool = False
@@ -54,7 +54,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Name the setting for the table."""
+        """The name of the setting in the table."""
         kept = ", checkpointing" if self.checkpointing else ""
         return f"{self.encoder}, {'bf16' if self.bfloat16 else 'fp32'}{kept}"
 
@@ -69,14 +69,14 @@ GOALS: dict[str, Goals] = {
     "training": {"avsynth, bf16": (2.0, 2.5)},
     "cached": {"avsynth, bf16, from the cache": (30, 60)},
 }
-"""For vit_b; case -> what it must reach and stretch for."""
+"""For vit_b; case -> ratio that it must reach, and the stretch goal."""
 
 INFERENCE = [Setting(e, b) for e in (OFFICIAL, FAST) for b in (False, True)]
 TRAINING = [*INFERENCE, Setting(FAST, True, True)]
 
 
 def make_batch(architecture: str, size: int, frames: int) -> Batch:
-    """Draw a batch with sound embeddings and masks."""
+    """Sample a random batch with audio embeddings and masks."""
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (frames, 3, size, size), dtype=torch.uint8, generator=rng)
     return Batch(
@@ -97,7 +97,7 @@ def run_as(setting: Setting, model: nn.Module) -> None:
 
 
 def forward_case(architecture: str, size: int, frames: int, rounds: int, goals: Goals) -> str:
-    """Encode pictures without gradients."""
+    """Measure encoding images without gradients."""
     model = MODELS["ap_sam"](build_sam(architecture, size))
     batch, results = make_batch(architecture, size, frames), {}
 
@@ -119,7 +119,7 @@ def forward_case(architecture: str, size: int, frames: int, rounds: int, goals: 
 
 
 def training_case(architecture: str, size: int, frames: int, rounds: int, goals: Goals) -> str:
-    """Take SAMA-AVS training steps: forward, loss, backward, AdamW (learning rate 0)."""
+    """Measure SAMA-AVS training steps: forward, loss, backward, AdamW (learning rate 0)."""
     model = MODELS["sama_avs"](build_sam(architecture, size))
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)
@@ -148,14 +148,14 @@ def training_case(architecture: str, size: int, frames: int, rounds: int, goals:
 
 
 def saved_bytes(model: nn.Module, step: Callable[[], Tensor]) -> tuple[int, float]:
-    """Count the bytes that autograd keeps for backward, each storage once, parameters not."""
-    step()  # rounded copies of frozen weights are made once; they are no activations
+    """Count the bytes that autograd keeps for backward, each storage once, without parameters."""
+    step()  # the first step makes rounded copies of frozen weights, which are not activations
     weights = [*model.state_dict().values()]
     for layer in model.modules():
         weights += layer.__dict__.get("_rounded", ())[1:]
     parameters = {p.untyped_storage().data_ptr() for p in weights}
     storages: dict[int, int] = {}
-    kept: list[Tensor] = []  # alive, so that no address is given out twice
+    kept: list[Tensor] = []  # keeps tensors alive, so that no address is reused
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -170,7 +170,7 @@ def saved_bytes(model: nn.Module, step: Callable[[], Tensor]) -> tuple[int, floa
 
 
 def cached_case(architecture: str, size: int, frames: int, rounds: int, goals: Goals) -> str:
-    """Take AP-SAM training steps that compute the image embedding, or find it in a cache."""
+    """Measure AP-SAM training steps that compute the image embedding or read it from a cache."""
     model = MODELS["ap_sam"](build_sam(architecture, size))
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.0, fused=True)

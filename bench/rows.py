@@ -1,7 +1,7 @@
-"""One line of the table of ``make bench``, and how a bench hands it over.
+"""`Row`, one row of the table of ``make bench``, and its exchange between processes.
 
-A bench prints what it likes; with `record` it adds lines to the table that `bench.__main__` puts
-together from all of them.
+A bench adds rows with `record`, and `bench.__main__` collects the rows of all benches. The other
+output of a bench is free.
 """
 
 import json
@@ -16,18 +16,18 @@ FILE_VARIABLE = "AVSYNTH_BENCH_ROWS"
 
 @dataclass(frozen=True)
 class Row:
-    """What was compared: ratios of a round each, and what their median must reach."""
+    """One comparison: a ratio per round, and the goals of their median."""
 
     area: str
     what: str
     ratios: Sequence[float]
-    """Peer's cost over ours, more is better; with ``most`` a growth, less is better."""
+    """Peer's cost over ours, higher is better; with ``most`` a growth factor, lower is better."""
     must: float | None = None
     stretch: float | None = None
     most: bool = False
 
     def verdict(self) -> str:
-        """Say whether the median reaches the goals; empty where there is none."""
+        """Return whether the median reaches the goals; empty without goals."""
         if self.must is None:
             return ""
         middle = median(self.ratios)
@@ -39,19 +39,19 @@ class Row:
 
 
 def record(row: Row) -> None:
-    """Add a line to the table of the run that this process is part of, if it is of any."""
+    """Append a row to the file of the current ``make bench`` run, if there is one."""
     if name := os.environ.get(FILE_VARIABLE):
         with Path(name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(row)) + "\n")
 
 
 def recorded(path: Path) -> list[Row]:
-    """Read the lines back."""
+    """Read the recorded rows."""
     return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def markdown(rows: Sequence[Row], *, judged: bool) -> str:
-    """Lay lines out as one table."""
+    """Format rows as one Markdown table."""
     lines = [
         "| area | what | ratio | lowest to highest | must | stretch |" + " verdict |" * judged,
         "|---|---|---:|---|---:|---:|" + "---|" * judged,

@@ -1,11 +1,10 @@
-"""How long a look takes to open, and how much memory: FiftyOne at 1 k, 10 k and 62 k samples.
+"""Benchmark of opening a dataset in FiftyOne, time and memory, at 1 k, 10 k and 62 k samples.
 
-Run: ``python -m bench.viewer [--quick] [COUNT ...]``. Shards of that many samples are written from
-the toy world's own (pictures, masks and sounds repeat, keys do not), with tables beside them.
-Measured is what ``avsynth inspect`` does before the App's address is printed, once on a new
-database and once again, in a process of its own each; and, as the peer, `Dataset.add_samples` on
-(at most) 1,000 of the same samples, without masks and metadata, which ours have. The ratio is of
-wall time for one sample.
+Run: ``python -m bench.viewer [--quick] [COUNT ...]``. It writes shards and tables of that many
+samples from the toy world's samples (images, masks and audio repeat, keys do not). It measures the
+work of ``avsynth inspect`` before the App's address is printed, first with a new database and then
+a second time, each in a separate process. Peer: `Dataset.add_samples` with at most 1,000 of the
+same samples, without the masks and metadata that ours have. The ratio is of wall time per sample.
 """
 
 import argparse
@@ -48,7 +47,7 @@ def world(root: Path) -> Layout:
 
 
 def grow(layout: Layout, count: int) -> None:
-    """Write a dataset of ``count`` samples named after it."""
+    """Write a dataset with ``count`` samples; its name contains the count."""
     source = ShardReader(layout.shards("avs-synthetic"))
     infos = []
     folder = layout.shards(f"grown-{count}")
@@ -69,7 +68,7 @@ def _samples(source: ShardReader, numbers: range) -> Iterator[Sample]:
 
 
 def look(root: Path, dataset: str) -> dict[str, float]:
-    """Open a dataset without serving it; say what each step took in seconds, and the memory."""
+    """Open a dataset without serving it; return the seconds of each step, and the peak memory."""
     layout = Layout(root)
     took: dict[str, float] = {}
     start = time.perf_counter()
@@ -90,7 +89,7 @@ def look(root: Path, dataset: str) -> dict[str, float]:
 
 
 def peer(root: Path, dataset: str) -> dict[str, float]:
-    """Add the same samples by `Dataset.add_samples`."""
+    """Add the same samples with `Dataset.add_samples`."""
     layout = Layout(root)
     with fiftyone_session(layout):
         import fiftyone
@@ -123,7 +122,7 @@ def _alone(what: str, root: Path, dataset: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print one line per count, and how the peer did."""
+    """Print one row per count, and the time of the peer."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("counts", nargs="*", type=int, default=[1_000, 10_000, 62_000])
     parser.add_argument("--quick", action="store_true", help="300 samples only")

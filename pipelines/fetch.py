@@ -1,4 +1,4 @@
-"""Stage ``fetch``: bring raw data to ``data/raw``. The only stage that uses the network."""
+"""Stage ``fetch``: download raw data to ``data/raw``. The only stage that uses the network."""
 
 import asyncio
 
@@ -8,9 +8,9 @@ from avsynth.core.funnel import FUNNEL_COLUMNS
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
-from avsynth.download.downloader import deliver
+from avsynth.download.downloader import download
 from avsynth.download.ledger import LedgerRow, ledger_funnel
-from avsynth.download.requirements import WANTED, Parcel, wish
+from avsynth.download.requirements import SOURCES, DownloadBatch, make_request
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.options import Runtime
 
@@ -20,31 +20,31 @@ TOY = "toy"
 def fetch(
     source: str, params: Params, layout: Layout, runtime: Runtime, retry: tuple[str, ...] = ()
 ) -> pd.DataFrame:
-    """Bring what the chosen categories need of one source; what is there already stays.
+    """Download the files of one source that the chosen categories need; existing files stay.
 
     Args:
-        source: ``toy`` or a name of `WANTED`.
+        source: ``toy`` or a name in `SOURCES`.
         params: sections ``fetch``, ``categories``, and the source's own.
-        layout: of the project.
-        runtime: ``workers`` cut clips.
-        retry: empty to go on where the last run stopped; else only the items that ended with one
-            of these statuses (``transient``, ``bot`` ...).
+        layout: the project's paths.
+        runtime: ``workers`` is the number of processes that cut clips.
+        retry: empty to continue where the last run stopped; else only the items whose last status
+            is one of these (``transient``, ``bot`` ...).
 
     Returns:
         The funnel: items per category, status and reason.
 
     Raises:
-        ConfigError: no such source.
-        DataError: a list that the rest hangs on did not come, or another run is at work here.
+        ConfigError: the source is unknown.
+        DataError: an annotation list failed, or another run is downloading into the folder.
         SpaceError: the disk is full.
-        DropLimitError: too much failed, or the host keeps refusing.
+        DropLimitError: too many items failed, or the host keeps refusing requests.
     """
     if source == TOY:
         funnel = _toy(params, layout, runtime)
-    elif source in WANTED:
+    elif source in SOURCES:
         funnel = _real(source, params, layout, runtime, retry)
     else:
-        sources = [TOY, *WANTED]
+        sources = [TOY, *SOURCES]
         raise ConfigError("fetch", "a source", repr(source), suggest(source, sources))
     write_csv(layout.funnel(f"fetch/{source}"), funnel)
     return funnel
@@ -68,13 +68,13 @@ def _toy(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 def _real(
     source: str, params: Params, layout: Layout, runtime: Runtime, retry: tuple[str, ...]
 ) -> pd.DataFrame:
-    wished = wish(params, layout, runtime)
+    request = make_request(params, layout, runtime)
     funnels = []
-    for parcel in WANTED[source](wished):
-        rows = asyncio.run(deliver(parcel, wished, retry))
-        if parcel.kind == "annotations":
-            _require(source, parcel, rows)
-        funnels.append(ledger_funnel(source, parcel.items, rows))
+    for batch in SOURCES[source](request):
+        rows = asyncio.run(download(batch, request, retry))
+        if batch.kind == "annotations":
+            _require(source, batch, rows)
+        funnels.append(ledger_funnel(source, batch.items, rows))
     if not funnels:
         return pd.DataFrame(columns=list(FUNNEL_COLUMNS))
     total = pd.concat(funnels, ignore_index=True)
@@ -82,15 +82,15 @@ def _real(
     return total.groupby(keys, sort=True)["count"].sum().reset_index()
 
 
-def _require(source: str, parcel: Parcel, rows: dict[str, LedgerRow]) -> None:
-    """See that the lists came: what else is needed is read off them."""
-    for item in parcel.items:
+def _require(source: str, batch: DownloadBatch, rows: dict[str, LedgerRow]) -> None:
+    """Check that the annotation lists were downloaded; the other batches depend on them."""
+    for item in batch.items:
         row = rows.get(item.item_id)
         if row is None or row.status != "ok":
             raise DataError(
                 f"fetch/{source}",
                 f"{item.target} from {item.url}",
                 f"{row.status}: {row.reason}" if row else "not tried",
-                "Run the same command with --retry transient,corrupt,gone; or get it by other "
-                "means and name its folder in fetch.have.",
+                "Run the same command with --retry transient,corrupt,gone; or download the file "
+                "by other means and name its folder in fetch.have.",
             )

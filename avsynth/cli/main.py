@@ -170,7 +170,7 @@ def check(project: Project) -> None:
 
     findings = run(project.params, project.layout, project.runtime)
     Console().print(check_table(findings))
-    if any(f.needed and f.state != "found" for f in findings):
+    if any(f.needed and f.status != "found" for f in findings):
         raise typer.Exit(1)
 
 

@@ -1,7 +1,7 @@
-"""``avsynth plan``: what `fetch` would bring, how large it is, how long it takes, what is lost.
+"""``avsynth plan``: number, size, time and expected loss of the files that `fetch` would download.
 
-Nothing is downloaded. Before the lists are on disk the counts are estimates and marked so; after
-``avsynth fetch lvis`` and the like have brought the lists, they are exact.
+Nothing is downloaded. The counts are estimates, and marked so, until the annotation lists are on
+disk. After ``avsynth fetch lvis`` (and the other sources) they are exact.
 """
 
 import shutil
@@ -13,51 +13,51 @@ from rich.table import Table
 
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.download.catalog import Known, known
+from avsynth.download.catalog import CatalogEntry, catalog_entry
 from avsynth.download.estimates import estimate
 from avsynth.download.items import Item
 from avsynth.download.ledger import read_ledger
-from avsynth.download.local_files import Shelf
+from avsynth.download.local_files import LocalFiles
 from avsynth.download.probe import read_probe
-from avsynth.download.requirements import WANTED, Parcel, Wish, wish
+from avsynth.download.requirements import SOURCES, DownloadBatch, Request, make_request
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 
-LATER = {
+LISTED_AFTER_ANNOTATIONS = {
     "lvis": ("pictures",),
     "coco": ("pictures",),
     "openimages": ("masks", "pictures"),
     "vggsound": ("clips",),
 }
-"""The kinds of items that can only be listed after a source's lists are there."""
-LOST = ("gone", "private", "geo")
+"""The kinds of items that can only be listed once a source's annotations are on disk."""
+LOST_STATUSES = ("gone", "private", "geo")
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one source needs of one kind."""
+    """The items of one kind that one source needs."""
 
     source: str
     kind: str
-    wanted: int
-    there: int
-    """Lie in place already, or in a folder of ``fetch.have``."""
-    lost: int
-    """Were tried, and are gone, private or not shown here."""
-    to_bring: int
+    needed: int
+    present: int
+    """Items that are already in place, or in a folder of ``fetch.have``."""
+    unavailable: int
+    """Items that an earlier run found gone, private or geo-blocked."""
+    to_download: int
     gigabytes: float
-    """Of what is to be brought."""
+    """Size of the items to download."""
     hours: float
     expected_loss: int
-    """How many of those will turn out to be lost."""
+    """Expected number of items to download that are unavailable."""
     exact: bool
-    """The counts come from the lists and not from an estimate."""
-    how: str
+    """Whether the counts come from the lists; otherwise they are estimates."""
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that is needed, and the room for it."""
+    """All needs of a project, and the free disk space."""
 
     needs: tuple[Need, ...]
     rate_mb_s: float
@@ -65,12 +65,12 @@ class Plan:
 
     @property
     def gigabytes(self) -> float:
-        """What has to travel, in all."""
+        """Total size of the downloads."""
         return sum(need.gigabytes for need in self.needs)
 
     @property
     def hours(self) -> float:
-        """How long that takes, one source after the other."""
+        """Total time of the downloads, one source after the other."""
         return sum(need.hours for need in self.needs)
 
 
@@ -81,37 +81,37 @@ def plan(
     sample: int | None = None,
     rate_mb_s: float = 10.0,
 ) -> Plan:
-    """Say what the chosen categories need of every source in use.
+    """Compute what the chosen categories need of every source in use.
 
     Args:
         params: sections ``fetch``, ``categories``, ``masks`` and ``audio``.
-        layout: of the project.
-        runtime: names the cache of annotation indices.
-        sample: at most this many pictures and clips per category; goes before ``fetch.sample``.
-        rate_mb_s: megabytes per second of the line.
+        layout: the project's paths.
+        runtime: gives the cache folder of annotation indices.
+        sample: maximum number of images and clips per category; overrides ``fetch.sample``.
+        rate_mb_s: network bandwidth in megabytes per second.
     """
-    wished = wish(params, layout, runtime, sample)
-    shelf = Shelf(layout.resolve(folder) for folder in params.fetch.have)
+    request = make_request(params, layout, runtime, sample)
+    local_files = LocalFiles(layout.resolve(folder) for folder in params.fetch.have)
     needs: list[Need] = []
     for source in sources_in_use(params):
         listed = []
         try:
-            for parcel in WANTED[source](wished):
-                needs.append(_need(source, parcel, wished, shelf, rate_mb_s))
-                listed.append(parcel.kind)
+            for batch in SOURCES[source](request):
+                needs.append(_exact_need(source, batch, request, local_files, rate_mb_s))
+                listed.append(batch.kind)
         except DataError:
-            # The lists are not there yet.
-            for kind in LATER[source]:
+            # The annotation lists are not on disk yet.
+            for kind in LISTED_AFTER_ANNOTATIONS[source]:
                 if kind not in listed:
-                    needs.append(_guess(source, kind, wished, rate_mb_s))
+                    needs.append(_estimated_need(source, kind, request, rate_mb_s))
     free = shutil.disk_usage(_existing(layout.raw)).free
     return Plan(tuple(needs), rate_mb_s, free / 1e9)
 
 
 def sources_in_use(params: Params) -> list[str]:
-    """Name the sources of `WANTED` that params.yaml builds from, and the checkpoints."""
+    """Return the names in `SOURCES` that params.yaml uses, and ``checkpoints``."""
     used = [*params.masks.folders(), *params.audio.folders(), "checkpoints"]
-    return [source for source in WANTED if source in used]
+    return [source for source in SOURCES if source in used]
 
 
 def _existing(path: Path) -> Path:
@@ -120,48 +120,52 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _need(source: str, parcel: Parcel, wished: Wish, shelf: Shelf, rate_mb_s: float) -> Need:
-    rows = read_ledger(parcel.root, parcel.kind)
-    there = [item for item in parcel.items if shelf.find(item, parcel.root)]
-    names = {item.item_id for item in there}
-    lost = {
-        i.item_id for i in parcel.items if (row := rows.get(i.item_id)) and row.status in LOST
+def _exact_need(
+    source: str, batch: DownloadBatch, request: Request, local_files: LocalFiles, rate_mb_s: float
+) -> Need:
+    rows = read_ledger(batch.root, batch.kind)
+    present = [item for item in batch.items if local_files.find(item, batch.root)]
+    names = {item.item_id for item in present}
+    unavailable = {
+        i.item_id
+        for i in batch.items
+        if (row := rows.get(i.item_id)) and row.status in LOST_STATUSES
     } - names
-    left = [i for i in parcel.items if i.item_id not in names | lost]
-    gigabytes = sum(item_bytes(source, parcel.kind, i) for i in left) / 1e9
-    share = _loss(source, parcel.kind, parcel.root)
+    left = [i for i in batch.items if i.item_id not in names | unavailable]
+    gigabytes = sum(item_bytes(source, batch.kind, i) for i in left) / 1e9
+    share = _loss(source, batch.kind, batch.root)
     return Need(
         source,
-        parcel.kind,
-        len(parcel.items),
-        len(there),
-        len(lost),
+        batch.kind,
+        len(batch.items),
+        len(present),
+        len(unavailable),
         len(left),
         gigabytes,
-        _hours(parcel.kind, len(left), gigabytes, wished, rate_mb_s),
+        _hours(batch.kind, len(left), gigabytes, request, rate_mb_s),
         round(share * len(left)),
         True,
-        _how(source, parcel.kind, left, wished),
+        _method(source, batch.kind, left, request),
     )
 
 
-def _guess(source: str, kind: str, wished: Wish, rate_mb_s: float) -> Need:
-    count = estimate(source, kind, wished)
-    one = Item("", "", "")
-    gigabytes = count * item_bytes(source, kind, one) / 1e9
-    loss = round(known(source).loss * count) if kind == "clips" else 0
-    hours = _hours(kind, count, gigabytes, wished, rate_mb_s)
-    how = _how(source, kind, [], wished)
-    return Need(source, kind, count, 0, 0, count, gigabytes, hours, loss, False, how)
+def _estimated_need(source: str, kind: str, request: Request, rate_mb_s: float) -> Need:
+    count = estimate(source, kind, request)
+    average_item = Item("", "", "")
+    gigabytes = count * item_bytes(source, kind, average_item) / 1e9
+    loss = round(catalog_entry(source).loss * count) if kind == "clips" else 0
+    hours = _hours(kind, count, gigabytes, request, rate_mb_s)
+    method = _method(source, kind, [], request)
+    return Need(source, kind, count, 0, 0, count, gigabytes, hours, loss, False, method)
 
 
 def item_bytes(source: str, kind: str, item: Item) -> int:
-    """Say how large an item is: exactly, roughly, or by the average of its kind."""
-    entry: Known = known(source)
+    """Return an item's size in bytes: exact, approximate, or the average of its kind."""
+    entry: CatalogEntry = catalog_entry(source)
     if kind == "masks":
         return entry.mask_bytes
     if kind in {"pictures", "clips"}:
-        return entry.item_bytes or known("coco").item_bytes
+        return entry.item_bytes or catalog_entry("coco").item_bytes
     file = entry.files.get(item.item_id)
     return item.bytes or (file.about if file else None) or 0
 
@@ -170,59 +174,59 @@ def _loss(source: str, kind: str, root: Path) -> float:
     if kind != "clips":
         return 0.0
     probed = read_probe(root)
-    return 1 - probed.live if probed and probed.answered else known(source).loss
+    return 1 - probed.live if probed and probed.conclusive else catalog_entry(source).loss
 
 
-def _hours(kind: str, count: int, gigabytes: float, wished: Wish, rate_mb_s: float) -> float:
+def _hours(kind: str, count: int, gigabytes: float, request: Request, rate_mb_s: float) -> float:
     hours = gigabytes * 1e3 / rate_mb_s / 3600
     if kind == "clips":
-        # One video at a time, spaced: the line is not what limits.
-        hours = max(hours, count * wished.params.fetch.youtube.interval_s / 3600)
+        # Requests are spaced, so bandwidth is not the limit.
+        hours = max(hours, count * request.params.fetch.youtube.interval_s / 3600)
     return hours
 
 
-def _how(source: str, kind: str, items: list[Item], wished: Wish) -> str:
+def _method(source: str, kind: str, items: list[Item], request: Request) -> str:
     if kind == "masks":
         zips = sorted({i.url.rpartition("-")[2].removesuffix(".zip") for i in items})
         listed = f"{len(zips)} of 16 zips ({' '.join(zips)})" if zips else "16 zips"
         return f"members of {listed}, by range requests"
     if source in {"lvis", "coco"} and kind == "pictures":
-        archives = known("coco").archives
+        archives = catalog_entry("coco").archives
         whole = sum(a.about for a in archives.values()) / 1e9
-        if wished.params.fetch.pictures == "single":
+        if request.params.fetch.pictures == "single":
             return f"one by one (both zips together: {whole:.0f} GB)"
         return "members of train2017.zip and val2017.zip, by range requests"
     if kind == "clips":
-        youtube = wished.params.fetch.youtube
+        youtube = request.params.fetch.youtube
         allowed = "" if youtube.accept_terms else "; off until fetch.youtube.accept_terms is true"
         return f"yt-dlp, one in {youtube.interval_s:g} s{allowed}; or fetch.have"
     return "files"
 
 
 def plan_table(made: Plan) -> Table:
-    """Lay a plan out for people."""
-    room = "fits" if 1.2 * made.gigabytes < made.free_gigabytes else "DOES NOT FIT"
-    how = dict.fromkeys(f"{n.source} {n.kind}: {n.how}" for n in made.needs if n.to_bring)
+    """Build a table of a plan."""
+    verdict = "fits" if 1.2 * made.gigabytes < made.free_gigabytes else "DOES NOT FIT"
+    method = dict.fromkeys(f"{n.source} {n.kind}: {n.method}" for n in made.needs if n.to_download)
     table = Table(
-        title="what fetch would bring; nothing was downloaded",
-        caption=f"{made.gigabytes:.1f} GB to bring at {made.rate_mb_s:g} MB/s; "
-        f"{made.free_gigabytes:.0f} GB free: {room}. ~ is an estimate until the lists are there.\n"
-        + "\n".join(how),
+        title="what fetch would download; nothing was downloaded",
+        caption=f"{made.gigabytes:.1f} GB to download at {made.rate_mb_s:g} MB/s; "
+        f"{made.free_gigabytes:.0f} GB free: {verdict}. ~ marks an estimate; "
+        "avsynth fetch downloads the lists first, then the counts are exact.\n" + "\n".join(method),
         box=SIMPLE,
         title_style="",
         caption_justify="left",
     )
-    table.add_column("what", no_wrap=True)
-    for name in ("wanted", "there", "lost", "to bring", "GB", "hours", "loss"):
+    table.add_column("files", no_wrap=True)
+    for name in ("needed", "present", "unavailable", "to download", "GB", "hours", "loss"):
         table.add_column(name, justify="right", no_wrap=True)
     for need in made.needs:
         about = "" if need.exact else "~"
         table.add_row(
             f"{need.source} {need.kind}",
-            f"{about}{need.wanted:,}",
-            f"{need.there:,}",
-            f"{need.lost:,}",
-            f"{about}{need.to_bring:,}",
+            f"{about}{need.needed:,}",
+            f"{need.present:,}",
+            f"{need.unavailable:,}",
+            f"{about}{need.to_download:,}",
             f"{need.gigabytes:.1f}",
             f"{need.hours:.1f}",
             f"{need.expected_loss:,}",

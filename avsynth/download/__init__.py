@@ -1,6 +1,6 @@
-"""The only part of the library that touches the network: real data, honestly fetched.
+"""Downloads of real data; the only part of the library that uses the network.
 
-An `Item` is one file that is wanted; a *bringer* brings it (HTTP, a member of an archive near or
-far, a clip cut out of a video, a file that lies on disk already); the `Ledger` holds one row per
-item saying how it went. Nothing here decides what is wanted: that is the stage's business.
+An `Item` is one file to download. It comes over HTTP, out of a local or remote archive, as a clip
+cut out of a video, or from a local file. The `Ledger` holds one row with the outcome of each item.
+`SOURCES` in ``requirements.py`` lists the items that a project needs.
 """

@@ -1,4 +1,4 @@
-"""The table of what is given out where: `avsynth/resources/sources.yaml`, read into records."""
+"""`CatalogEntry`: the published datasets and checkpoints of `avsynth/resources/sources.yaml`."""
 
 from functools import cache
 from importlib import resources
@@ -11,8 +11,8 @@ from avsynth.download.items import Item
 from avsynth.runtime.errors import ConfigError, suggest
 
 
-class KnownFile(Section):
-    """One file that a publisher gives out."""
+class CatalogFile(Section):
+    """One published file."""
 
     url: str
     member: str = ""
@@ -20,29 +20,29 @@ class KnownFile(Section):
     bytes: int | None = None
     digest: str = ""
     about: int | None = None
-    """Roughly how many bytes travel; for planning only."""
+    """Approximate bytes to transfer; used for planning only."""
 
 
-class KnownArchive(Section):
-    """An archive that holds many of the files wanted."""
+class CatalogArchive(Section):
+    """An archive that holds many of the required files."""
 
     url: str
     about: int
     count: int
 
 
-class Known(Section):
-    """One dataset or family of checkpoints; see the comments of sources.yaml."""
+class CatalogEntry(Section):
+    """One dataset or family of checkpoints; see the comments in sources.yaml."""
 
     title: str
     by: str
     licence: str
     folder: str
-    """Where it lies below ``data/raw`` unless params.yaml says otherwise."""
-    files: dict[str, KnownFile] = Field(default_factory=dict)
-    archives: dict[str, KnownArchive] = Field(default_factory=dict)
+    """Default folder below ``data/raw``; params.yaml can set another one."""
+    files: dict[str, CatalogFile] = Field(default_factory=dict)
+    archives: dict[str, CatalogArchive] = Field(default_factory=dict)
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
-    """What a complete list holds, per file."""
+    """Number of entries in the complete official list, per file."""
     item_bytes: int = 0
     mask_bytes: int = 0
     loss: float = 0.0
@@ -50,33 +50,35 @@ class Known(Section):
 
 
 @cache
-def catalog() -> dict[str, Known]:
-    """Read the table."""
+def read_catalog() -> dict[str, CatalogEntry]:
+    """Read ``sources.yaml``."""
     text = resources.files("avsynth.resources").joinpath("sources.yaml").read_text(encoding="utf-8")
-    return {name: Known.model_validate(entry) for name, entry in yaml.safe_load(text).items()}
+    return {
+        name: CatalogEntry.model_validate(entry) for name, entry in yaml.safe_load(text).items()
+    }
 
 
-def known(name: str) -> Known:
-    """Look one entry up.
+def catalog_entry(name: str) -> CatalogEntry:
+    """Return one entry of the catalog.
 
     Raises:
-        ConfigError: there is none of this name; the nearest is suggested.
+        ConfigError: no entry has this name; the message suggests the nearest one.
     """
-    entries = catalog()
+    entries = read_catalog()
     if name not in entries:
         raise ConfigError("fetch", "a dataset of sources.yaml", repr(name), suggest(name, entries))
     return entries[name]
 
 
 def file_item(source: str, name: str, target: str) -> Item | None:
-    """Make the item that brings a published file to ``target``; None for a file we do not know.
+    """Build the item that downloads a published file to ``target``; None for an unlisted file.
 
     Args:
-        source: an entry of the table.
-        name: the file's published name.
-        target: relative to the source's root.
+        source: name of a catalog entry.
+        name: published name of the file.
+        target: path relative to the source's root.
     """
-    entry = known(source).files.get(name)
+    entry = catalog_entry(source).files.get(name)
     if entry is None:
         return None
     return Item(

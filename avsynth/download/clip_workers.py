@@ -1,4 +1,4 @@
-"""Worker processes that cut clips: as many as one likes, each killed when it hangs."""
+"""`ClipWorkers`: a pool of processes that cut clips; a process that hangs is killed."""
 
 import asyncio
 import contextlib
@@ -16,31 +16,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from avsynth.download.items import Item, Outcome, file_fault, inside
-from avsynth.download.partial_file import disk
-from avsynth.download.rate_limit import Governor
-from avsynth.download.youtube import Answer, Cut, ffmpeg
+from avsynth.download.items import Item, Outcome, check_file, resolve_inside
+from avsynth.download.partial_file import disk_errors
+from avsynth.download.rate_limit import RateLimiter
+from avsynth.download.youtube import ClipJob, ClipResult, ffmpeg
 from avsynth.runtime.errors import MissingExtra
 
 CLIP_S = 10.0
 HANG_S = 180.0
-"""A clip that takes longer hangs: private and live videos do that."""
+"""Time limit of one clip. Private and live videos can hang longer."""
 
 
-class Cutters:
-    """A pool of workers; use as an async context manager.
+class ClipWorkers:
+    """A pool of worker processes; use it as an async context manager.
 
     Args:
-        count: how many clips are cut at once.
-        governor: how fast videos may be asked for.
-        scratch: a folder on the file system of the clips; emptied at begin and end.
-        hang_s: after how long a worker is killed.
+        count: number of clips cut at the same time.
+        limiter: spaces the requests to the video host.
+        scratch: folder on the same file system as the clips; deleted at the start and the end.
+        hang_s: time after which a worker is killed.
     """
 
     def __init__(
-        self, count: int, governor: Governor, scratch: Path, hang_s: float = HANG_S
+        self, count: int, limiter: RateLimiter, scratch: Path, hang_s: float = HANG_S
     ) -> None:
-        self._governor, self._hang_s = governor, hang_s
+        self._limiter, self._hang_s = limiter, hang_s
         self._scratch = scratch
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
         for _ in range(count):
@@ -51,12 +51,12 @@ class Cutters:
         if importlib.util.find_spec("yt_dlp") is None:
             raise MissingExtra("yt-dlp", "download")
         shutil.rmtree(self._scratch, ignore_errors=True)
-        with disk(self._scratch):
-            # yt-dlp finds ffmpeg by this very name, on the PATH.
+        with disk_errors(self._scratch):
+            # yt-dlp looks for an executable of exactly this name on the PATH.
             tools = self._scratch / "bin"
             tools.mkdir(parents=True)
             (tools / "ffmpeg").symlink_to(ffmpeg())
-        self._environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+        self._env = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
         return self
 
     async def __aexit__(
@@ -70,22 +70,22 @@ class Cutters:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def folder(self) -> Path:
-        """Make an empty folder for one clip."""
-        with disk(self._scratch):
+        """Create an empty folder for one clip."""
+        with disk_errors(self._scratch):
             return Path(tempfile.mkdtemp(dir=self._scratch))
 
-    async def look(self, job: Cut) -> Answer:
-        """Ask whether a clip could be cut, and fetch nothing of it."""
-        return await self.cut(replace(job, folder=str(self._scratch), look_only=True))
+    async def probe(self, job: ClipJob) -> ClipResult:
+        """Check whether a clip could be cut, without downloading it."""
+        return await self.cut(replace(job, folder=str(self._scratch), probe_only=True))
 
-    async def cut(self, job: Cut) -> Answer:
-        """Have a clip cut by the next idle worker.
+    async def cut(self, job: ClipJob) -> ClipResult:
+        """Send a clip to the next idle worker and return its result.
 
         Raises:
-            CircuitOpenError: the host took us for a robot too often.
+            CircuitOpenError: the host answered too often with a robot check.
         """
         async with self._worker() as process:
-            await self._governor.turn()
+            await self._limiter.acquire()
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
@@ -94,15 +94,15 @@ class Cutters:
                     line = await process.stdout.readline()
             except TimeoutError:
                 await _kill(process)
-                return Answer("transient", f"no answer within {self._hang_s:.0f} s")
+                return ClipResult("transient", f"no answer within {self._hang_s:.0f} s")
             if not line:
-                return Answer("transient", f"worker ended with {await process.wait()}")
-        answer = Answer(**json.loads(line))
-        if answer.status == "bot":
-            self._governor.refused()
-        elif answer.status == "ok":
-            self._governor.content()
-        return answer
+                return ClipResult("transient", f"worker ended with {await process.wait()}")
+        result = ClipResult(**json.loads(line))
+        if result.status == "bot":
+            self._limiter.on_refusal()
+        elif result.status == "ok":
+            self._limiter.on_success()
+        return result
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -116,8 +116,8 @@ class Cutters:
             self._idle.put_nowait(process if alive else None)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        # A session of its own, so that a hanging worker is killed together with its ffmpeg, and
-        # Ctrl-C in the terminal reaches us and not it.
+        # The new session makes a process group: a hanging worker is killed together with its
+        # ffmpeg, and Ctrl-C in the terminal reaches only the parent process.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -125,7 +125,7 @@ class Cutters:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=self._environment,
+            env=self._env,
             start_new_session=True,
         )
         self._all.append(process)
@@ -139,23 +139,23 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def bring_clip(
-    cutters: Cutters, job: Cut, item: Item, root: Path
+async def download_clip(
+    clip_workers: ClipWorkers, job: ClipJob, item: Item, root: Path
 ) -> list[tuple[Item, Outcome]]:
-    """Cut a clip, check it, and give it its name."""
-    target = inside(root, item.target)
-    folder = cutters.folder()
+    """Cut a clip, check it and move it to its target."""
+    target = resolve_inside(root, item.target)
+    folder = clip_workers.folder()
     try:
-        answer = await cutters.cut(replace(job, folder=str(folder)))
-        if answer.status != "ok":
-            return [(item, Outcome(answer.status, answer.reason))]
-        made = Path(answer.path)
-        fault, size, sha256 = file_fault(made, item)
+        result = await clip_workers.cut(replace(job, folder=str(folder)))
+        if result.status != "ok":
+            return [(item, Outcome(result.status, result.reason))]
+        output = Path(result.path)
+        fault, size, sha256 = check_file(output, item)
         if fault:
             return [(item, Outcome("corrupt", fault))]
-        with disk(target):
+        with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(made, target)  # noqa: PTH105 - atomic, and says so
+            os.replace(output, target)  # noqa: PTH105 - documented as atomic
         return [(item, Outcome("ok", "", size, sha256))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,18 +1,21 @@
-"""Bring one parcel: what lies on disk first, then archives, files and clips; all in the ledger."""
+"""Download of one `DownloadBatch`: local files first, then archives, single files and clips.
+
+Every outcome is recorded in the ledger of the batch.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from avsynth.core.params.building import FetchParams
-from avsynth.download.clip_workers import CLIP_S, Cutters, bring_clip
+from avsynth.download.clip_workers import CLIP_S, ClipWorkers, download_clip
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
 from avsynth.download.ledger import FOLDER, Ledger, LedgerRow
-from avsynth.download.local_files import Shelf, unpack_tar
-from avsynth.download.rate_limit import Governor, StopLoss
-from avsynth.download.requirements import Parcel, Wish
-from avsynth.download.worker_pool import Job, bring_all, to_try
-from avsynth.download.youtube import Cut
+from avsynth.download.local_files import LocalFiles, unpack_tar
+from avsynth.download.rate_limit import RateLimiter, StopLoss
+from avsynth.download.requirements import DownloadBatch, Request
+from avsynth.download.worker_pool import Job, run_jobs, select_items
+from avsynth.download.youtube import ClipJob
 from avsynth.download.zip_members import WebBlob, member_jobs
 from avsynth.download.zip_ranges import LocalBlob
 from avsynth.runtime.errors import ConfigError
@@ -20,45 +23,49 @@ from avsynth.runtime.progress import track
 
 
 def web_settings(fetch: FetchParams) -> WebSettings:
-    """Take what concerns HTTP out of the stage's parameters."""
+    """Return the HTTP settings of the stage's parameters."""
     return WebSettings(connections=fetch.connections, mirrors=fetch.mirrors)
 
 
-async def deliver(parcel: Parcel, wish: Wish, retry: tuple[str, ...]) -> dict[str, LedgerRow]:
-    """Bring what a parcel lacks.
+async def download(
+    batch: DownloadBatch, request: Request, retry: tuple[str, ...]
+) -> dict[str, LedgerRow]:
+    """Download the missing items of a batch.
 
     Args:
-        parcel: what is wanted, and where to.
-        wish: says how.
-        retry: see `to_try`.
+        batch: the items and their folder.
+        request: the parameters, layout and runtime of the project.
+        retry: see `select_items`.
 
     Returns:
-        The ledger's rows.
+        The ledger's rows, by item id.
 
     Raises:
-        DataError: another run is at work in the folder.
+        DataError: another download is running in the folder.
         SpaceError: the disk is full.
         DropLimitError: the stop-loss or the circuit breaker ended the run.
     """
-    fetch = wish.params.fetch
-    shelf = Shelf(wish.layout.resolve(folder) for folder in fetch.have)
-    with Ledger(parcel.root, parcel.kind) as ledger:
-        items = to_try(parcel.items, ledger, retry)
+    fetch = request.params.fetch
+    local_files = LocalFiles(request.layout.resolve(folder) for folder in fetch.have)
+    with Ledger(batch.root, batch.kind) as ledger:
+        items = select_items(batch.items, ledger, retry)
         stop_loss = StopLoss(fetch.stop_loss)
 
-        async def run(jobs: list[Job], what: str, crew: int = fetch.connections) -> None:
-            queue = track(jobs, f"{parcel.kind} {what}", len(jobs), wish.runtime)
-            await bring_all(queue, ledger, crew=crew, stop_loss=stop_loss)
+        async def run(jobs: list[Job], what: str, concurrency: int = fetch.connections) -> None:
+            queue = track(jobs, f"{batch.kind} {what}", len(jobs), request.runtime)
+            await run_jobs(queue, ledger, concurrency=concurrency, stop_loss=stop_loss)
 
-        await run(list(_shelf_jobs(shelf, items, parcel)), "on disk")
-        left = [item for item in items if not ledger.holds(item)]
-        if not left:
+        await run(list(_local_jobs(local_files, items, batch)), "on disk")
+        missing = [item for item in items if not ledger.is_complete(item)]
+        if not missing:
             return dict(ledger.rows)
         async with Web(web_settings(fetch)) as web:
-            await run(await _member_jobs(shelf, web, left, parcel), "in archives")
-            await run([partial(_bring, web, i, parcel) for i in left if _is_file(i)], "as files")
+            await run(await _member_jobs(local_files, web, missing, batch), "in archives")
+            await run(
+                [partial(_download_file, web, i, batch) for i in missing if _is_file(i)], "as files"
+            )
             if fetch.youtube.accept_terms:
-                await _cut_clips(web, left, parcel, wish, run)
+                await _cut_clips(web, missing, batch, request, run)
         return dict(ledger.rows)
 
 
@@ -66,69 +73,73 @@ def _is_file(item: Item) -> bool:
     return item.start_s is None and not item.member
 
 
-def _shelf_jobs(shelf: Shelf, items: list[Item], parcel: Parcel) -> Iterable[Job]:
-    """Look for every item on disk, and for clips in the tars that lie there."""
+def _local_jobs(local_files: LocalFiles, items: list[Item], batch: DownloadBatch) -> Iterable[Job]:
+    """Yield a job per item that links a local file, and a job per local tar that may hold clips."""
     for item in items:
-        yield partial(_take, shelf, item, parcel)
-    wanted = {item.item_id: item for item in items if item.start_s is not None}
-    if wanted:
-        for path in shelf.tars():
-            yield partial(unpack_tar, path, wanted, parcel.root)
+        yield partial(_link_local, local_files, item, batch)
+    clips = {item.item_id: item for item in items if item.start_s is not None}
+    if clips:
+        for path in local_files.tars():
+            yield partial(unpack_tar, path, clips, batch.root)
 
 
-async def _take(shelf: Shelf, item: Item, parcel: Parcel) -> list[tuple[Item, Outcome]]:
-    outcome = await shelf.take(item, parcel.root)
+async def _link_local(
+    local_files: LocalFiles, item: Item, batch: DownloadBatch
+) -> list[tuple[Item, Outcome]]:
+    outcome = await local_files.link_local(item, batch.root)
     return [] if outcome is None else [(item, outcome)]
 
 
-async def _member_jobs(shelf: Shelf, web: Web, items: list[Item], parcel: Parcel) -> list[Job]:
+async def _member_jobs(
+    local_files: LocalFiles, web: Web, items: list[Item], batch: DownloadBatch
+) -> list[Job]:
     by_archive: dict[str, list[Item]] = {}
     for item in items:
         if item.member:
             by_archive.setdefault(item.url, []).append(item)
     jobs: list[Job] = []
     for url, members in sorted(by_archive.items()):
-        near = shelf.archive(url)
+        near = local_files.archive(url)
         blob = LocalBlob(near) if near else WebBlob(web, url)
-        jobs += await member_jobs(blob, members, parcel.root)
+        jobs += await member_jobs(blob, members, batch.root)
     return jobs
 
 
-async def _bring(web: Web, item: Item, parcel: Parcel) -> list[tuple[Item, Outcome]]:
-    return [(item, await web.bring(item, parcel.root))]
+async def _download_file(web: Web, item: Item, batch: DownloadBatch) -> list[tuple[Item, Outcome]]:
+    return [(item, await web.download(item, batch.root))]
 
 
 async def _cut_clips(
     web: Web,
     items: list[Item],
-    parcel: Parcel,
-    wish: Wish,
+    batch: DownloadBatch,
+    request: Request,
     run: Callable[[list[Job], str, int], Awaitable[None]],
 ) -> None:
-    youtube = wish.params.fetch.youtube
-    cookies = cookies_file(youtube.cookies, wish)
-    scratch = parcel.root / FOLDER / "clips"
-    crew = wish.runtime.workers
-    async with Cutters(crew, Governor(youtube.interval_s), scratch) as cutters:
+    youtube = request.params.fetch.youtube
+    cookies = cookies_file(youtube.cookies, request)
+    scratch = batch.root / FOLDER / "clips"
+    concurrency = request.runtime.workers
+    async with ClipWorkers(concurrency, RateLimiter(youtube.interval_s), scratch) as clip_workers:
         jobs: list[Job] = []
         for item in items:
             if item.start_s is not None:
-                url, stop_s = web.mirrored(item.url), item.start_s + CLIP_S
-                cut = Cut(url, item.start_s, stop_s, "", youtube.video, cookies)
-                jobs.append(partial(bring_clip, cutters, cut, item, parcel.root))
-        await run(jobs, "as cuts", crew)
+                url, stop_s = web.resolve_mirror(item.url), item.start_s + CLIP_S
+                cut = ClipJob(url, item.start_s, stop_s, "", youtube.video, cookies)
+                jobs.append(partial(download_clip, clip_workers, cut, item, batch.root))
+        await run(jobs, "as cuts", concurrency)
 
 
-def cookies_file(path: str | None, wish: Wish) -> str:
-    """Find the cookies.txt that the user hands over; empty for none.
+def cookies_file(path: str | None, request: Request) -> str:
+    """Return the path of the user's cookies.txt; empty when none is set.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: the file does not exist.
     """
     if path is None:
         return ""
-    file = wish.layout.resolve(path)
+    file = request.layout.resolve(path)
     if not file.is_file():
         where = "params.yaml: fetch.youtube.cookies"
-        raise ConfigError(where, "a cookies.txt", f"no file {file}", "Mend the path, or use null.")
+        raise ConfigError(where, "a cookies.txt", f"no file {file}", "Fix the path, or use null.")
     return str(file)

@@ -1,7 +1,7 @@
-"""Files over HTTP: resumed where they were cut, checked, retried, and refused when in doubt.
+"""`Web`, an HTTP client that resumes, checks and retries downloads.
 
-One `Web` is one pool of connections. Redirects are followed by hand: never to another scheme than
-http and https, never from https down to http.
+One `Web` is one pool of connections. It follows redirects itself and refuses those to another
+scheme than http and https, and those from https to http.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from avsynth.download.http_responses import (
     RefusalError,
     check_scheme,
     check_status,
-    extent,
-    server_digest,
-    version_of,
+    parse_content_range,
+    read_server_digest,
+    read_version,
 )
-from avsynth.download.items import Item, Outcome, inside
-from avsynth.download.partial_file import CorruptError, Part
-from avsynth.download.rate_limit import Governor
+from avsynth.download.items import Item, Outcome, resolve_inside
+from avsynth.download.partial_file import CorruptError, PartialFile
+from avsynth.download.rate_limit import RateLimiter
 from avsynth.runtime.errors import MissingExtra
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 SMALL_BYTES = 1 << 20
-"""Files up to this size are taken in one piece: to resume them would cost more than it saves."""
+"""Files up to this size are read in one piece: resuming them would cost more than it saves."""
 BLOCK_BYTES = 1 << 20
 MAX_UNANNOUNCED_BYTES = 1 << 30
-"""A body without a length could go on for ever."""
+"""Limit for a body without Content-Length, which could be endless."""
 MIN_RATE = 10_000
-"""Bytes per second below which a transfer counts as hung."""
+"""Bytes per second below which a transfer counts as hanging."""
 MAX_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 USER_AGENT = "avsynth (audio-visual segmentation data builder)"
@@ -45,24 +45,24 @@ USER_AGENT = "avsynth (audio-visual segmentation data builder)"
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """How to talk to hosts."""
+    """Settings of the HTTP client."""
 
     connections: int = 16
     attempts: int = 4
     timeout_s: float = 30.0
-    """How long a host may stay silent."""
+    """Limit for connecting and for each read."""
     backoff_s: float = 0.5
-    """The wait after a first failure; doubles with each."""
+    """Wait after the first failure; doubles with each further failure."""
     mirrors: Mapping[str, str] = field(default_factory=dict)
-    """URL prefix → the prefix to ask instead."""
+    """Official URL prefix → the mirror's prefix."""
 
 
 class Web:
-    """A pool of connections; use as an async context manager."""
+    """An HTTP client with a pool of connections; use it as an async context manager."""
 
     def __init__(self, settings: WebSettings) -> None:
         self.settings = settings
-        self._governors: dict[str, Governor] = {}
+        self._limiters: dict[str, RateLimiter] = {}
         self._session: ClientSession
 
     async def __aenter__(self) -> Self:
@@ -91,8 +91,8 @@ class Web:
     ) -> None:
         await self._session.close()
 
-    def mirrored(self, url: str) -> str:
-        """Put a mirror's prefix in the place of the official one; the longest match wins."""
+    def resolve_mirror(self, url: str) -> str:
+        """Replace the official prefix of a URL by a mirror's; the longest match wins."""
         for prefix in sorted(self.settings.mirrors, key=len, reverse=True):
             if url.startswith(prefix):
                 return self.settings.mirrors[prefix] + url[len(prefix) :]
@@ -102,113 +102,123 @@ class Web:
     async def get(
         self, url: str, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator["ClientResponse"]:
-        """Ask for a URL and follow its redirects.
+        """Open a URL and follow its redirects.
 
         Raises:
-            RefusalError: a redirect elsewhere than http(s), or too many of them.
+            RefusalError: a redirect to another scheme than http(s), or too many redirects.
         """
-        here = self.mirrored(url)
+        source_url = self.resolve_mirror(url)
         for _ in range(MAX_REDIRECTS + 1):
-            check_scheme(here, here)
-            async with self._session.get(here, headers=headers, allow_redirects=False) as response:
+            check_scheme(source_url, source_url)
+            async with self._session.get(
+                source_url, headers=headers, allow_redirects=False
+            ) as response:
                 if response.status not in REDIRECTS:
                     yield response
                     return
-                there = urljoin(here, response.headers.get("Location", ""))
-            check_scheme(here, there)
-            here = there
+                location = urljoin(source_url, response.headers.get("Location", ""))
+            check_scheme(source_url, location)
+            source_url = location
         raise RefusalError("corrupt", f"more than {MAX_REDIRECTS} redirects")
 
-    async def bring(self, item: Item, root: Path) -> Outcome:
-        """Fetch one file, however often that takes within the limits.
+    async def download(self, item: Item, root: Path) -> Outcome:
+        """Download one file, with retries.
 
         Raises:
             SpaceError: the disk is full; the run must end.
-            CircuitOpenError: the host refuses everything.
+            CircuitOpenError: the host refuses every request.
         """
-        part = Part(item, inside(root, item.target))
+        partial_file = PartialFile(item, resolve_inside(root, item.target))
         try:
-            (size, sha256), attempts = await self.persist(item.url, lambda: self._once(item, part))
+            (size, sha256), attempts = await self.call_with_retries(
+                item.url, lambda: self._once(item, partial_file)
+            )
         except RefusalError as error:
             return error.outcome()
         return Outcome("ok", "", size, sha256, attempts)
 
-    async def persist(self, url: str, once: Callable[[], Awaitable[Answer]]) -> tuple[Answer, int]:
-        """Call ``once`` until it succeeds or more attempts make no sense.
+    async def call_with_retries(
+        self, url: str, once: Callable[[], Awaitable[Result]]
+    ) -> tuple[Result, int]:
+        """Call ``once`` until it succeeds, fails for good, or the attempts are used up.
+
+        Args:
+            url: its host selects the rate limiter.
+            once: makes one attempt.
 
         Returns:
-            What it returned, and how many attempts that took.
+            The result of ``once``, and the number of attempts.
 
         Raises:
-            RefusalError: it never succeeded; says why.
-            CircuitOpenError: the host refuses everything.
+            RefusalError: no attempt succeeded; gives the reason of the last one.
+            CircuitOpenError: the host refuses every request.
         """
         import aiohttp
 
-        governor = self._governor(url)
+        limiter = self._limiter(url)
         for attempt in range(1, self.settings.attempts + 1):
-            await governor.turn()
+            await limiter.acquire()
             try:
-                answer = await once()
-                governor.content()
-                return answer, attempt
+                result = await once()
+                limiter.on_success()
+                return result, attempt
             except RefusalError as error:
                 refusal = error
             except CorruptError as error:
-                refusal = RefusalError("corrupt", str(error), again=True)
+                refusal = RefusalError("corrupt", str(error), retryable=True)
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-                refusal = RefusalError("transient", _in_words(error), again=True)
+                refusal = RefusalError("transient", _in_words(error), retryable=True)
             refusal.attempts = attempt
-            if not refusal.again:
+            if not refusal.retryable:
                 break
             if refusal.wait_s:
-                governor.refused(refusal.wait_s)
+                limiter.on_refusal(refusal.wait_s)
             elif attempt < self.settings.attempts:
                 await asyncio.sleep(self.settings.backoff_s * 2 ** (attempt - 1))
         raise refusal
 
-    def _governor(self, url: str) -> Governor:
-        host = urlsplit(self.mirrored(url)).netloc
-        if host not in self._governors:
-            breaker = 4 * max(8, self.settings.connections)
-            self._governors[host] = Governor(0.0, MAX_WAIT_S, breaker)
-        return self._governors[host]
+    def _limiter(self, url: str) -> RateLimiter:
+        host = urlsplit(self.resolve_mirror(url)).netloc
+        if host not in self._limiters:
+            max_refusals = 4 * max(8, self.settings.connections)
+            self._limiters[host] = RateLimiter(0.0, MAX_WAIT_S, max_refusals)
+        return self._limiters[host]
 
-    async def _once(self, item: Item, part: Part) -> tuple[int, str]:
-        start, validator = part.kept()
+    async def _once(self, item: Item, partial_file: PartialFile) -> tuple[int, str]:
+        start, validator = partial_file.resume_point()
         headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
         async with asyncio.timeout(None) as deadline, self.get(item.url, headers) as response:
             if response.status == 416:
-                part.forget()
+                partial_file.discard()
             check_status(response)
-            start, total = extent(response, start)
+            start, total = parse_content_range(response, start)
             if item.bytes is not None and total not in {None, item.bytes}:
                 raise CorruptError(f"{total} bytes offered, not {item.bytes}")
             grace = self.settings.timeout_s + (total or item.bytes or 0) / MIN_RATE
             deadline.reschedule(asyncio.get_running_loop().time() + grace)
-            if not item.digest and (digest := server_digest(response)):
-                part.item = replace(item, digest=digest)
+            if not item.digest and (digest := read_server_digest(response)):
+                partial_file.item = replace(item, digest=digest)
             if not start and total is not None and total <= SMALL_BYTES:
-                return part.land_bytes(await response.read())
-            return await _stream(response, part, start, total)
+                return partial_file.commit_bytes(await response.read())
+            return await _stream(response, partial_file, start, total)
 
 
 async def _stream(
-    response: "ClientResponse", part: Part, start: int, total: int | None
+    response: "ClientResponse", partial_file: PartialFile, start: int, total: int | None
 ) -> tuple[int, str]:
-    """Write a body to its part; when it is cut, what came stays for the next attempt."""
-    validator = version_of(response)
+    """Write a body to its partial file, which stays for the next attempt after an interruption."""
+    validator = read_version(response)
     most = total if total is not None else MAX_UNANNOUNCED_BYTES
-    writer = part.open(start, validator, total)
+    writer = partial_file.open(start, validator, total)
     try:
         async for block in response.content.iter_chunked(BLOCK_BYTES):
             writer.write(block)
             if writer.size > most:
                 raise RefusalError("corrupt", f"more than {most} bytes, announced: {total}")
     finally:
-        # What came stays: `Part.kept` offers it again if the host named its version.
+        # `PartialFile.resume_point` offers these bytes again if the host gave a version.
         writer.close()
-    return writer.land()
+    return writer.commit()
 
 
 def _in_words(error: Exception) -> str:

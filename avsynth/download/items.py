@@ -1,4 +1,4 @@
-"""What is wanted and how it went: `Item` and `Outcome`, and the check that keeps paths inside."""
+"""`Item`, a file to download; `Outcome`, its result; the checks of its path and its content."""
 
 import hashlib
 import re
@@ -9,11 +9,11 @@ from typing import Literal, get_args
 from avsynth.runtime.errors import DataError
 
 Status = Literal["ok", "gone", "private", "geo", "bot", "transient", "corrupt"]
-"""ok: it lies on disk, whole. gone: removed for good. private: needs a login. geo: not shown from
-here. bot: the host took us for a robot. transient: may work later. corrupt: came, but is wrong."""
+"""ok: complete on disk. gone: removed permanently. private: needs a login. geo: blocked in this
+country. bot: a robot check. transient: may work later. corrupt: received, but wrong."""
 STATUSES: tuple[str, ...] = get_args(Status)
 
-HEADS = {
+MAGIC_BYTES = {
     ".jpg": b"\xff\xd8\xff",
     ".jpeg": b"\xff\xd8\xff",
     ".png": b"\x89PNG\r\n\x1a\n",
@@ -22,14 +22,14 @@ HEADS = {
     ".flac": b"fLaC",
     ".wav": b"RIFF",
 }
-"""How files of a kind begin, so that an error page with status 200 is not taken for a picture."""
+"""First bytes of each file type. They reject an error page that was sent with status 200."""
 _OLD_PICKLE = b"\x80\x02"
 """Checkpoints written before torch 1.6 are bare pickles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file that is wanted.
+    """One file to download.
 
     ``digest`` is ``md5:<hex>`` or ``sha256:<hex>`` (a leading part of the hex is enough), or empty
     where the publisher gives none. ``member`` names the file inside the archive at ``url``.
@@ -44,12 +44,12 @@ class Item:
     digest: str = ""
     member: str = ""
     start_s: float | None = None
-    """Where in the video the clip begins; None for plain files."""
+    """Start of the clip in its video; None for plain files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one item went."""
+    """The result of one item."""
 
     status: Status
     reason: str = ""
@@ -57,14 +57,14 @@ class Outcome:
     sha256: str = ""
     attempts: int = 1
     target: str = ""
-    """Where it lies, when that is not the item's own target (a clip found with another suffix)."""
+    """Path of the file, if it is not the item's target (a local clip with another suffix)."""
 
 
-def inside(root: Path, target: str) -> Path:
-    """Join a relative path from outside to ``root``; it cannot lead out of it.
+def resolve_inside(root: Path, target: str) -> Path:
+    """Join an untrusted relative path to ``root``, and check that it stays inside.
 
     Raises:
-        DataError: the path is absolute, climbs, or holds what no file name holds.
+        DataError: the path is absolute, contains ``..``, or has invalid characters.
     """
     parts = PurePosixPath(target).parts
     if not parts or target.startswith("/") or ".." in parts or re.search(r"[\\\x00-\x1f]", target):
@@ -72,58 +72,58 @@ def inside(root: Path, target: str) -> Path:
             str(root),
             "a relative path that stays inside the folder",
             repr(target),
-            "The list that names it is damaged or hostile; get it again.",
+            "Download the list that contains this path again; it is damaged or hostile.",
         )
     return root.joinpath(*parts)
 
 
-class Digests:
-    """Hash a stream once: always SHA-256, and the published kind beside it where it differs."""
+class Digester:
+    """Compute the SHA-256 of a stream, and its MD5 if the publisher gives one, in one pass."""
 
     def __init__(self, published: str) -> None:
-        self._wanted = published
+        self._expected = published
         self.sha256 = hashlib.sha256()
         kind = published.partition(":")[0]
-        self._other = hashlib.md5(usedforsecurity=False) if kind == "md5" else None
+        self._md5 = hashlib.md5(usedforsecurity=False) if kind == "md5" else None
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self.sha256.update(data)
-        if self._other is not None:
-            self._other.update(data)
+        if self._md5 is not None:
+            self._md5.update(data)
 
-    def fault(self) -> str:
-        """Say how the published digest differs, or nothing when it agrees or is not known."""
-        kind, _, wanted = self._wanted.partition(":")
-        found = (self._other or self.sha256).hexdigest()
-        if not wanted or found.startswith(wanted):
+    def mismatch(self) -> str:
+        """Return how the digest differs from the published one; empty if equal or unknown."""
+        kind, _, expected = self._expected.partition(":")
+        computed = (self._md5 or self.sha256).hexdigest()
+        if not expected or computed.startswith(expected):
             return ""
-        return f"{kind} is {found[: len(wanted)]}, not {wanted}"
+        return f"{kind} is {computed[: len(expected)]}, not {expected}"
 
 
-def head_fault(target: str, head: bytes) -> str:
-    """Say that a file does not begin as files of its name do, or nothing."""
+def check_magic_bytes(target: str, head: bytes) -> str:
+    """Return an error text if the first bytes do not match the file's suffix, else empty."""
     suffix = PurePosixPath(target).suffix.lower()
-    wanted = HEADS.get(suffix, b"")
+    expected = MAGIC_BYTES.get(suffix, b"")
     if suffix == ".pth" and head.startswith(_OLD_PICKLE):
         return ""
-    return "" if head.startswith(wanted) else f"does not begin like a {suffix} file"
+    return "" if head.startswith(expected) else f"does not begin like a {suffix} file"
 
 
-def file_fault(path: Path, item: Item) -> tuple[str, int, str]:
-    """Check a whole file on disk against what its publisher says.
+def check_file(path: Path, item: Item) -> tuple[str, int, str]:
+    """Check a complete local file against its published size and digest.
 
     Returns:
-        What is wrong (empty when nothing is), its size in bytes, its SHA-256.
+        The fault (empty if the file is valid), the size in bytes, and the SHA-256.
     """
-    digests = Digests(item.digest)
+    digests = Digester(item.digest)
     size, head = 0, b""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             head = head or block[:16]
             size += len(block)
             digests.update(block)
-    fault = digests.fault() or head_fault(item.target, head)
+    fault = digests.mismatch() or check_magic_bytes(item.target, head)
     if item.bytes is not None and size != item.bytes:
         fault = f"{size} bytes, not {item.bytes}"
     return fault, size, digests.sha256.hexdigest()

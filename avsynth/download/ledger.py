@@ -1,7 +1,8 @@
-"""The ledger: one row per item, kept through kill -9, with a lock that refuses a second run.
+"""`Ledger`: one row per item that survives kill -9, with a lock that refuses a second run.
 
-Every outcome is appended to a journal in one write; when the run ends, the journal is folded into
-a parquet file by rename. A run that is killed leaves its journal, and the next one folds it.
+Every outcome is appended to a journal in one write. At the end of the run the journal is merged
+into a parquet file, which replaces the old one by rename. If a run is killed, the next run merges
+its journal.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import pandas as pd
 
 from avsynth.core.funnel import funnel_of
 from avsynth.core.tables import read_table, write_table
-from avsynth.download.items import Item, Outcome, inside
+from avsynth.download.items import Item, Outcome, resolve_inside
 from avsynth.runtime.errors import DataError
 
 FOLDER = ".fetch"
@@ -27,7 +28,7 @@ FOLDER = ".fetch"
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How one item went, the last time it was tried."""
+    """The last outcome of one item."""
 
     item: str
     category: str
@@ -38,15 +39,15 @@ class LedgerRow:
     sha256: str
     attempts: int
     when_s: float
-    """Seconds since 1970. For people only: nothing downstream of the ledger reads it."""
+    """Seconds since 1970. Information only: no later stage reads it."""
 
 
 class Ledger:
-    """All rows of one kind below one root folder; one ledger of a folder is open at a time.
+    """All rows of one kind below one root folder; only one ledger of a folder can be open.
 
     Args:
-        root: the folder; the ledger lies in ``<root>/.fetch/``.
-        kind: of the items, e.g. ``pictures``.
+        root: the folder; the ledger is stored in ``<root>/.fetch/``.
+        kind: kind of the items, e.g. ``pictures``.
     """
 
     def __init__(self, root: Path, kind: str) -> None:
@@ -60,7 +61,7 @@ class Ledger:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # The kernel drops the lock with its holder, so that kill -9 leaves no stale one behind.
+        # The kernel releases the lock when its process ends, so kill -9 leaves no stale lock.
         self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,14 +71,14 @@ class Ledger:
             raise DataError(
                 str(self.root),
                 "one download at a time in this folder",
-                f"process {holder} is at work in it",
-                "Wait for it or stop it; what it has fetched is kept.",
+                f"process {holder} is downloading into it",
+                "Wait until it ends, or stop it; finished files are kept.",
             ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self.rows = read_ledger(self.root, self.table.stem)
         self._log = os.open(self._journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        # A journal that ends in half a line must not swallow the next row.
+        # If the journal ends in an incomplete line, the next row must start on a new one.
         os.write(self._log, b"\n")
         return self
 
@@ -95,7 +96,7 @@ class Ledger:
             os.close(self._lock)
 
     def add(self, item: Item, outcome: Outcome) -> LedgerRow:
-        """Write down how an item went; when this returns, kill -9 cannot undo it."""
+        """Record an outcome; after this call returns, the row survives kill -9."""
         before = self.rows.get(item.item_id)
         row = LedgerRow(
             item.item_id,
@@ -112,18 +113,18 @@ class Ledger:
         os.write(self._log, msgspec.json.encode(row) + b"\n")
         return row
 
-    def holds(self, item: Item) -> bool:
-        """Whether the item was fetched and its file still lies there with the same size."""
+    def is_complete(self, item: Item) -> bool:
+        """Return whether the item was downloaded and its file still exists with the same size."""
         row = self.rows.get(item.item_id)
         if row is None or row.status != "ok":
             return False
         with contextlib.suppress(OSError):
-            return inside(self.root, row.target).stat().st_size == row.bytes
+            return resolve_inside(self.root, row.target).stat().st_size == row.bytes
         return False
 
 
 def read_ledger(root: Path, kind: str) -> dict[str, LedgerRow]:
-    """Read a ledger's rows without locking it: the table, then what its journal adds."""
+    """Read a ledger's rows without its lock: the table, then the rows of its journal."""
     rows: dict[str, LedgerRow] = {}
     table = root / FOLDER / f"{kind}.parquet"
     if table.exists():
@@ -142,17 +143,17 @@ def _journal_rows(path: Path) -> Iterator[LedgerRow]:
     except FileNotFoundError:
         return
     for line in lines:
-        # Only the line that was being written when the process was killed can be broken.
+        # Only the last line can be invalid, if the process was killed while writing it.
         with contextlib.suppress(msgspec.MsgspecError):
             yield msgspec.json.decode(line, type=LedgerRow)
 
 
 def ledger_funnel(source: str, items: list[Item], rows: dict[str, LedgerRow]) -> pd.DataFrame:
-    """Count the wanted items by category and outcome.
+    """Count the items by category and outcome.
 
     Returns:
-        The funnel's columns; ``status`` is ``ok`` or ``dropped``, ``reason`` the ledger's status,
-        ``untried`` for an item that was not reached.
+        The funnel's columns. ``status`` is ``ok`` or ``dropped``. ``reason`` is the ledger's
+        status, or ``untried`` for an item without a row.
     """
     outcomes = [rows[i.item_id].status if i.item_id in rows else "untried" for i in items]
     frame = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""A file on its way: grows under a hidden name, and lands by rename once its hash is known."""
+"""`PartialFile`: a download under a hidden name, renamed to its target after the checks."""
 
 import errno
 import os
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avsynth.download.items import Digests, Item, head_fault
+from avsynth.download.items import Digester, Item, check_magic_bytes
 from avsynth.runtime.errors import SpaceError
 
 RESERVE_BYTES = 256 << 20
-"""Disk space that is never filled."""
+"""Disk space that is always left free."""
 
 
 class CorruptError(Exception):
-    """What came is not what the publisher says it is."""
+    """The received bytes do not match the published size, digest or file type."""
 
 
-class Part:
-    """The part of a file that has come so far, kept between runs so that it can be resumed.
+class PartialFile:
+    """The bytes of a file received so far, kept between runs so that a download can resume.
 
     Args:
-        item: what is wanted.
-        target: where it will lie.
+        item: the file to download.
+        target: its final path.
     """
 
     def __init__(self, item: Item, target: Path) -> None:
@@ -31,64 +31,69 @@ class Part:
         self.path = target.with_name(f".{target.name}.part")
         self._validator = target.with_name(f".{target.name}.etag")
 
-    def kept(self) -> tuple[int, str]:
-        """Say how many bytes are here and which version of the file (ETag, date) they are of."""
+    def resume_point(self) -> tuple[int, str]:
+        """Return the number of bytes received, and the version (ETag or date) they belong to."""
         try:
             return self.path.stat().st_size, self._validator.read_text(encoding="ascii")
         except (OSError, ValueError):
             return 0, ""
 
-    def forget(self) -> None:
-        """Start over."""
+    def discard(self) -> None:
+        """Delete the received bytes."""
         self.path.unlink(missing_ok=True)
-        self.forget_version()
+        self.discard_version()
 
-    def forget_version(self) -> None:
-        """Drop the note of which version the part is of; small files never had one."""
+    def discard_version(self) -> None:
+        """Delete the file that stores the version; small files have none."""
         self._validator.unlink(missing_ok=True)
 
-    def open(self, start: int, validator: str, total: int | None) -> "PartWriter":
-        """Begin to write at ``start``, 0 for a new file.
+    def open(self, start: int, validator: str, total: int | None) -> "PartialFileWriter":
+        """Open for writing at ``start``, 0 for a new file.
+
+        Args:
+            start: offset of the next byte.
+            validator: version of the file; empty if the host gives none.
+            total: size of the whole file in bytes; None if unknown.
 
         Raises:
-            SpaceError: the rest does not fit on the disk, or the folder cannot be written.
+            SpaceError: the rest does not fit on the disk, or the folder is not writable.
         """
-        with disk(self.target):
+        with disk_errors(self.target):
             if total is not None:
-                check_room(self.target, total - start)
+                check_free_space(self.target, total - start)
             elif not self.target.parent.is_dir():
                 self.target.parent.mkdir(parents=True, exist_ok=True)
             if validator and not start:
                 self._validator.write_text(validator, encoding="ascii")
-            return PartWriter(self, start)
+            return PartialFileWriter(self, start)
 
-    def land_bytes(self, body: bytes) -> tuple[int, str]:
-        """Check and write a small file in one go; see `PartWriter.land`."""
+    def commit_bytes(self, body: bytes) -> tuple[int, str]:
+        """Write and check a small file in one call; see `PartialFileWriter.commit`."""
         writer = self.open(0, "", None)
         try:
             writer.write(body)
-            return writer.land()
+            return writer.commit()
         except BaseException:
             writer.close()
-            self.forget()
+            self.discard()
             raise
 
 
-class PartWriter:
-    """The open end of a `Part`: hashes what it writes."""
+class PartialFileWriter:
+    """An open `PartialFile`; it hashes the bytes that it writes."""
 
-    def __init__(self, part: Part, start: int) -> None:
-        self._part = part
-        self._digests = Digests(part.item.digest)
+    def __init__(self, partial_file: PartialFile, start: int) -> None:
+        self._partial_file = partial_file
+        self._digests = Digester(partial_file.item.digest)
         self._head = b""
         self.size = 0
         if start:
-            with part.path.open("rb") as file:
+            with partial_file.path.open("rb") as file:
                 while block := file.read(1 << 20):
-                    self._take(block)
-        self._file = part.path.open("ab" if start else "wb", buffering=0)
+                    self._update(block)
+        self._file = partial_file.path.open("ab" if start else "wb", buffering=0)
 
-    def _take(self, block: bytes) -> None:
+    def _update(self, block: bytes) -> None:
         self._head = self._head or block[:16]
         self._digests.update(block)
         self.size += len(block)
@@ -99,65 +104,65 @@ class PartWriter:
         Raises:
             SpaceError: the disk is full.
         """
-        self._take(block)
+        self._update(block)
         view = memoryview(block)
-        with disk(self._part.target):
+        with disk_errors(self._partial_file.target):
             while view:
                 view = view[self._file.write(view) :]
 
     def close(self) -> None:
-        """Leave the part for a later run."""
+        """Close the file and keep it for a later run."""
         self._file.close()
 
-    def land(self) -> tuple[int, str]:
-        """Check the whole file and give it its name.
+    def commit(self) -> tuple[int, str]:
+        """Check the complete file and rename it to its target.
 
         Returns:
             Its size in bytes and its SHA-256.
 
         Raises:
-            CorruptError: it is not what the publisher says; nothing is left behind.
+            CorruptError: the file is not as published; it is deleted.
         """
         self.close()
-        item = self._part.item
-        fault = self._digests.fault() or head_fault(item.target, self._head)
+        item = self._partial_file.item
+        fault = self._digests.mismatch() or check_magic_bytes(item.target, self._head)
         if item.bytes is not None and self.size != item.bytes:
             fault = f"{self.size} bytes, not {item.bytes}"
         if fault:
-            self._part.forget()
+            self._partial_file.discard()
             raise CorruptError(fault)
-        os.replace(self._part.path, self._part.target)  # noqa: PTH105 - atomic, and says so
-        self._part.forget_version()
+        os.replace(self._partial_file.path, self._partial_file.target)  # noqa: PTH105 - documented as atomic
+        self._partial_file.discard_version()
         return self.size, self._digests.sha256.hexdigest()
 
 
 @contextmanager
-def disk(path: Path) -> Iterator[None]:
-    """Tell the user when the disk, and not the network, is at fault.
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise file-system errors as `SpaceError`, so that they are not taken for network errors.
 
     Raises:
-        SpaceError: any error of the file system inside the block.
+        SpaceError: any file-system error inside the block.
     """
     try:
         yield
     except OSError as error:
         raise SpaceError(
             str(path),
-            "a folder with room that can be written",
+            "a writable folder with enough space",
             error.strerror or str(error),
-            "Free some space (avsynth plan says how much), then run the same command again.",
+            "Free some space (avsynth plan shows how much), then run the same command again.",
         ) from error
 
 
-def check_room(path: Path, wanted_bytes: int) -> None:
-    """Make a file's folder and see that the file fits, with a reserve.
+def check_free_space(path: Path, wanted_bytes: int) -> None:
+    """Create a file's folder and check that the file fits, with a reserve.
 
     Raises:
-        SpaceError: it does not.
+        SpaceError: the file does not fit.
     """
-    with disk(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
         if wanted_bytes > free - RESERVE_BYTES:
-            found = f"{wanted_bytes:,} bytes wanted, {free:,} free"
+            found = f"{wanted_bytes:,} bytes needed, {free:,} free"
             raise OSError(errno.ENOSPC, found)

@@ -1,8 +1,8 @@
-"""How many of the listed videos are still there: ask for a sample, fetch nothing.
+"""`Probe`: an estimate of how many listed videos still exist, from a sample, without downloads.
 
-The live share is given with Wilson's interval (E. B. Wilson, "Probable Inference, the Law of
-Succession, and Statistical Inference", JASA 22, 1927). A wall says nothing about the video behind
-it, so ``bot`` and ``transient`` answers are left out of the share.
+The live share has Wilson's score interval (E. B. Wilson, "Probable Inference, the Law of
+Succession, and Statistical Inference", JASA 22, 1927). A robot check or a failed connection does
+not show whether the video exists, so `INCONCLUSIVE` results are left out of the share.
 """
 
 import asyncio
@@ -14,84 +14,85 @@ from math import sqrt
 from pathlib import Path
 
 from avsynth.core.files import whole_file
-from avsynth.download.clip_workers import Cutters
+from avsynth.download.clip_workers import ClipWorkers
 from avsynth.download.downloader import cookies_file, web_settings
 from avsynth.download.http import Web
 from avsynth.download.items import Item
 from avsynth.download.ledger import FOLDER
-from avsynth.download.rate_limit import CircuitOpenError, Governor
-from avsynth.download.requirements import Parcel, Wish
-from avsynth.download.youtube import Cut
+from avsynth.download.rate_limit import CircuitOpenError, RateLimiter
+from avsynth.download.requirements import DownloadBatch, Request
+from avsynth.download.youtube import ClipJob
 from avsynth.runtime.errors import ConfigError
 
-UNKNOWN = ("bot", "transient", "corrupt")
+INCONCLUSIVE = ("bot", "transient", "corrupt")
 Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a sample of the listed videos said."""
+    """The result of probing a sample of the listed videos."""
 
     asked: int
     counts: dict[str, int]
-    """Answers by status; those of `UNKNOWN` say nothing about the video."""
+    """Results by status; those of `INCONCLUSIVE` do not show whether the video exists."""
     live: float
     low: float
     high: float
-    """Live share of the known answers, 0..1, with its 95 % interval; 0..1 when none is known."""
+    """``live`` is the share of conclusive results that are ok, 0..1. ``low`` and ``high`` are its
+    95 % interval, 0..1 without conclusive results."""
     stopped: bool
-    """The host refused to go on."""
+    """The host refused further requests."""
 
     @property
-    def answered(self) -> int:
-        """How many answers say something about the video."""
-        return sum(n for status, n in self.counts.items() if status not in UNKNOWN)
+    def conclusive(self) -> int:
+        """The number of conclusive results."""
+        return sum(n for status, n in self.counts.items() if status not in INCONCLUSIVE)
 
 
 def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
-    """Give Wilson's score interval of a share; 0..1 when nothing was tried."""
+    """Compute Wilson's score interval of a share; 0..1 without trials."""
     if trials == 0:
         return 0.0, 1.0
-    share = successes / trials
-    middle = share + z * z / (2 * trials)
-    spread = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    whole = 1 + z * z / trials
-    return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
+    rate = successes / trials
+    middle = rate + z * z / (2 * trials)
+    spread = z * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def summarise(counts: Counter[str], stopped: bool) -> Probe:
-    """Turn answers into a live share."""
-    known = sum(n for status, n in counts.items() if status not in UNKNOWN)
-    low, high = wilson(counts["ok"], known)
-    live = counts["ok"] / known if known else 0.0
+    """Compute the live share and its interval from the counts of each status."""
+    conclusive = sum(n for status, n in counts.items() if status not in INCONCLUSIVE)
+    low, high = wilson(counts["ok"], conclusive)
+    live = counts["ok"] / conclusive if conclusive else 0.0
     return Probe(counts.total(), dict(sorted(counts.items())), live, low, high, stopped)
 
 
-def probe_clips(parcel: Parcel, wish: Wish, n: int) -> Probe:
-    """Ask for ``n`` of a parcel's clips, the same ones for the same seed, and keep the answer.
+def probe_clips(batch: DownloadBatch, request: Request, n: int) -> Probe:
+    """Probe ``n`` clips of a batch, the same ones for the same seed, and write ``probe.json``.
 
     Raises:
         ConfigError: YouTube's terms are not accepted.
     """
-    if not wish.params.fetch.youtube.accept_terms:
+    if not request.params.fetch.youtube.accept_terms:
         raise ConfigError(
             "probe",
             "fetch.youtube.accept_terms: true",
             "false",
-            "YouTube would be asked for videos: read its terms of service; if you may, set it.",
+            "Read YouTube's terms of service, then set it to true if they allow your use.",
         )
-    seed = wish.params.seed
-    lots = sorted(
-        parcel.items, key=lambda i: hashlib.sha256(f"{seed}/{i.item_id}".encode()).digest()
+    seed = request.params.seed
+    ordered = sorted(
+        batch.items, key=lambda i: hashlib.sha256(f"{seed}/{i.item_id}".encode()).digest()
     )
-    found = asyncio.run(_ask(lots[:n], parcel, wish))
-    with whole_file(_path(parcel.root)) as temporary:
+    found = asyncio.run(_probe_all(ordered[:n], batch, request))
+    with whole_file(_path(batch.root)) as temporary:
         temporary.write_text(json.dumps(asdict(found), sort_keys=True), encoding="utf-8")
     return found
 
 
 def read_probe(root: Path) -> Probe | None:
-    """Read what the last probe of a folder of clips found; None when there was none."""
+    """Read the last probe of a folder of clips; None if there is no valid one."""
     try:
         return Probe(**json.loads(_path(root).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -102,28 +103,30 @@ def _path(root: Path) -> Path:
     return root / FOLDER / "probe.json"
 
 
-async def _ask(items: list[Item], parcel: Parcel, wish: Wish) -> Probe:
-    youtube = wish.params.fetch.youtube
-    cookies = cookies_file(youtube.cookies, wish)
-    web = Web(web_settings(wish.params.fetch))
+async def _probe_all(items: list[Item], batch: DownloadBatch, request: Request) -> Probe:
+    youtube = request.params.fetch.youtube
+    cookies = cookies_file(youtube.cookies, request)
+    web = Web(web_settings(request.params.fetch))
     counts: Counter[str] = Counter()
     stopped = False
-    crew = wish.runtime.workers
+    concurrency = request.runtime.workers
     queue = iter(items)
-    governor = Governor(youtube.interval_s)
-    async with Cutters(crew, governor, parcel.root / FOLDER / "probe") as cutters:
+    limiter = RateLimiter(youtube.interval_s)
+    async with ClipWorkers(concurrency, limiter, batch.root / FOLDER / "probe") as clip_workers:
 
-        async def ask() -> None:
+        async def probe_next() -> None:
             for item in queue:
                 start_s = item.start_s or 0.0
-                job = Cut(web.mirrored(item.url), start_s, start_s + 1, "", False, cookies)
-                answer = await cutters.look(job)
-                counts[answer.status] += 1
+                job = ClipJob(
+                    web.resolve_mirror(item.url), start_s, start_s + 1, "", False, cookies
+                )
+                result = await clip_workers.probe(job)
+                counts[result.status] += 1
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(crew):
-                    group.create_task(ask())
+                for _ in range(concurrency):
+                    group.create_task(probe_next())
         except* CircuitOpenError:
             stopped = True
     return summarise(counts, stopped)

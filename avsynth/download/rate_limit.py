@@ -1,8 +1,8 @@
-"""How fast one may ask, and when to stop asking.
+"""`RateLimiter` for the requests to one host, and `StopLoss` for a run with too many failures.
 
-`Governor` spaces requests, slows down when the host objects, recovers slowly when it is content,
-and breaks the circuit when the host keeps objecting. `StopLoss` ends a run in which too much
-fails, so that a broken list or network does not burn a night.
+The rate limiter spaces requests, slows down after a refusal, recovers slowly after successes, and
+opens the circuit after too many refusals in a row. The stop-loss ends a run early if the list or
+the network is broken.
 """
 
 import asyncio
@@ -14,41 +14,46 @@ from avsynth.runtime.errors import DropLimitError
 
 
 class CircuitOpenError(DropLimitError):
-    """The host keeps refusing us; going on would only make it worse."""
+    """The host keeps refusing requests; further requests would prolong the block."""
 
 
-class Governor:
-    """Space the turns of all workers that talk to one host.
+class RateLimiter:
+    """Space the requests of all workers to one host.
 
     Args:
-        interval_s: the shortest time between two turns; 0 for hosts that need no spacing.
-        max_interval_s: the longest that it may grow to.
-        breaker: how many refusals in a row, without a success between them, open the circuit.
-        clock: seconds, never going back.
+        interval_s: shortest time between two requests; 0 for hosts that need no spacing.
+        max_interval_s: longest time between two requests.
+        max_refusals: number of refusals in a row, without a success between them, that open the
+            circuit.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(
         self,
         interval_s: float,
         max_interval_s: float = 600.0,
-        breaker: int = 5,
+        max_refusals: int = 5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._floor, self._ceiling, self._breaker = interval_s, max_interval_s, breaker
+        self._min_interval_s, self._max_interval_s, self._max_refusals = (
+            interval_s,
+            max_interval_s,
+            max_refusals,
+        )
         self._clock = clock
-        self._next = self._held_until = clock()
+        self._next_s = self._paused_until = clock()
         self.interval_s = interval_s
         self.refusals = 0
 
     def reserve(self) -> float:
-        """Take the next turn and say how many seconds away it is."""
+        """Reserve the next request slot and return the seconds until it starts."""
         now = self._clock()
-        start = max(now, self._next, self._held_until)
-        self._next = start + self.interval_s
+        start = max(now, self._next_s, self._paused_until)
+        self._next_s = start + self.interval_s
         return start - now
 
-    async def turn(self) -> None:
-        """Wait for one's turn.
+    async def acquire(self) -> None:
+        """Wait for the next request slot.
 
         Raises:
             CircuitOpenError: the circuit is open.
@@ -58,43 +63,43 @@ class Governor:
         while wait > 0:
             await asyncio.sleep(wait)
             self.check()
-            wait = self._held_until - self._clock()
+            wait = self._paused_until - self._clock()
 
-    def content(self) -> None:
-        """Note a success: a tenth faster, never below the floor."""
+    def on_success(self) -> None:
+        """Shorten the interval by a tenth, down to its minimum, after a success."""
         self.refusals = 0
-        self.interval_s = max(self._floor, 0.9 * self.interval_s)
+        self.interval_s = max(self._min_interval_s, 0.9 * self.interval_s)
 
-    def refused(self, wait_s: float = 0.0) -> None:
-        """Note a refusal: twice slower, and nobody's turn before the host's own wait is over."""
+    def on_refusal(self, wait_s: float = 0.0) -> None:
+        """Double the interval after a refusal, and pause all workers for the host's wait."""
         self.refusals += 1
-        self.interval_s = min(self._ceiling, max(2 * self.interval_s, 0.05))
-        pause = min(max(wait_s, self.interval_s), self._ceiling)
-        self._held_until = max(self._held_until, self._clock() + pause)
+        self.interval_s = min(self._max_interval_s, max(2 * self.interval_s, 0.05))
+        pause = min(max(wait_s, self.interval_s), self._max_interval_s)
+        self._paused_until = max(self._paused_until, self._clock() + pause)
 
     def check(self) -> None:
-        """Raise when the circuit is open.
+        """Check that the circuit is closed.
 
         Raises:
-            CircuitOpenError: it is.
+            CircuitOpenError: the circuit is open.
         """
-        if self.refusals >= self._breaker:
+        if self.refusals >= self._max_refusals:
             raise CircuitOpenError(
                 "fetch",
                 "a host that answers",
                 f"{self.refusals} refusals in a row",
-                "Stopped so as not to be shut out for longer; all that came is kept. Try again in "
-                "some hours with --retry bot, from a mirror (fetch.have), or with your own cookies "
-                "file (fetch.youtube.cookies).",
+                "Try again in some hours with --retry bot, name a folder with the files in "
+                "fetch.have, or give your own cookies file in fetch.youtube.cookies. Finished "
+                "files are kept.",
             )
 
 
 class StopLoss:
-    """End a run in which more than a share of the last items failed.
+    """End a run if too large a share of the last items failed.
 
     Args:
-        limit: the share of failures, 0..1, that is still borne; 1 never stops.
-        window: over how many of the last items; nothing is judged before a quarter of them.
+        limit: highest allowed share of failures, 0..1; 1 never stops.
+        window: number of last items considered; the check starts after a quarter of them.
     """
 
     def __init__(self, limit: float, window: int = 200) -> None:
@@ -102,7 +107,7 @@ class StopLoss:
         self._failed: deque[bool] = deque(maxlen=window)
 
     def add(self, status: str) -> None:
-        """Count one outcome.
+        """Add one outcome.
 
         Raises:
             DropLimitError: too many of the last items failed.
@@ -115,5 +120,5 @@ class StopLoss:
                 "fetch",
                 f"at most {self._limit:.0%} failures (fetch.stop_loss)",
                 f"{failures} of the last {count} items failed, the last as {status!r}",
-                "Look at the ledger's reasons; then mend the cause or raise fetch.stop_loss.",
+                "Read the reasons in the ledger; then fix the cause or raise fetch.stop_loss.",
             )

@@ -1,4 +1,4 @@
-"""Bring many items at once: a bounded crew of tasks, the ledger, the stop-loss, a progress bar."""
+"""Concurrent download jobs: a bounded pool of tasks that records outcomes in the ledger."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,65 +10,65 @@ from avsynth.download.rate_limit import StopLoss
 from avsynth.runtime.errors import AvsynthError
 
 Job = Callable[[], Awaitable[list[tuple[Item, Outcome]]]]
-"""A piece of work on one or more items; says how each of them went."""
+"""A coroutine function that processes one or more items and returns the outcome of each."""
 
 
-def to_try(items: Iterable[Item], ledger: Ledger, retry: tuple[str, ...]) -> list[Item]:
-    """Choose what this run asks for.
+def select_items(items: Iterable[Item], ledger: Ledger, retry: tuple[str, ...]) -> list[Item]:
+    """Return the items that this run downloads.
 
     Args:
-        items: everything that is wanted.
-        ledger: what is known of it.
-        retry: empty for what was never tried or lies there no longer; else only the items that
-            last ended with one of these statuses.
+        items: all items of the batch.
+        ledger: the earlier outcomes.
+        retry: empty for the items without an outcome and those whose file is missing; else only
+            the items whose last status is one of these.
     """
     chosen = []
     for item in items:
         row = ledger.rows.get(item.item_id)
         if retry:
-            wanted = row is not None and row.status in retry
+            selected = row is not None and row.status in retry
         else:
-            wanted = row is None or (row.status == "ok" and not ledger.holds(item))
-        if wanted:
+            selected = row is None or (row.status == "ok" and not ledger.is_complete(item))
+        if selected:
             chosen.append(item)
     return chosen
 
 
-async def bring_all(
+async def run_jobs(
     jobs: Iterable[Job],
     ledger: Ledger,
     *,
-    crew: int,
+    concurrency: int,
     stop_loss: StopLoss,
 ) -> None:
-    """Do every job, ``crew`` at a time, and write each outcome down as it comes.
+    """Run every job, ``concurrency`` at a time, and record each outcome at once.
 
     Raises:
-        AvsynthError: the disk is full, the circuit is open, too much fails. Everything that was
-            done until then is in the ledger.
+        AvsynthError: the disk is full, the circuit is open, or too many items failed. The ledger
+            holds every outcome up to then.
     """
     queue = iter(jobs)
 
-    async def work() -> None:
+    async def run_worker() -> None:
         for job in queue:
             for item, outcome in await job():
                 ledger.add(item, outcome)
                 stop_loss.add(outcome.status)
-            # Jobs that never wait must not keep Ctrl-C waiting.
+            # Let the event loop handle Ctrl-C also when no job waits.
             await asyncio.sleep(0)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(crew):
-                group.create_task(work())
+            for _ in range(concurrency):
+                group.create_task(run_worker())
     except BaseExceptionGroup as errors:
-        raise _first(errors) from None
+        raise _first_error(errors) from None
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Of the errors that ended the crew, take the one that speaks to the user."""
-    ours, others = errors.split(AvsynthError)
-    chosen: Any = ours if ours is not None else others
+def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return one of the errors that ended the tasks, an `AvsynthError` if there is one."""
+    user_errors, others = errors.split(AvsynthError)
+    chosen: Any = user_errors if user_errors is not None else others
     while isinstance(chosen, BaseExceptionGroup):
         chosen = chosen.exceptions[0]
     assert isinstance(chosen, BaseException)

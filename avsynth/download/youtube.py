@@ -1,9 +1,10 @@
-"""Cut one clip out of an online video with yt-dlp, and say in few words why that failed.
+"""A clip cut out of an online video with yt-dlp, and the classification of its errors.
 
-Only the section wanted is fetched. No wall is ever climbed: no proxies, no borrowed tokens, no
-other client's disguise. Cookies are used when the user hands over a file, and only then.
+Only the section of the clip is downloaded. The code never circumvents access restrictions: it
+uses no proxies, no foreign tokens and no imitation of other clients. It uses cookies only from a
+file that the user provides.
 
-Run as a module it is a worker: one JSON job per line on stdin, one JSON answer per line on stdout.
+Run as a module it is a worker: one JSON job per line on stdin, one JSON result per line on stdout.
 """
 
 import json
@@ -19,8 +20,8 @@ from avsynth.runtime.errors import MissingExtra
 
 SAMPLE_RATE_HZ = 16_000
 
-# The first pattern that is found in yt-dlp's message decides; walls before everything else, so
-# that a wall is never taken for a video that is gone.
+# The first pattern found in yt-dlp's message decides. Robot checks come first, so that a blocked
+# request is never taken for a removed video.
 REASONS: tuple[tuple[Status, str], ...] = (
     ("bot", r"not a bot|HTTP Error 429|too many requests|rate.?limit|captcha|unusual traffic"),
     ("bot", r"content isn.t available|try again later"),
@@ -37,24 +38,24 @@ REASONS: tuple[tuple[Status, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """One clip to cut."""
+class ClipJob:
+    """One clip to cut out of a video."""
 
     url: str
     start_s: float
     stop_s: float
     folder: str
-    """An empty folder; what is made lies there."""
+    """An empty folder for the output."""
     video: bool = False
     cookies: str = ""
     timeout_s: float = 30.0
-    look_only: bool = False
-    """Do not fetch anything: only say whether it could be."""
+    probe_only: bool = False
+    """Check only whether the clip could be downloaded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How it went; ``path`` is the clip."""
+class ClipResult:
+    """The result of a job; ``path`` is the clip, empty on failure."""
 
     status: Status
     reason: str = ""
@@ -62,14 +63,14 @@ class Answer:
 
 
 def classify(message: str) -> Status:
-    """Say what a message of yt-dlp means for an item; ``transient`` when it is not known."""
+    """Return the status for an error message of yt-dlp; ``transient`` for an unknown one."""
     for status, pattern in REASONS:
         if re.search(pattern, message, re.IGNORECASE):
             return status
     return "transient"
 
 
-def cut(job: Cut) -> Answer:
+def cut_clip(job: ClipJob) -> ClipResult:
     """Cut a clip; ffmpeg must be on the PATH.
 
     Raises:
@@ -79,19 +80,23 @@ def cut(job: Cut) -> Answer:
         import yt_dlp
     except ImportError:
         raise MissingExtra("yt-dlp", "download") from None
-    with yt_dlp.YoutubeDL(_options(job)) as engine:
+    with yt_dlp.YoutubeDL(_options(job)) as downloader:
         try:
-            engine.extract_info(job.url, download=not job.look_only)
+            downloader.extract_info(job.url, download=not job.probe_only)
         except yt_dlp.utils.YoutubeDLError as error:
             reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
-            return Answer(classify(reason), reason.splitlines()[0][:200] if reason else "")
-    if job.look_only:
-        return Answer("ok")
-    made = sorted(p for p in Path(job.folder).iterdir() if p.suffix in {".flac", ".mp4"})
-    return Answer("ok", "", str(made[0])) if made else Answer("corrupt", "yt-dlp made no file")
+            return ClipResult(classify(reason), reason.splitlines()[0][:200] if reason else "")
+    if job.probe_only:
+        return ClipResult("ok")
+    outputs = sorted(p for p in Path(job.folder).iterdir() if p.suffix in {".flac", ".mp4"})
+    return (
+        ClipResult("ok", "", str(outputs[0]))
+        if outputs
+        else ClipResult("corrupt", "yt-dlp made no file")
+    )
 
 
-def _options(job: Cut) -> dict[str, Any]:
+def _options(job: ClipJob) -> dict[str, Any]:
     from yt_dlp.utils import download_range_func
 
     options: dict[str, Any] = {
@@ -123,10 +128,10 @@ def _options(job: Cut) -> dict[str, Any]:
 
 
 def ffmpeg() -> str:
-    """Find ffmpeg: the one that the extra brings.
+    """Return the path of the ffmpeg executable of the ``download`` extra.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: the extra is not installed.
     """
     try:
         import imageio_ffmpeg
@@ -136,16 +141,16 @@ def ffmpeg() -> str:
     return path
 
 
-def work(lines: Iterable[str]) -> None:
-    """Answer jobs until there are no more."""
-    answers = sys.stdout
-    # What libraries print must not get between the answers.
+def serve_jobs(lines: Iterable[str]) -> None:
+    """Read jobs until the end of the input, and write a result for each."""
+    results = sys.stdout
+    # Prints of libraries must not mix with the results.
     sys.stdout = sys.stderr
     for line in lines:
-        answer = cut(Cut(**json.loads(line)))
-        answers.write(json.dumps(asdict(answer)) + "\n")
-        answers.flush()
+        result = cut_clip(ClipJob(**json.loads(line)))
+        results.write(json.dumps(asdict(result)) + "\n")
+        results.flush()
 
 
 if __name__ == "__main__":
-    work(sys.stdin)
+    serve_jobs(sys.stdin)

@@ -1,23 +1,23 @@
-"""The toy world: a small raw world in the official layout of every source.
+"""The toy world: a small set of raw data in the official layout of every source.
 
-Every stage runs on it by default, offline and on a CPU; tests and the demo are made of it.
-**Sound decides**: each picture shows two to four categories, each category has its own outline and
-its own timbre, so the same picture with another clip has another mask.
+Every stage runs on it by default, offline and on a CPU. The tests and the demo use it.
+**The audio determines the mask**: each image shows two to four categories, and each category has
+its own outline and timbre, so the same image with another clip has another mask.
 
 ==============  ====================================================================================
-folder          what it holds
+folder          content
 ==============  ====================================================================================
 ``lvis/``       LVIS v1 train and val json, ``train2017/``, ``val2017/``
-``coco/``       ``annotations/instances_train2017.json``, ``train2017/``; half of it LVIS's pictures
-``openimages/`` mask csvs, 1-bit mask PNGs, pictures, class lists; train and validation
+``coco/``       ``annotations/instances_train2017.json``, ``train2017/``; half of it LVIS's images
+``openimages/`` mask csvs, 1-bit mask PNGs, images, class lists; train and validation
 ``vggsound/``   ``vggsound.csv`` without header, ``audio/``: 10-s clips of 16 kHz
 ``audioset/``   ``eval_segments.csv``, ``ontology.json``, ``audio/``: a few clips
-``sounds/``     ``<category or label>/*.flac``: a folder of one's own
-``avsbench/``   ``Single-source/`` (S4) and ``Multi-sources/`` (MS3): the "real" world that models
-                are judged in, drawn and recorded in another style
+``sounds/``     ``<category or label>/*.flac``: a user's own audio folder
+``avsbench/``   ``Single-source/`` (S4) and ``Multi-sources/`` (MS3): stands for the real data that
+                models are evaluated on; its images and audio have another style
 ``avss/``       AVSBench-semantic: ``metadata.csv``, ``label2idx.json``, ``v1s/ v1m/ v2/``, and the
                 seen, unseen and few-shot lists of V3 in ``v3/``
-``toy.json``    what is there: seed, scale, counts
+``toy.json``    seed, scale and counts
 ==============  ====================================================================================
 """
 
@@ -42,7 +42,7 @@ from avsynth.toy.vggsound import write_vggsound
 
 _MARKER = "toy.json"
 _Writer = Callable[[Path, Plan], dict[str, int]]
-PARTS: dict[str, _Writer] = {
+WRITERS: dict[str, _Writer] = {
     "avsbench": write_avsbench,
     "vggsound": write_vggsound,
     "avss": write_avss,
@@ -52,12 +52,12 @@ PARTS: dict[str, _Writer] = {
     "audioset": write_audioset,
     "sounds": write_sounds,
 }
-"""The longest work first, so that workers finish together."""
+"""The slowest folders first, so that all workers finish at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToySummary:
-    """What was written: counts per folder."""
+    """The counts of each folder."""
 
     counts: dict[str, dict[str, int]]
 
@@ -67,76 +67,76 @@ def write_toy_world(
 ) -> ToySummary:
     """Write the toy world; the same seed and scale give the same bytes.
 
-    Every folder appears whole, by a rename; ``toy.json`` says what is there. A finished world of
-    the same seed, scale and program is left as it is; one that was not finished is begun anew.
+    Every folder is written under a temporary name and renamed when complete. A complete world with
+    the same seed, scale and source code is kept; an incomplete one is rebuilt.
 
     Args:
-        root: where to; other files in it are left alone.
-        scale: 1 is the default of every stage; 0.1 suits tests, 10 benchmarks.
-        seed: of everything.
-        workers: processes that draw, a folder each; changes no byte.
+        root: the output folder; other files in it are not changed.
+        scale: factor of the counts; every stage uses 1, tests use 0.1, benchmarks 10.
+        seed: seed of all random choices.
+        workers: number of processes, each writes a folder; does not change the output.
 
     Raises:
-        DataError: a folder of this name is there and no toy world wrote it, or a bad scale.
+        DataError: the scale is out of range, or a folder exists that no toy world wrote.
     """
     if not 0 < scale <= 1000:
         raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
-    drawn_by: dict[str, object] = {"seed": seed, "scale": scale, "program": _program()}
-    if counts := _finished(root, drawn_by):
+    made_from: dict[str, object] = {"seed": seed, "scale": scale, "program": _toy_source_digest()}
+    if counts := _finished_counts(root, made_from):
         return ToySummary(counts)
-    _claim(root)
+    _check_folders_are_ours(root)
     runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
     work = partial(_write_part, root=root, plan=Plan(seed, scale))
-    counts = dict(zip(PARTS, map_items(work, PARTS, runtime), strict=True))
-    _mark(root, {"finished": True, "counts": counts, **drawn_by})
+    counts = dict(zip(WRITERS, map_items(work, WRITERS, runtime), strict=True))
+    _write_marker(root, {"finished": True, "counts": counts, **made_from})
     return ToySummary(counts)
 
 
-def _program() -> str:
-    """Digest what draws the world, so that another version of it draws anew."""
+def _toy_source_digest() -> str:
+    """Compute a digest of this package's source, so that a changed source rebuilds the world."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _finished(root: Path, drawn_by: dict[str, object]) -> dict[str, dict[str, int]] | None:
-    """Return the counts of the world that is there, if it is the one that is asked for."""
+def _finished_counts(root: Path, made_from: dict[str, object]) -> dict[str, dict[str, int]] | None:
+    """Return the counts of the existing world if it is complete and has these settings."""
     try:
-        mark = json.loads((root / _MARKER).read_bytes())
+        marker = json.loads((root / _MARKER).read_bytes())
     except (OSError, ValueError):
         return None
-    same = mark.get("finished") and all(mark.get(k) == v for k, v in drawn_by.items())
-    whole = same and all((root / name).is_dir() for name in PARTS)
-    counts: dict[str, dict[str, int]] | None = mark["counts"] if whole else None
+    same = marker.get("finished") and all(marker.get(k) == v for k, v in made_from.items())
+    whole = same and all((root / name).is_dir() for name in WRITERS)
+    counts: dict[str, dict[str, int]] | None = marker["counts"] if whole else None
     return counts
 
 
 def _write_part(name: str, root: Path, plan: Plan) -> dict[str, int]:
-    """Write one folder beside its place, then put it there whole."""
+    """Write one folder under a temporary name, then rename it."""
     staging = root / f"{name}.tmp"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    counts = PARTS[name](staging, plan)
+    counts = WRITERS[name](staging, plan)
     shutil.rmtree(root / name, ignore_errors=True)
     staging.replace(root / name)
     return counts
 
 
-def _claim(root: Path) -> None:
-    """Refuse to replace folders that are not a toy world's."""
+def _check_folders_are_ours(root: Path) -> None:
+    """Check that no folder would be replaced that another program wrote."""
     if not (root / _MARKER).exists():
-        for name in PARTS:
+        for name in WRITERS:
             if (root / name).exists():
                 raise DataError(
                     str(root), "an empty folder or an earlier toy world",
                     f"a folder {name}/ that no toy world wrote", "Choose another folder.",
                 )  # fmt: skip
     root.mkdir(parents=True, exist_ok=True)
-    _mark(root, {"finished": False})
+    _write_marker(root, {"finished": False})
 
 
-def _mark(root: Path, content: dict[str, object]) -> None:
+def _write_marker(root: Path, content: dict[str, object]) -> None:
     staging = root / f"{_MARKER}.tmp"
     staging.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     staging.replace(root / _MARKER)

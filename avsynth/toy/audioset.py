@@ -1,9 +1,9 @@
-"""A few AudioSet clips in the official layout, and a folder of one's own sounds.
+"""A few AudioSet clips in the official layout, and a user's own audio folder.
 
 ``audioset/``: ``eval_segments.csv`` (three comment lines, quoted lists of label ids),
-``ontology.json``, ``audio/<id>_<start:06d>.flac``. A segment carries its label's parents too, one
-segment's sound is missing. ``sounds/<category or label>/*.flac``: folders named by our category or
-by a VGGSound label with its comma; some clips end in digital silence.
+``ontology.json``, ``audio/<id>_<start:06d>.flac``. A segment also has its label's parents. The
+audio of one segment is missing. ``sounds/<category or label>/*.flac``: folders named by a category
+or by a VGGSound label with its comma; some clips end in digital silence.
 """
 
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 import soundfile
 
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import generator, video_id
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
+from avsynth.toy.seeding import make_rng, video_id
+from avsynth.toy.sounds import SAMPLE_RATE_HZ, synthesise
 
 _ONTOLOGY = (
     ("/m/0jbk", "Animal", ("/m/0bt9lr", "/m/01yrx", "/m/09ld4")),
@@ -36,17 +36,17 @@ _FOLDERS = {"dog": "dog", "donkey, ass braying": "donkey", "frog croaking": "fro
 
 
 def write_audioset(folder: Path, plan: Plan) -> dict[str, int]:
-    """Write the segments, the ontology and the clips; return how many there are."""
+    """Write the segments, the ontology and the clips; return their counts."""
     (folder / "audio").mkdir()
     lines, clips = [], 0
     for number in range(plan.count(12, 6)):
         category, labels = _SEGMENTS[number % len(_SEGMENTS)]
         video, start = video_id(plan.seed, "audioset", number), 30 * (number % 5)
         lines.append(f'{video}, {start}.000, {start + 10}.000, "{labels}"\n')
-        if number != 1:  # a video that is gone
-            sound = record(category, generator(plan.seed, "audioset clip", number), 10.0)
+        if number != 1:  # a removed video
+            audio = synthesise(category, make_rng(plan.seed, "audioset clip", number), 10.0)
             path = folder / "audio" / f"{video}_{start:06d}.flac"
-            soundfile.write(path, sound, SAMPLE_RATE_HZ, subtype="PCM_16")
+            soundfile.write(path, audio, SAMPLE_RATE_HZ, subtype="PCM_16")
             clips += 1
     head = (
         "# Segments csv of the avsynth toy world\n"
@@ -67,15 +67,15 @@ def write_audioset(folder: Path, plan: Plan) -> dict[str, int]:
 
 
 def write_sounds(folder: Path, plan: Plan) -> dict[str, int]:
-    """Write the folder of sounds; return how many clips there are."""
+    """Write the audio folder; return the number of clips."""
     clips = 0
     for name, category in _FOLDERS.items():
         (folder / name).mkdir()
         for number in range(plan.count(4, 3)):
-            sound = record(category, generator(plan.seed, "sounds", category, number), 5.0)
+            audio = synthesise(category, make_rng(plan.seed, "sounds", category, number), 5.0)
             if number == 1:
-                sound[int(2.5 * SAMPLE_RATE_HZ) :] = 0
+                audio[int(2.5 * SAMPLE_RATE_HZ) :] = 0
             path = folder / name / f"{category}-{number}.flac"
-            soundfile.write(path, sound, SAMPLE_RATE_HZ, subtype="PCM_16")
+            soundfile.write(path, audio, SAMPLE_RATE_HZ, subtype="PCM_16")
             clips += 1
     return {"clips": clips}

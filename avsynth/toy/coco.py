@@ -1,12 +1,12 @@
-"""LVIS v1 and COCO 2017 in their official layout, on pictures that both share.
+"""LVIS v1 and COCO 2017 in their official layout, with shared images.
 
-``lvis/lvis_v1_{train,val}.json`` with ``train2017/`` and ``val2017/``: as in LVIS v1, a picture is
-found by the tail of its ``coco_url`` alone, and the val json also uses pictures of ``train2017``.
-``coco/annotations/instances_train2017.json`` with ``train2017/``: half of its pictures are LVIS's.
+``lvis/lvis_v1_{train,val}.json`` with ``train2017/`` and ``val2017/``: as in LVIS v1, only the end
+of ``coco_url`` gives an image's path, and the val json also uses images of ``train2017``.
+``coco/annotations/instances_train2017.json`` with ``train2017/``: half of its images are LVIS's.
 
-Quirks on purpose: polygons of several parts, run lengths both compressed and as lists (things that
-are partly hidden or cut by an edge), a crowd, an empty outline, an outline that covers no pixel, a
-grey, a CMYK and an EXIF-turned JPEG, a category with few masks, one that makes no sound.
+Intentional quirks: polygons of several parts; run lengths both compressed and as lists (for objects
+that are partly hidden or cut by an edge); a crowd; an empty outline; an outline that covers no
+pixel; a grey, a CMYK and an EXIF-rotated JPEG; a category with few masks; one without audio.
 """
 
 import json
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avsynth.toy.categories import CAST, ROLES
-from avsynth.toy.images import Kind, box_of, draw_picture, polygons_of, rle_of
+from avsynth.toy.categories import CATEGORIES, CATEGORY_BY_NAME
+from avsynth.toy.images import Kind, box_of, draw_image, polygons_of, rle_of
 from avsynth.toy.plan import Plan
-from avsynth.toy.scenes import Cutout
-from avsynth.toy.seeding import generator
+from avsynth.toy.scenes import ObjectMask
+from avsynth.toy.seeding import make_rng
 
 _SPECIAL: dict[int, Kind] = {3: "grey", 5: "exif", 7: "cmyk", 9: "rare", 11: "rare", 14: "rare"}
 _VAL_FIRST = 400_000
@@ -27,8 +27,8 @@ _LICENCES = [{"id": 1, "name": "CC0-1.0", "url": _CC0}]
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
-    """One picture to draw: its COCO id and the folder that it belongs to."""
+class ImageSpec:
+    """One image to draw: its COCO id and its folder."""
 
     image_id: int
     subset: str
@@ -40,14 +40,14 @@ class Still:
 
 
 def write_lvis(folder: Path, plan: Plan) -> dict[str, int]:
-    """Write LVIS v1; return how many pictures and masks each split has."""
+    """Write LVIS v1; return the number of images and masks of each split."""
     last = 1 + plan.count(400, 36)
-    train = _stills(range(1, last), "train2017")
-    val = _stills(range(last, last + plan.count(20, 3)), "train2017")
-    val += _stills(range(plan.count(40, 5)), "val2017", first=_VAL_FIRST)
+    train = _image_specs(range(1, last), "train2017")
+    val = _image_specs(range(last, last + plan.count(20, 3)), "train2017")
+    val += _image_specs(range(plan.count(40, 5)), "val2017", first=_VAL_FIRST)
     found: dict[str, int] = {}
-    for split, stills in (("train", train), ("val", val)):
-        images, annotations = _draw_all(folder, stills, plan.seed, lvis=True)
+    for split, specs in (("train", train), ("val", val)):
+        images, annotations = _draw_all(folder, specs, plan.seed, lvis=True)
         _add_lvis_image_facts(images, annotations, plan.seed)
         if split == "train":
             _add_lvis_quirks(annotations)
@@ -64,10 +64,10 @@ def write_lvis(folder: Path, plan: Plan) -> dict[str, int]:
 
 
 def write_coco(folder: Path, plan: Plan) -> dict[str, int]:
-    """Write COCO instances; return how many pictures and masks there are."""
+    """Write COCO instances; return the number of images and masks."""
     half = plan.count(15, 8)
-    shared = _stills(range(1, 1 + half), "train2017")
-    own = _stills(range(half), "train2017", first=_VAL_FIRST // 2)
+    shared = _image_specs(range(1, 1 + half), "train2017")
+    own = _image_specs(range(half), "train2017", first=_VAL_FIRST // 2)
     images, annotations = _draw_all(folder, shared + own, plan.seed, lvis=False)
     _make_crowd(annotations[-1], images)
     document = {
@@ -76,7 +76,7 @@ def write_coco(folder: Path, plan: Plan) -> dict[str, int]:
         "annotations": annotations,
         "categories": [
             {"id": r.coco_id, "name": r.coco, "supercategory": "toy"}
-            for r in sorted(CAST, key=lambda r: r.coco_id)
+            for r in sorted(CATEGORIES, key=lambda r: r.coco_id)
             if r.coco_id
         ],
         "licenses": _LICENCES,
@@ -86,7 +86,7 @@ def write_coco(folder: Path, plan: Plan) -> dict[str, int]:
 
 
 def _make_crowd(annotation: dict[str, Any], images: list[dict[str, Any]]) -> None:
-    """Turn an annotation into a crowd: run lengths over all but the left third of its picture."""
+    """Change an annotation into a crowd: run lengths over all but the left third of its image."""
     image = next(image for image in images if image["id"] == annotation["image_id"])
     height, width = image["height"], image["width"]
     left = width // 3
@@ -99,20 +99,20 @@ def _make_crowd(annotation: dict[str, Any], images: list[dict[str, Any]]) -> Non
     annotation["bbox"] = [float(left), 0.0, float(width - left), float(height)]
 
 
-def _stills(numbers: range, subset: str, first: int = 0) -> list[Still]:
-    return [Still(first + 3 * number + 1, subset) for number in numbers]
+def _image_specs(numbers: range, subset: str, first: int = 0) -> list[ImageSpec]:
+    return [ImageSpec(first + 3 * number + 1, subset) for number in numbers]
 
 
 def _draw_all(
-    folder: Path, stills: list[Still], seed: int, *, lvis: bool
+    folder: Path, specs: list[ImageSpec], seed: int, *, lvis: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Draw every picture and number its annotations in order."""
-    for subset in {still.subset for still in stills}:
+    """Draw every image and number its annotations in order."""
+    for subset in {spec.subset for spec in specs}:
         (folder / subset).mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for still in stills:
-        image, found = _draw_one(still, folder, seed, lvis=lvis)
+    for spec in specs:
+        image, found = _draw_one(spec, folder, seed, lvis=lvis)
         images.append(image)
         for annotation in found:
             annotations.append({"id": len(annotations) + 1, **annotation})
@@ -120,41 +120,43 @@ def _draw_all(
 
 
 def _draw_one(
-    still: Still, folder: Path, seed: int, *, lvis: bool
+    spec: ImageSpec, folder: Path, seed: int, *, lvis: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    kind = _SPECIAL.get(still.image_id // 3, "plain")
-    picture = draw_picture(seed, f"coco/{still.file_name}", kind)
-    (folder / still.subset / still.file_name).write_bytes(picture.jpeg)
+    kind = _SPECIAL.get(spec.image_id // 3, "plain")
+    drawn = draw_image(seed, f"coco/{spec.file_name}", kind)
+    (folder / spec.subset / spec.file_name).write_bytes(drawn.jpeg)
     image: dict[str, Any] = {
-        "id": still.image_id,
-        "height": picture.height_px,
-        "width": picture.width_px,
+        "id": spec.image_id,
+        "height": drawn.height_px,
+        "width": drawn.width_px,
         "license": 1,
         "flickr_url": "",
-        "coco_url": f"http://images.cocodataset.org/{still.subset}/{still.file_name}",
+        "coco_url": f"http://images.cocodataset.org/{spec.subset}/{spec.file_name}",
         "date_captured": "2013-11-18 16:32:48",
     }
     if not lvis:
-        image["file_name"] = still.file_name
+        image["file_name"] = spec.file_name
     annotations = []
-    for cutout in picture.cutouts:
-        role = ROLES[cutout.name]
-        category_id = role.lvis_id if lvis else role.coco_id
+    for object_mask in drawn.object_masks:
+        category = CATEGORY_BY_NAME[object_mask.name]
+        category_id = category.lvis_id if lvis else category.coco_id
         if category_id:
-            annotations.append(_annotation(cutout, still.image_id, category_id, lvis=lvis))
+            annotations.append(_annotation(object_mask, spec.image_id, category_id, lvis=lvis))
     return image, annotations
 
 
-def _annotation(cutout: Cutout, image_id: int, category_id: int, *, lvis: bool) -> dict[str, Any]:
-    outline: object = polygons_of(cutout)
-    if not cutout.whole:
-        outline = rle_of(cutout.mask, compressed=image_id % 2 == 0)
+def _annotation(
+    object_mask: ObjectMask, image_id: int, category_id: int, *, lvis: bool
+) -> dict[str, Any]:
+    outline: object = polygons_of(object_mask)
+    if not object_mask.fully_visible:
+        outline = rle_of(object_mask.mask, compressed=image_id % 2 == 0)
     annotation: dict[str, Any] = {
         "image_id": image_id,
         "category_id": category_id,
         "segmentation": outline,
-        "area": float(cutout.mask.sum()),
-        "bbox": [float(v) for v in box_of(cutout.mask)],
+        "area": float(object_mask.mask.sum()),
+        "bbox": [float(v) for v in box_of(object_mask.mask)],
     }
     if not lvis:
         annotation["iscrowd"] = 0
@@ -164,13 +166,13 @@ def _annotation(cutout: Cutout, image_id: int, category_id: int, *, lvis: bool) 
 def _add_lvis_image_facts(
     images: list[dict[str, Any]], annotations: list[dict[str, Any]], seed: int
 ) -> None:
-    """Say which categories were looked for in vain, and which are only partly annotated."""
+    """Set the verified absent categories of each image, and those not exhaustively annotated."""
     present: dict[int, set[int]] = {image["id"]: set() for image in images}
     for annotation in annotations:
         present[annotation["image_id"]].add(annotation["category_id"])
-    every = sorted(role.lvis_id for role in CAST if role.lvis_id)
+    every = sorted(category.lvis_id for category in CATEGORIES if category.lvis_id)
     for image in images:
-        rng = generator(seed, "lvis facts", image["id"])
+        rng = make_rng(seed, "lvis facts", image["id"])
         here = sorted(present[image["id"]])
         absent = [i for i in every if i not in here]
         image["neg_category_ids"] = sorted(rng.choice(absent, 3, replace=False).tolist())
@@ -179,7 +181,7 @@ def _add_lvis_image_facts(
 
 
 def _add_lvis_quirks(annotations: list[dict[str, Any]]) -> None:
-    """Append a crowd, an empty outline and one that covers no pixel, to existing pictures."""
+    """Append a crowd, an empty outline and one that covers no pixel, on existing images."""
     quirks: list[dict[str, Any]] = [
         {"iscrowd": 1},
         {"segmentation": [], "area": 0.0, "bbox": [0.0, 0.0, 0.0, 0.0]},
@@ -196,18 +198,18 @@ def _add_lvis_quirks(annotations: list[dict[str, Any]]) -> None:
 
 def _lvis_categories(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     categories = []
-    for role in sorted(CAST, key=lambda r: r.lvis_id):
-        if not role.lvis_id:
+    for category in sorted(CATEGORIES, key=lambda r: r.lvis_id):
+        if not category.lvis_id:
             continue
-        own = [a for a in annotations if a["category_id"] == role.lvis_id]
+        own = [a for a in annotations if a["category_id"] == category.lvis_id]
         categories.append(
             {
-                "id": role.lvis_id,
-                "name": role.lvis,
-                "synset": role.synset,
-                "synonyms": [role.lvis],
-                "def": f"a toy {role.name.replace('_', ' ')}",
-                "frequency": role.frequency,
+                "id": category.lvis_id,
+                "name": category.lvis,
+                "synset": category.synset,
+                "synonyms": [category.lvis],
+                "def": f"a toy {category.name.replace('_', ' ')}",
+                "frequency": category.frequency,
                 "image_count": len({a["image_id"] for a in own}),
                 "instance_count": len(own),
             }

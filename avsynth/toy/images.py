@@ -1,7 +1,7 @@
-"""Still pictures with annotations: what LVIS, COCO and Open Images are filled with.
+"""`ToyImage`: an image with object masks, for LVIS, COCO and Open Images.
 
-A picture is a function of the seed and its id alone, so two datasets that share an id (LVIS and
-COCO do) hold the same bytes.
+An image depends only on the seed and its id. Therefore LVIS and COCO, which share ids, contain the
+same bytes.
 """
 
 import io
@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from avsynth.toy.categories import PICTURED
-from avsynth.toy.scenes import Cutout, Mask, paint, stage
-from avsynth.toy.seeding import generator
+from avsynth.toy.categories import IMAGE_CATEGORIES
+from avsynth.toy.scenes import Mask, ObjectMask, place_objects, render_scene
+from avsynth.toy.seeding import make_rng
 
 Kind = Literal["plain", "grey", "exif", "cmyk", "rare"]
 _QUALITY = 82
@@ -23,36 +23,38 @@ _QUARTER_TURN = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A JPEG and what is on it; masks refer to the pixels as stored, whatever EXIF says."""
+class ToyImage:
+    """A JPEG and its object masks; masks refer to the stored pixels, before EXIF rotation."""
 
     jpeg: bytes
     height_px: int
     width_px: int
-    cutouts: list[Cutout]
+    object_masks: list[ObjectMask]
 
 
-def draw_picture(seed: int, name: str, kind: Kind = "plain") -> Picture:
-    """Draw one picture of two to four things.
+def draw_image(seed: int, name: str, kind: Kind = "plain") -> ToyImage:
+    """Draw one image of two to four objects.
 
     Args:
-        seed: of the world.
-        name: the picture's id, e.g. ``coco/000000000017``.
-        kind: ``grey`` and ``cmyk`` choose the JPEG's colours, ``exif`` asks viewers for a quarter
-            turn, ``rare`` adds the rare category.
+        seed: seed of the world.
+        name: the image's id, e.g. ``coco/000000000017``.
+        kind: ``grey`` and ``cmyk`` set the JPEG's colour mode, ``exif`` sets a rotation by 90
+            degrees, ``rare`` adds the rare category.
     """
-    rng = generator(seed, "picture", name)
+    rng = make_rng(seed, "picture", name)
     height, width = (int(side) for side in rng.integers(80, 129, 2) * 2)
-    shown = rng.choice(PICTURED, int(rng.integers(2, 5)), replace=False).tolist()
+    names = rng.choice(IMAGE_CATEGORIES, int(rng.integers(2, 5)), replace=False).tolist()
     if rng.uniform() < 0.08:
-        shown.append(shown[0])  # two of a kind
+        names.append(names[0])  # two objects of one category
     if rng.uniform() < 0.15:
-        shown.append("banana")
+        names.append("banana")
     if kind == "rare":
-        shown[-1] = "snake"
-    pixels, cutouts = paint(stage(tuple(shown), height, width, "drawn", rng), rng)
-    visible = [cutout for cutout in cutouts if cutout.mask.any()]
-    return Picture(_encode(Image.fromarray(pixels), kind), height, width, visible)
+        names[-1] = "snake"
+    pixels, object_masks = render_scene(
+        place_objects(tuple(names), height, width, "drawn", rng), rng
+    )
+    visible = [object_mask for object_mask in object_masks if object_mask.mask.any()]
+    return ToyImage(_encode(Image.fromarray(pixels), kind), height, width, visible)
 
 
 def _encode(image: Image.Image, kind: Kind) -> bytes:
@@ -68,9 +70,9 @@ def _encode(image: Image.Image, kind: Kind) -> bytes:
     return buffer.getvalue()
 
 
-def polygons_of(cutout: Cutout) -> list[list[float]]:
+def polygons_of(object_mask: ObjectMask) -> list[list[float]]:
     """Return the outline as COCO polygons ``[x0, y0, x1, y1, ...]`` in pixels."""
-    return [points.ravel().tolist() for points in cutout.polygons]
+    return [points.ravel().tolist() for points in object_mask.polygons]
 
 
 def rle_of(mask: Mask, *, compressed: bool) -> dict[str, object]:
@@ -87,7 +89,7 @@ def rle_of(mask: Mask, *, compressed: bool) -> dict[str, object]:
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:
-    """Return the tight box as x, y, width, height in pixels."""
+    """Return the tight bounding box as x, y, width, height in pixels."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     x, y = int(columns[0]), int(rows[0])
     return x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y

@@ -1,4 +1,4 @@
-"""Polygons in a unit square that figures are put together from; x to the right, y down."""
+"""`Part`: polygons in -1..1 coordinates that shapes are composed of; x to the right, y down."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ _ROUND = 18  # corners of an ellipse
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One polygon, float64 ``[N, 2]``, and the tint it takes: body, dark, light or accent."""
+    """One polygon, float64 ``[N, 2]``, and the name of its tint, e.g. body, dark or light."""
 
     points: Points
     tint: str = "body"
     inner: bool = False
-    """Whether it lies wholly on other parts, so that the outline needs no polygon for it."""
+    """Whether it lies completely inside other parts, so that the outline omits it."""
 
 
 def oval(
@@ -28,7 +28,7 @@ def oval(
     lean: float = 0,
     inner: bool = False,
 ) -> Part:
-    """Return an ellipse about (x, y), leaning clockwise by ``lean`` radians."""
+    """Return an ellipse with centre (x, y), rotated clockwise by ``lean`` radians."""
     turn = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)
     across, down = rx * np.cos(turn), ry * np.sin(turn)
     cos, sin = np.cos(lean), np.sin(lean)
@@ -39,7 +39,7 @@ def oval(
 def box(
     x0: float, y0: float, x1: float, y1: float, tint: str = "body", inner: bool = False
 ) -> Part:
-    """Return an upright rectangle."""
+    """Return an axis-aligned rectangle."""
     return Part(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float), tint, inner)
 
 

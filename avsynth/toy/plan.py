@@ -1,11 +1,11 @@
-"""How much of everything a toy world holds."""
+"""`Plan`: the seed and the counts of a toy world."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The seed and the size of a world; the counts follow from them."""
+    """The seed and the scale of a world, which determine all counts."""
 
     seed: int
     scale: float

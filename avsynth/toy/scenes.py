@@ -1,9 +1,9 @@
-"""Scenes: where things stand in a picture, how it is painted, and the mask of each thing.
+"""`Scene`: the objects of an image and their positions, its rendering, and a mask per object.
 
-Two styles keep two worlds apart. ``drawn`` (LVIS, Open Images, COCO): flat saturated colours with
-outlines on patterned ground. ``filmed`` (AVSBench): muted colours lit from one side, soft shadows,
-horizon, blur, vignette, colour cast and grain. Outlines of things are the same in both, so the gap
-between the worlds can be bridged.
+Two styles make a domain gap. ``drawn`` (LVIS, Open Images, COCO): flat saturated colours with
+outlines on a patterned background. ``filmed`` (AVSBench): muted colours lit from one side, soft
+shadows, horizon, blur, vignette, colour cast and noise. The shapes of objects are the same in both
+styles, so a model can generalise from one to the other.
 """
 
 import colorsys
@@ -14,27 +14,27 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from pycocotools import mask as coco_mask
 
-from avsynth.toy.backgrounds import Field, Style, make_ground
+from avsynth.toy.backgrounds import Field, Style, draw_background
 from avsynth.toy.parts import Part, Points
-from avsynth.toy.shapes import FIGURES, HABITS, TURNS
+from avsynth.toy.shapes import MAX_TURN_RAD, SHAPES, USUAL_HSV
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
-_COARSE = {"drawn": 1, "filmed": 2}  # a filmed picture has half the resolution it is stored at
-_FINE = 2  # the pen works at twice the resolution, then averages: smooth edges
-_ODD_COLOURS = 0.1  # share of things in any colour instead of their category's habit
+_COARSE = {"drawn": 1, "filmed": 2}  # a filmed image has half of its stored resolution
+_FINE = 2  # polygons are drawn at twice the resolution, then averaged: antialiasing
+_ODD_COLOURS = 0.1  # share of objects in a random colour instead of the usual one
 _INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """One object: what it is, where it stands (pixels, radians) and its own look."""
+class SceneObject:
+    """One object: its category, position (pixels, radians) and appearance."""
 
     name: str
     x_px: float
     y_px: float
     size_px: float
-    """Half the side of its square."""
+    """Half the side of its square, in pixels."""
     turn_rad: float
     mirrored: bool
     stretch: float
@@ -45,8 +45,8 @@ class Thing:
     pitch: float
     """Phase and scale of the texture."""
 
-    def moved(self, dx_px: float, dy_px: float, turn_rad: float) -> "Thing":
-        """Return the same thing elsewhere: the next frame of a clip."""
+    def moved(self, dx_px: float, dy_px: float, turn_rad: float) -> "SceneObject":
+        """Return the same object at another position, for the next frame of a clip."""
         return replace(
             self, x_px=self.x_px + dx_px, y_px=self.y_px + dy_px, turn_rad=self.turn_rad + turn_rad
         )
@@ -54,110 +54,112 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A ground and the things on it, the nearest last."""
+    """A background and the objects on it, the nearest last."""
 
     height_px: int
     width_px: int
-    ground: Field
+    background: Field
     """float32 ``[h, w, 3]``, 0..255, at the style's own resolution."""
-    things: tuple[Thing, ...]
+    objects: tuple[SceneObject, ...]
     style: Style
 
 
 @dataclass(frozen=True, slots=True)
-class Cutout:
-    """What an annotator would draw around one thing."""
+class ObjectMask:
+    """The annotation of one object: its mask and outline."""
 
     name: str
     mask: Mask
     """The visible pixels, bool ``[H, W]``."""
     polygons: tuple[Points, ...]
-    """The outline in pixels; exact only when ``whole``."""
-    whole: bool
-    """Whether nothing covers the thing and no edge cuts it."""
+    """The outline in pixels; it equals the mask only if ``fully_visible``."""
+    fully_visible: bool
+    """Whether no other object and no image edge hides a part of the object."""
 
 
-def stage(
+def place_objects(
     names: tuple[str, ...], height_px: int, width_px: int, style: Style, rng: np.random.Generator
 ) -> Scene:
-    """Place one thing of each name on fresh ground.
+    """Place one object per name on a new background.
 
     Args:
-        names: what to show, a name may come twice.
-        height_px: height of the picture.
-        width_px: width of the picture.
+        names: categories of the objects; a name may occur twice.
+        height_px: height of the image.
+        width_px: width of the image.
         style: ``drawn`` or ``filmed``.
-        rng: decides everything.
+        rng: source of all random choices.
     """
     coarse = _COARSE[style]
-    ground = make_ground(height_px // coarse, width_px // coarse, style, rng)
+    background = draw_background(height_px // coarse, width_px // coarse, style, rng)
     spots: list[tuple[float, float, float]] = []
     for _ in names:
-        spots.append(_free_spot(spots, height_px, width_px, rng))
-    things = tuple(_thing(name, *spot, style, rng) for name, spot in zip(names, spots, strict=True))
-    return Scene(height_px, width_px, ground, things, style)
+        spots.append(_find_position(spots, height_px, width_px, rng))
+    objects = tuple(
+        _random_object(name, *spot, style, rng) for name, spot in zip(names, spots, strict=True)
+    )
+    return Scene(height_px, width_px, background, objects, style)
 
 
-def paint(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[Cutout]]:
-    """Paint a scene.
+def render_scene(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[ObjectMask]]:
+    """Render a scene.
 
     Args:
-        scene: what to show.
-        rng: decides the grain of a filmed picture.
+        scene: the background and objects.
+        rng: source of the noise of a filmed image.
 
     Returns:
-        uint8 ``[H, W, 3]`` RGB, and one cutout per thing in the order of the scene.
+        uint8 ``[H, W, 3]`` RGB, and one mask per object in the order of the scene.
     """
     coarse = _COARSE[scene.style]
-    outlines = [_placed(thing) for thing in scene.things]
+    outlines = [_parts_in_pixels(obj) for obj in scene.objects]
     full = [
-        _raster([p.points for p in parts if not p.inner], scene.height_px, scene.width_px)
+        _rasterise([p.points for p in parts if not p.inner], scene.height_px, scene.width_px)
         for parts in outlines
     ]
-    canvas = scene.ground.copy()
+    canvas = scene.background.copy()
     if scene.style == "filmed":
-        _cast_shadows(canvas, [mask[::coarse, ::coarse] for mask in full], scene.things)
+        _draw_shadows(canvas, [mask[::coarse, ::coarse] for mask in full], scene.objects)
     image = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
     image = image.resize((image.width * _FINE, image.height * _FINE), Image.Resampling.NEAREST)
-    pen = ImageDraw.Draw(image)
-    for thing, parts in zip(scene.things, outlines, strict=True):
+    draw = ImageDraw.Draw(image)
+    for obj, parts in zip(scene.objects, outlines, strict=True):
         for part in parts:
-            _draw(pen, part, thing, _FINE / coarse, outlined=scene.style == "drawn")
+            _draw_part(draw, part, obj, _FINE / coarse, outlined=scene.style == "drawn")
     pixels = np.asarray(image.reduce(_FINE), np.float32).copy()
-    cutouts = _cutouts(scene.things, outlines, full)
-    for thing, cutout in zip(scene.things, cutouts, strict=True):
-        _texture(pixels, thing, cutout.mask[::coarse, ::coarse], scene.style)
+    object_masks = _object_masks(scene.objects, outlines, full)
+    for obj, object_mask in zip(scene.objects, object_masks, strict=True):
+        _apply_texture(pixels, obj, object_mask.mask[::coarse, ::coarse], scene.style)
     if scene.style == "filmed":
-        pixels = _film(pixels, rng)
-    seen = pixels.clip(0, 255).astype(np.uint8)
-    return seen.repeat(coarse, 0).repeat(coarse, 1), cutouts
+        pixels = _apply_camera(pixels, rng)
+    rgb = pixels.clip(0, 255).astype(np.uint8)
+    return rgb.repeat(coarse, 0).repeat(coarse, 1), object_masks
 
 
-def _cutouts(
-    things: tuple[Thing, ...], outlines: list[list[Part]], full: list[Mask]
-) -> list[Cutout]:
+def _object_masks(
+    objects: tuple[SceneObject, ...], outlines: list[list[Part]], full: list[Mask]
+) -> list[ObjectMask]:
     height, width = full[0].shape
     covered = np.zeros((height, width), bool)
-    found: list[Cutout] = []
-    for thing, parts, mask in reversed(list(zip(things, outlines, full, strict=True))):
+    found: list[ObjectMask] = []
+    for obj, parts, mask in reversed(list(zip(objects, outlines, full, strict=True))):
         points = tuple(p.points for p in parts if not p.inner)
         corners = np.concatenate(points)
         inside = bool((corners >= 0).all() and (corners <= (width, height)).all())
-        whole = inside and not bool((mask & covered).any())
-        found.append(Cutout(thing.name, mask & ~covered, points, whole))
+        fully_visible = inside and not bool((mask & covered).any())
+        found.append(ObjectMask(obj.name, mask & ~covered, points, fully_visible))
         covered |= mask
     return found[::-1]
 
 
-def _free_spot(
+def _find_position(
     taken: list[tuple[float, float, float]], height: int, width: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Find a place that overlaps others little: the best of a handful of tries."""
+    """Find a position with little overlap with other objects: the best of up to 14 tries."""
     side = min(height, width)
     best, least = (width / 2, height / 2, side / 5), np.inf
     for attempt in range(14):
         size = side * rng.uniform(0.2, 0.33) * (1 - 0.02 * attempt)
-        margin = size * rng.choice([0.9, 1.05])  # now and then an edge cuts a thing
+        margin = size * rng.choice([0.9, 1.05])  # an image edge sometimes cuts an object
         x, y = rng.uniform(margin, width - margin), rng.uniform(margin, height - margin)
         overlap = sum(
             max(0.0, (size + s) - abs(x - a)) * max(0.0, (size + s) - abs(y - b))
@@ -170,10 +172,10 @@ def _free_spot(
     return best
 
 
-def _thing(
+def _random_object(
     name: str, x: float, y: float, size: float, style: Style, rng: np.random.Generator
-) -> Thing:
-    hue, saturation, value = HABITS[name]
+) -> SceneObject:
+    hue, saturation, value = USUAL_HSV[name]
     if rng.uniform() < _ODD_COLOURS:
         hue, saturation, value = rng.uniform(), rng.uniform(0.3, 0.9), rng.uniform(0.5, 0.9)
     hue = (hue + rng.normal(0, 0.03)) % 1
@@ -188,8 +190,8 @@ def _thing(
         "body": body, "dark": body * 0.62, "light": body * 0.45 + 125, "accent": accent,
         "ink": np.array(_INK), "white": np.array(_WHITE), "glass": np.array(_GLASS),
     }  # fmt: skip
-    limit = TURNS.get(name, 0.15)
-    return Thing(
+    limit = MAX_TURN_RAD.get(name, 0.15)
+    return SceneObject(
         name, x, y, size,
         turn_rad=rng.uniform(-limit, limit),
         mirrored=bool(rng.integers(2)),
@@ -200,50 +202,50 @@ def _thing(
     )  # fmt: skip
 
 
-def _placed(thing: Thing) -> list[Part]:
-    """Return the parts of a thing in picture pixels, to the hundredth as annotations have it."""
-    cos, sin = np.cos(thing.turn_rad), np.sin(thing.turn_rad)
+def _parts_in_pixels(obj: SceneObject) -> list[Part]:
+    """Return the parts of an object in image pixels, rounded to 0.01 like annotations."""
+    cos, sin = np.cos(obj.turn_rad), np.sin(obj.turn_rad)
     matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
-        [-1.0 if thing.mirrored else 1.0, thing.stretch]
+        [-1.0 if obj.mirrored else 1.0, obj.stretch]
     )
-    matrix = matrix * thing.size_px
-    centre = np.array([thing.x_px, thing.y_px])
+    matrix = matrix * obj.size_px
+    centre = np.array([obj.x_px, obj.y_px])
     return [
         replace(part, points=np.round(part.points @ matrix.T + centre, 2))
-        for part in FIGURES[thing.name]
+        for part in SHAPES[obj.name]
     ]
 
 
-def _raster(polygons: list[Points], height: int, width: int) -> Mask:
+def _rasterise(polygons: list[Points], height: int, width: int) -> Mask:
     flat = [np.clip(p, -1, max(height, width) + 1).ravel().tolist() for p in polygons]
     runs = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
     return np.asarray(coco_mask.decode(runs), bool)
 
 
-def _draw(
-    pen: ImageDraw.ImageDraw, part: Part, thing: Thing, fine: float, *, outlined: bool
+def _draw_part(
+    draw: ImageDraw.ImageDraw, part: Part, obj: SceneObject, fine: float, *, outlined: bool
 ) -> None:
     corners = [(x, y) for x, y in (part.points * fine - 0.5).tolist()]
-    tint = thing.tints[part.tint]
+    tint = obj.tints[part.tint]
     edge = (tint[0] // 3, tint[1] // 3, tint[2] // 3) if outlined and not part.inner else None
-    pen.polygon(corners, fill=tint, outline=edge, width=2 if edge else 1)
+    draw.polygon(corners, fill=tint, outline=edge, width=2 if edge else 1)
 
 
-def _texture(pixels: Field, thing: Thing, mask: Mask, style: Style) -> None:
-    """Tint the pixels of one thing in place: a pattern, and light from above when filmed."""
+def _apply_texture(pixels: Field, obj: SceneObject, mask: Mask, style: Style) -> None:
+    """Apply a pattern to the pixels of one object in place, and light from above if filmed."""
     ys, xs = np.nonzero(mask)
     if not len(ys):
         return
     coarse = np.float32(_COARSE[style])
-    u = (coarse * xs - np.float32(thing.x_px)) / np.float32(thing.size_px)
-    v = (coarse * ys - np.float32(thing.y_px)) / np.float32(thing.size_px)
-    turns = 9 * thing.pitch
-    if thing.texture == 1:
+    u = (coarse * xs - np.float32(obj.x_px)) / np.float32(obj.size_px)
+    v = (coarse * ys - np.float32(obj.y_px)) / np.float32(obj.size_px)
+    turns = 9 * obj.pitch
+    if obj.texture == 1:
         shade = 1 + 0.16 * np.sign(np.sin(turns * (u + 0.6 * v)))
-    elif thing.texture == 2:
+    elif obj.texture == 2:
         shade = 1 - 0.28 * ((np.sin(turns * u) * np.sin(turns * v)) > 0.45)
-    elif thing.texture == 3:
-        shade = 1 + 0.14 * np.sin(5 * thing.pitch * u + 3 * v) * np.cos(4 * v - 2 * u)
+    elif obj.texture == 3:
+        shade = 1 + 0.14 * np.sin(5 * obj.pitch * u + 3 * v) * np.cos(4 * v - 2 * u)
     else:
         shade = np.ones(len(u))
     if style == "filmed":
@@ -251,17 +253,17 @@ def _texture(pixels: Field, thing: Thing, mask: Mask, style: Style) -> None:
     pixels[ys, xs] *= shade[:, None].astype(np.float32)
 
 
-def _cast_shadows(canvas: Field, masks: list[Mask], things: tuple[Thing, ...]) -> None:
+def _draw_shadows(canvas: Field, masks: list[Mask], objects: tuple[SceneObject, ...]) -> None:
     shadow = np.zeros(canvas.shape[:2], bool)
-    for mask, thing in zip(masks, things, strict=True):
-        shift = max(1, int(thing.size_px * 0.07))
+    for mask, obj in zip(masks, objects, strict=True):
+        shift = max(1, int(obj.size_px * 0.07))
         shadow |= np.roll(mask, (shift, shift), (0, 1))
     soft = Image.fromarray(shadow.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
     canvas *= 1 - 0.45 * (np.asarray(soft, np.float32) / 255)[:, :, None]
 
 
-def _film(pixels: Field, rng: np.random.Generator) -> Field:
-    """See through a poor camera: soft, dark corners, a colour cast and grain."""
+def _apply_camera(pixels: Field, rng: np.random.Generator) -> Field:
+    """Apply the effects of a poor camera: blur, vignette, colour cast and noise."""
     image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     soft = np.asarray(image.filter(ImageFilter.BoxBlur(0.4)), np.float32)
     y = np.linspace(-1, 1, soft.shape[0], dtype=np.float32)[:, None, None]

@@ -1,4 +1,4 @@
-"""Every random choice of the toy world comes from a generator named by what it decides."""
+"""Seeded random generators and ids of the toy world, one per image, clip or list entry."""
 
 import base64
 import hashlib
@@ -6,11 +6,11 @@ import hashlib
 import numpy as np
 
 
-def generator(seed: int, *names: object) -> np.random.Generator:
-    """Return a generator that depends on the seed and on the names alone.
+def make_rng(seed: int, *names: object) -> np.random.Generator:
+    """Return a random generator that depends only on the seed and the names.
 
-    Because each picture and each clip has its own, adding one changes no other, and any
-    number of workers draws the same world.
+    Each image and each clip has its own generator. Therefore adding one does not change others,
+    and the output does not depend on the number of workers.
     """
     text = "\x1f".join(str(part) for part in (seed, *names))
     digest = hashlib.sha256(text.encode()).digest()
@@ -18,12 +18,12 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 
 
 def video_id(seed: int, *names: object) -> str:
-    """Return a made-up video id in the shape of YouTube's: 11 characters of base64url."""
+    """Return a fake video id in YouTube's format: 11 characters of base64url."""
     text = "\x1f".join(str(part) for part in ("video", seed, *names))
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())[:11].decode()
 
 
 def hex_id(seed: int, *names: object) -> str:
-    """Return a made-up picture id in the shape of Open Images': 16 hexadecimal digits."""
+    """Return a fake image id in Open Images' format: 16 hexadecimal digits."""
     text = "\x1f".join(str(part) for part in ("picture", seed, *names))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

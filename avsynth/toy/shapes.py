@@ -1,9 +1,8 @@
-"""What each category looks like: a few polygons in a unit square, tinted by role.
+"""`SHAPES`: the polygons of each category, with a tint per polygon.
 
-Coordinates run from -1 to 1, x to the right and y down. A category is known by its outline and its
-parts (a mane, floppy ears, a row of windows), less surely by a habit of colour; colour and texture
-are drawn anew for every object.
-Later parts lie over earlier ones.
+Coordinates run from -1 to 1, x to the right and y down. A category is identified by its outline and
+its parts (a mane, floppy ears, a row of windows), and less reliably by its usual colour. Colour and
+texture are sampled for every object. Later parts cover earlier ones.
 """
 
 import numpy as np
@@ -26,7 +25,7 @@ def _curve(count: int, x: object, y: object) -> list[tuple[float, float]]:
 
 
 def _car(length: float, roof: list[Part]) -> list[Part]:
-    """Two wheels below a body."""
+    """Add two wheels below a body."""
     wheels = [
         part
         for x in (-0.55 * length, 0.55 * length)
@@ -220,17 +219,17 @@ _BANANA = [
     box(0.82, -0.68, 0.94, -0.48, "ink"),
 ]  # fmt: skip
 
-FIGURES: dict[str, list[Part]] = {
+SHAPES: dict[str, list[Part]] = {
     "ambulance": _AMBULANCE, "cat": _CAT, "dog": _DOG, "bus": _BUS, "horse": _HORSE, "lion": _LION,
     "bird": _BIRD, "guitar": _GUITAR, "piano": _PIANO, "computer_keyboard": _KEYBOARD,
     "airplane": _AIRPLANE, "alarm_clock": _CLOCK, "donkey": _DONKEY, "duck": _DUCK, "frog": _FROG,
     "snake": _SNAKE, "squirrel": _SQUIRREL, "helicopter": _HELICOPTER, "banana": _BANANA,
 }  # fmt: skip
 
-TURNS: dict[str, float] = {"guitar": 0.9, "airplane": 1.2, "banana": 1.5, "snake": 0.5}
-"""How far, in radians to either side, an object may be turned; 0.15 where not named."""
+MAX_TURN_RAD: dict[str, float] = {"guitar": 0.9, "airplane": 1.2, "banana": 1.5, "snake": 0.5}
+"""Highest rotation of an object to either side, in radians; 0.15 for other categories."""
 
-HABITS: dict[str, tuple[float, float, float]] = {
+USUAL_HSV: dict[str, tuple[float, float, float]] = {
     "ambulance": (0.0, 0.12, 0.95), "cat": (0.08, 0.85, 0.95), "dog": (0.08, 0.55, 0.5),
     "bus": (0.0, 0.9, 0.85), "horse": (0.03, 0.8, 0.35), "lion": (0.14, 0.85, 0.95),
     "bird": (0.58, 0.85, 0.9), "guitar": (0.06, 0.9, 0.75), "piano": (0.0, 0.1, 0.25),
@@ -239,4 +238,4 @@ HABITS: dict[str, tuple[float, float, float]] = {
     "frog": (0.33, 0.85, 0.75), "snake": (0.22, 0.9, 0.8), "squirrel": (0.48, 0.75, 0.7),
     "helicopter": (0.25, 0.55, 0.4), "banana": (0.16, 0.9, 1.0),
 }  # fmt: skip
-"""The usual hue, saturation and value of a category, 0..1; single things stray from it."""
+"""The usual hue, saturation and value of a category, 0..1; single objects deviate from it."""

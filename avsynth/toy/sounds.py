@@ -1,9 +1,9 @@
-"""Timbres: each category's sound is a train of events with a pitch, a spectrum and a roughness.
+"""`TIMBRES` and audio synthesis: a category's audio is a series of events with pitch and spectrum.
 
-A timbre fixes what makes the category recognisable; a recording varies the pitch (within 20 %),
-the rate, the level, the moments and the background. ``studio`` recordings (VGGSound, AudioSet,
-the folder of sounds) are dry; ``field`` recordings (AVSBench) stand in a room, through a duller
-microphone, with a louder and browner background.
+A timbre holds the fixed properties of a category. A recording varies the pitch (within 20 %), the
+event rate, the level, the event times and the background noise. ``studio`` recordings (VGGSound,
+AudioSet, the audio folder) have no reverberation. ``field`` recordings (AVSBench) have
+reverberation, fewer high frequencies, and a background that is louder and low-pass filtered.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 SAMPLE_RATE_HZ = 16_000
 _TABLE_SIZE = 2048
 _REVERB_S = 0.25
-_STEPS = np.float32(2**10)
-"""Recorders of 11 bits: FLAC packs the empty low bits away, which halves the toy world."""
+_LEVELS = np.float32(2**10)
+"""Quantisation to 11 bits: FLAC compresses the empty low bits, which halves the toy world."""
 Style = Literal["studio", "field"]
 Wave = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Timbre:
-    """What makes one category's sound: see `record` for how the parts are put together."""
+    """The fixed properties of one category's audio; `synthesise` combines them."""
 
     pitch_hz: float
     glide: tuple[float, ...]
@@ -31,17 +31,17 @@ class Timbre:
     harmonics: tuple[float, ...]
     """Amplitudes of the 1st, 2nd, ... partial."""
     rate_hz: float
-    """Events per second; 0 is one endless event."""
+    """Events per second."""
     duty: float
-    """Sounding share of an event's period."""
+    """Share of an event's period that sounds, 0..1."""
     decay: float = 0.0
-    """Exponential decay over an event, in e-folds; 0 swells and fades."""
+    """Exponential decay over an event, in e-folds; 0 fades in and out."""
     notes: tuple[float, ...] = (1.0,)
-    """Factors of the pitch, one drawn for each event."""
+    """Factors of the pitch, one sampled for each event."""
     rough_hz: float = 0.0
-    """Frequency of the amplitude modulation."""
+    """Frequency of the amplitude modulation; 0 for none."""
     noise_hz: tuple[float, float] = (0.0, 0.0)
-    """Band of the noise part."""
+    """Frequency band of the noise part."""
     noise: float = 0.0
     """Share of the noise part, 0..1."""
 
@@ -97,21 +97,21 @@ TIMBRES: dict[str, Timbre] = {
 }  # fmt: skip
 
 
-def record(
+def synthesise(
     name: str,
     rng: np.random.Generator,
     duration_s: float,
     style: Style = "studio",
     gate: NDArray[np.bool_] | None = None,
 ) -> Wave:
-    """Record one category.
+    """Synthesise a recording of one category.
 
     Args:
         name: a key of `TIMBRES`.
-        rng: decides everything that varies.
-        duration_s: length.
+        rng: source of all random choices.
+        duration_s: length in seconds.
         style: ``studio`` or ``field``.
-        gate: bool ``[seconds]``, the seconds in which the thing sounds; all when None.
+        gate: bool ``[seconds]``, the seconds in which the category sounds; None for all.
 
     Returns:
         float32 ``[duration_s * 16000]`` within -1..1, 16 kHz mono.
@@ -120,42 +120,42 @@ def record(
     timbre = TIMBRES[name]
     envelope, position, note = _events(timbre, rng, samples)
     pitch = timbre.pitch_hz * rng.uniform(0.83, 1.2)
-    sound = _tone(timbre, pitch, note, position) * np.float32(1 - timbre.noise)
+    audio = _tone(timbre, pitch, note, position) * np.float32(1 - timbre.noise)
     if timbre.noise:
-        sound += _band_noise(rng, samples, timbre.noise_hz) * np.float32(timbre.noise)
-    sound *= envelope
+        audio += _band_noise(rng, samples, timbre.noise_hz) * np.float32(timbre.noise)
+    audio *= envelope
     if timbre.rough_hz:
         rate = timbre.rough_hz * rng.uniform(0.88, 1.14)
         seconds = np.arange(samples, dtype=np.float32) / SAMPLE_RATE_HZ
-        sound *= 0.5 + 0.5 * np.sin(np.float32(2 * np.pi * rate) * seconds)
+        audio *= 0.5 + 0.5 * np.sin(np.float32(2 * np.pi * rate) * seconds)
     if gate is not None:
         opened = np.repeat(gate, SAMPLE_RATE_HZ)[:samples].astype(np.float32)
-        sound *= _running_mean(opened, 320)  # 20 ms, so that no click gives the cut away
-    return finish(sound, rng, style)
+        audio *= _running_mean(opened, 320)  # 20 ms ramp, to avoid a click
+    return add_room_and_noise(audio, rng, style)
 
 
-def finish(sound: Wave, rng: np.random.Generator, style: Style) -> Wave:
-    """Put a dry sound into its room, set its level and lay the background under it.
+def add_room_and_noise(audio: Wave, rng: np.random.Generator, style: Style) -> Wave:
+    """Add reverberation (``field`` only) and background noise, and set the level.
 
     Args:
-        sound: float32 ``[N]``, any level.
-        rng: decides the level and the background.
+        audio: float32 ``[N]``, any level, 16 kHz.
+        rng: source of the level, the reverberation and the noise.
         style: ``studio`` or ``field``.
     """
     if style == "field":
-        sound = _in_room(sound, rng)
-    loud = float(np.sqrt(np.mean(np.square(sound)))) or 1.0
-    sound = sound * np.float32(_gain(rng, -32, -18) / loud)
+        audio = _add_reverb(audio, rng)
+    loud = float(np.sqrt(np.mean(np.square(audio)))) or 1.0
+    audio = audio * np.float32(_gain(rng, -32, -18) / loud)
     floor = _gain(rng, -60, -48) if style == "field" else _gain(rng, -80, -58)
-    noise = rng.standard_normal(len(sound), dtype=np.float32)
-    if style == "field":  # brown: most of a street's rumble is low
+    noise = rng.standard_normal(len(audio), dtype=np.float32)
+    if style == "field":  # low-pass filtered, like street noise
         noise = _running_mean(noise, 8) * np.float32(2.8)
-    heard = np.round((sound + noise * np.float32(floor)) * _STEPS) / _STEPS
-    return np.asarray(heard.clip(-1, 1), np.float32)
+    mixed = np.round((audio + noise * np.float32(floor)) * _LEVELS) / _LEVELS
+    return np.asarray(mixed.clip(-1, 1), np.float32)
 
 
 def _running_mean(values: Wave, width: int) -> Wave:
-    """Average each value with those around it; the ends with what there is, over ``width``."""
+    """Compute a running mean over ``width`` values; beyond the ends values count as 0."""
     total = np.cumsum(np.pad(values, (width - width // 2, width // 2)), dtype=np.float64)
     return ((total[width:] - total[:-width]) / width).astype(np.float32)
 
@@ -173,7 +173,7 @@ def _events(timbre: Timbre, rng: np.random.Generator, samples: int) -> tuple[Wav
     edges = np.concatenate([[0], np.cumsum(steps)]) - rng.uniform(0, period)
     firsts = np.ceil(edges).astype(np.int64).clip(0, samples)
     which = np.repeat(np.arange(count), np.diff(firsts))
-    # Offsets in double precision first: as float32 a sample's number loses its last bits.
+    # Subtract in double precision: float32 cannot hold large sample indices exactly.
     position = (np.arange(samples) - edges[which]).astype(np.float32)
     inside = (position / (steps * timbre.duty).astype(np.float32)[which]).clip(0, 1)
     if timbre.decay:
@@ -188,11 +188,11 @@ def _events(timbre: Timbre, rng: np.random.Generator, samples: int) -> tuple[Wav
 
 
 def _tone(timbre: Timbre, pitch: float, note: Wave, position: Wave) -> Wave:
-    """Play the partials along the glide from one period kept in a table."""
+    """Synthesise the partials along the glide by table lookup of one period."""
     turns = np.arange(_TABLE_SIZE) / _TABLE_SIZE
     partials = np.arange(1, len(timbre.harmonics) + 1)
     weights = np.asarray(timbre.harmonics)
-    offsets = 0.37 * partials  # spread phases: a crest of aligned partials would clip
+    offsets = 0.37 * partials  # different phases: the peak of aligned partials would clip
     table = (weights @ np.sin(2 * np.pi * (np.outer(partials, turns) + offsets[:, None]))).astype(
         np.float32
     )
@@ -212,14 +212,14 @@ def _band_noise(rng: np.random.Generator, samples: int, band_hz: tuple[float, fl
     return noise / np.float32(np.sqrt(np.mean(noise**2)))
 
 
-def _in_room(sound: Wave, rng: np.random.Generator) -> Wave:
-    """Add an echo tail and a duller microphone, by one product of spectra."""
+def _add_reverb(audio: Wave, rng: np.random.Generator) -> Wave:
+    """Add reverberation and a low-pass filter in the frequency domain."""
     tail = round(_REVERB_S * SAMPLE_RATE_HZ)
     fading = np.exp(-np.arange(tail, dtype=np.float32) / np.float32(tail / 5)) * np.float32(0.035)
     response = rng.standard_normal(tail, dtype=np.float32) * fading
     response[0] = 1.0
-    size = len(sound) + tail
-    spectrum = np.fft.rfft(sound, size) * np.fft.rfft(response, size)
+    size = len(audio) + tail
+    spectrum = np.fft.rfft(audio, size) * np.fft.rfft(response, size)
     frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ).astype(np.float32)
     spectrum /= np.sqrt(1 + (frequency / np.float32(rng.uniform(3000, 5000))) ** 2)
-    return np.fft.irfft(spectrum, size)[: len(sound)].astype(np.float32)
+    return np.fft.irfft(spectrum, size)[: len(audio)].astype(np.float32)

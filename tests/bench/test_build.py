@@ -1,4 +1,4 @@
-"""The bench of building runs, small, and compares what it says it compares."""
+"""The quick build bench runs and prints every comparison."""
 
 import subprocess
 import sys

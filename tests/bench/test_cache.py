@@ -1,4 +1,4 @@
-"""The bench of the caches: what is read from disk is what was computed, and quicker."""
+"""The cache bench: cached results are faster than computing them again."""
 
 from pathlib import Path
 

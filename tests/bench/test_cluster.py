@@ -1,4 +1,4 @@
-"""The bench of the cluster: what it hands out is done; a ratio is the first over the second."""
+"""The cluster bench: its tasks are done, and a ratio is the first time over the second."""
 
 import subprocess
 import sys
@@ -14,7 +14,9 @@ from bench import cluster
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_shards_are_written_whole_and_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_shards_are_complete_and_deleted_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     seen = []
 
     def reading(folder: Path, *arguments: object) -> None:
@@ -28,7 +30,7 @@ def test_shards_are_written_whole_and_taken_away(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_ratio_is_how_much_longer_the_first_took(capsys: pytest.CaptureFixture[str]):
+def test_the_ratio_is_first_over_second(capsys: pytest.CaptureFixture[str]):
     calls = {"slow": 0, "quick": 0}
 
     def job(name: str, seconds: float) -> None:
@@ -38,7 +40,7 @@ def test_the_ratio_is_how_much_longer_the_first_took(capsys: pytest.CaptureFixtu
     found = cluster.in_turn(
         {"slow": lambda: job("slow", 0.06), "quick": lambda: job("quick", 0.02)}, 3
     )
-    assert calls == {"slow": 4, "quick": 4}, "once for warmth"
+    assert calls == {"slow": 4, "quick": 4}, "one warm-up run"
     assert len(found) == 3
     assert all(1.2 < ratio < 6 for ratio in found)
     assert "slow" in capsys.readouterr().out

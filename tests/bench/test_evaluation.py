@@ -1,4 +1,4 @@
-"""The bench of evaluation compares two ways to the same numbers."""
+"""The evaluation bench compares two methods that give the same numbers."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Growth: the worlds are as large as they say, memory is that of all processes, charts repeat."""
+"""The growth bench: size of its worlds, memory of all processes, deterministic charts."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from bench.growth import Point
 
 
 @pytest.mark.parametrize(("masks", "categories"), [(40, 4), (900, 8)])
-def test_a_world_has_so_many_masks_and_categories(
+def test_a_world_has_the_requested_masks_and_categories(
     toy_world: Path, tmp_path: Path, masks: int, categories: int
 ):
     growth.write_world(tmp_path / "p", toy_world, Point("masks", masks, categories))
@@ -32,17 +32,17 @@ def test_a_world_has_so_many_masks_and_categories(
     assert len(list((raw / "vggsound" / "audio").iterdir())) == len(clips)
 
 
-def test_a_point_is_a_whole_build(toy_world: Path, tmp_path: Path):
+def test_a_point_is_a_complete_build(toy_world: Path, tmp_path: Path):
     taken = growth.run(Point("masks", 60, 4), toy_world, tmp_path)
     assert 0 < taken["triplets"] <= 60
     assert taken["cpu_s"] > 0
     assert 50 < taken["peak_mb"] < 2000
-    assert list(tmp_path.iterdir()) == [], "its world is gone"
+    assert list(tmp_path.iterdir()) == [], "its world is deleted"
 
 
 @contextmanager
 def child(code: str) -> Iterator[None]:
-    """Run a program until it has printed a line, and let it wait to the end of the block."""
+    """Run a program until it prints a line, and keep it waiting until the end of the block."""
     code = f"import mmap, sys; {code}; print(len(kept), flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -53,7 +53,7 @@ def child(code: str) -> Iterator[None]:
         process.communicate(b"")
 
 
-def test_memory_is_that_of_all_processes_and_shared_pages_count_once(tmp_path: Path):
+def test_memory_covers_all_processes_and_counts_shared_pages_once(tmp_path: Path):
     alone = growth.together_mb(os.getpid())
     assert alone > 20
     with child("kept = b'x' * 100_000_000"):
@@ -65,10 +65,10 @@ def test_memory_is_that_of_all_processes_and_shared_pages_count_once(tmp_path: P
         once = growth.together_mb(os.getpid())
         with child(look):
             assert 0 < growth.together_mb(os.getpid()) - once < 40
-    assert growth.together_mb(2**22 + 1) == 0.0, "a process that has ended has none"
+    assert growth.together_mb(2**22 + 1) == 0.0, "a process that has ended uses none"
 
 
-def test_rounds_become_medians_and_a_chart_that_repeats(tmp_path: Path):
+def test_rounds_become_medians_and_a_deterministic_chart(tmp_path: Path):
     points = [Point("masks", 10, 4), Point("masks", 20, 4), Point("workers", 10, 4, 2)]
     rounds = [
         {"cpu_s": c, "wall_s": w, "triplets": 10, "peak_mb": m}

@@ -1,4 +1,4 @@
-"""Lines of the table of all benches: judged by their goals, handed over by a file."""
+"""Rows of the table of all benches: verdicts by goals, exchange through a file."""
 
 from pathlib import Path
 
@@ -19,21 +19,21 @@ from bench.rows import FILE_VARIABLE, Row, markdown, record, recorded
         (Row("a", "growth too large", [1.2], 1.1, most=True), "FAIL"),
     ],
 )
-def test_a_line_is_judged_by_its_median(row: Row, verdict: str):
+def test_the_median_of_a_row_gives_its_verdict(row: Row, verdict: str):
     assert row.verdict() == verdict
 
 
-def test_lines_come_back_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_rows_are_read_back_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rows = [Row("build", "x, y", [1.0, 2.5], 2, 3), Row("cache", "z", [0.5], 1.1, most=True)]
     monkeypatch.delenv(FILE_VARIABLE, raising=False)
-    record(rows[0])  # alone, a bench hands nothing over
+    record(rows[0])  # a bench that runs alone records nothing
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "rows"))
     for row in rows:
         record(row)
     assert recorded(tmp_path / "rows") == rows
 
 
-def test_the_table_names_goals_and_spread():
+def test_the_table_shows_goals_and_spread():
     rows = [
         Row("build", "faster", [4.0, 2.0, 3.0], 2, 8),
         Row("build", "grows", [1.5], 1.1, most=True),

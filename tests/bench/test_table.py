@@ -1,4 +1,4 @@
-"""``make bench`` puts the lines of its benches together, and says what was not reached."""
+"""``make bench`` collects the rows of its benches and lists the goals that were not reached."""
 
 import importlib.util
 import os
@@ -13,13 +13,13 @@ from bench import __main__ as benches
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_what_is_to_be_measured_has_a_bench():
+def test_every_listed_bench_exists():
     assert set(benches.BENCHES) >= {"build", "loader", "models", "evaluation", "cache", "cluster"}
     for name in benches.BENCHES:
         assert importlib.util.find_spec(f"bench.{name}"), name
 
 
-def test_a_quick_run_prints_the_table_and_judges_nothing():
+def test_a_quick_run_prints_the_table_without_verdicts():
     command = [sys.executable, "-m", "bench", "--quick", "--only", "metrics"]
     quiet = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -33,7 +33,7 @@ def test_a_quick_run_prints_the_table_and_judges_nothing():
     assert float(rows[1][2]) > 1, "the loop over thresholds is slower"
 
 
-def test_a_bench_that_is_not_there_is_named():
+def test_an_unknown_bench_is_named():
     command = [sys.executable, "-m", "bench", "--only", "metrics,speed"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -41,7 +41,7 @@ def test_a_bench_that_is_not_there_is_named():
 
 
 def table(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, *options: str) -> int:
-    """Run the table over one bench of this code."""
+    """Run `bench.__main__` with one bench of this code."""
     (folder / "bench").mkdir()
     for name in ("__init__", "rows"):
         source = REPOSITORY / "bench" / f"{name}.py"

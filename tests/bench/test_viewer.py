@@ -1,4 +1,4 @@
-"""The bench of the viewer opens a look and times its peer."""
+"""The viewer bench opens a dataset and times its peer."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The doctor on an empty project, on the toy world, and on damaged copies of it."""
+"""``avsynth check`` on an empty project, on the toy world, and on damaged copies of it."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def findings_of(params: Params, layout: Layout, cache: Path) -> dict[str, Findin
     return {f.name: f for f in check(params, layout, Runtime(cache_dir=cache))}
 
 
-def test_an_empty_project_is_told_where_everything_is_given_out(tmp_path: Path) -> None:
+def test_an_empty_project_lists_every_source(tmp_path: Path) -> None:
     init_project(tmp_path / "p", "paper")
     layout = Layout(tmp_path / "p")
     found = findings_of(load_params(layout.root), layout, tmp_path / "cache")
@@ -26,7 +26,7 @@ def test_an_empty_project_is_told_where_everything_is_given_out(tmp_path: Path) 
         "vggish-10086976.pth", *load_params(layout.root).convert.roots,
     }  # fmt: skip
     for name in needed:
-        assert found[name].state == "absent", name
+        assert found[name].status == "absent", name
         assert "Licence" in found[name].source, name
         assert "https://" in found[name].source, name
     assert "CC BY 4.0" in found["lvis"].source
@@ -34,15 +34,15 @@ def test_an_empty_project_is_told_where_everything_is_given_out(tmp_path: Path) 
     assert not layout.raw.exists()
 
 
-def test_the_toy_world_is_found_whole(toy_project: Path, tmp_path: Path) -> None:
+def test_the_toy_world_is_found_complete(toy_project: Path, tmp_path: Path) -> None:
     params = load_params(toy_project)
     found = findings_of(params, Layout(toy_project), tmp_path / "cache")
-    assert found["lvis"].state == found["openimages"].state == "found", found["lvis"]
+    assert found["lvis"].status == found["openimages"].status == "found", found["lvis"]
     assert "is not the official list" in found["lvis"].detail
-    assert {found[name].state for name in params.convert.roots} == {"found"}
+    assert {found[name].status for name in params.convert.roots} == {"found"}
     assert "a subset: the official lists have 4,932 clips" in found["s4"].detail
-    # As on every disk some clips of the list are not there.
-    assert found["vggsound"].state == "incomplete"
+    # Some clips of the list are missing, as in a real download.
+    assert found["vggsound"].status == "incomplete"
     assert 0 < len(found["vggsound"].missing) <= 3
 
 
@@ -51,17 +51,17 @@ def test_missing_files_are_counted_and_the_first_are_named(
 ) -> None:
     layout, params = Layout(toy_project), load_params(toy_project)
     whole = findings_of(params, layout, tmp_path / "cache")["lvis"]
-    assert whole.state == "found"
+    assert whole.status == "found"
     gone = sorted((layout.raw / "lvis/train2017").iterdir())
     for path in gone:
         path.unlink()
     broken = findings_of(params, layout, tmp_path / "cache")["lvis"]
-    assert broken.state == "incomplete"
+    assert broken.status == "incomplete"
     assert len(broken.missing) == 3
     assert broken.missing[0].startswith("train2017/")
     shutil.rmtree(layout.raw / "avsbench/Single-source/s4_data/gt_masks")
     s4 = findings_of(params, layout, tmp_path / "cache")["s4"]
-    assert s4.state == "incomplete"
+    assert s4.status == "incomplete"
     assert "masks 0/" in s4.detail
 
 
@@ -73,39 +73,39 @@ def test_a_checkpoint_is_hashed(tmp_path: Path) -> None:
     weights.mkdir(parents=True)
     (weights / "sam_vit_b_01ec64.pth").write_bytes(b"PK\x03\x04 half a checkpoint")
     found = findings_of(params, layout, tmp_path / "cache")["sam_vit_b_01ec64.pth"]
-    assert found.state == "incomplete"
+    assert found.status == "incomplete"
     assert "not 01ec64d29a2fca3f0661936605ae66f8" in found.detail
 
 
-def test_a_wrong_list_is_said_so(toy_project: Path, tmp_path: Path) -> None:
+def test_a_damaged_list_is_reported(toy_project: Path, tmp_path: Path) -> None:
     layout, params = Layout(toy_project), load_params(toy_project)
     (layout.raw / "lvis/lvis_v1_train.json").unlink()
     (layout.raw / "lvis/lvis_v1_train.json").write_text('{"images": [')
     found = findings_of(params, layout, tmp_path / "cache")["lvis"]
-    assert found.state == "incomplete"
+    assert found.status == "incomplete"
     assert "lvis_v1_train.json" in found.detail
 
 
-def test_the_machine_and_the_extras_are_said(tmp_path: Path) -> None:
+def test_the_machine_and_the_extras_are_listed(tmp_path: Path) -> None:
     init_project(tmp_path / "p", "toy")
     layout = Layout(tmp_path / "p")
     found = findings_of(load_params(layout.root), layout, tmp_path / "cache")
     assert "GB free" in found["disk"].detail
     assert "cores" in found["memory"].detail
-    assert found["extra download"].state == "found"
+    assert found["extra download"].status == "found"
     assert found["device"].detail.startswith(("cpu", "cuda"))
 
 
-def test_the_table_counts_what_is_short(tmp_path: Path) -> None:
+def test_the_table_counts_incomplete_items(tmp_path: Path) -> None:
     init_project(tmp_path / "p", "toy")
     layout = Layout(tmp_path / "p")
     findings = check(load_params(layout.root), layout, Runtime(cache_dir=tmp_path / "cache"))
-    short = sum(f.needed and f.state != "found" for f in findings)
+    short = sum(f.needed and f.status != "found" for f in findings)
     assert short >= 3
     console = Console(width=160)
     with console.capture() as shown:
         console.print(check_table(findings))
-    assert f"{short} of {sum(f.needed for f in findings)} things" in shown.get()
+    assert f"{short} of {sum(f.needed for f in findings)} items" in shown.get()
 
 
 def test_real_lists_are_read(realdata: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_real_lists_are_read(realdata: Path, tmp_path: Path) -> None:
     sources["openimages"]["root"] = str(realdata / "openimages")
     raw["audio"]["sources"]["vggsound"]["root"] = str(realdata / "vggsound")
     found = findings_of(Params.model_validate(raw), layout, tmp_path / "cache")
-    assert found["lvis"].state == found["openimages"].state == "found"
+    assert found["lvis"].status == found["openimages"].status == "found"
     assert "313 of 1,270,141 masks" in found["lvis"].detail
-    assert found["vggsound"].state == "incomplete"
+    assert found["vggsound"].status == "incomplete"
     assert "106,476 of 199,176 clips" in found["vggsound"].detail

@@ -1,4 +1,4 @@
-"""The plan before anything is there, with the lists there, and with everything there."""
+"""The plan without data, with the annotation lists, and with all data on disk."""
 
 from pathlib import Path
 
@@ -31,36 +31,36 @@ def with_have(params: Params, *folders: Path) -> Params:
     return params.model_copy(update={"fetch": fetching})
 
 
-def test_before_anything_is_there_the_figures_are_estimates(layout: Layout) -> None:
+def test_without_lists_the_counts_are_estimates(layout: Layout) -> None:
     needs = needs_of(load_params(layout.root), layout)
     assert list(needs) == [
         "lvis annotations", "lvis pictures", "openimages annotations", "openimages masks",
         "openimages pictures", "vggsound annotations", "vggsound clips", "checkpoints weights",
     ]  # fmt: skip
     assert not needs["lvis pictures"].exact
-    # 46 categories: tens of thousands of pictures and clips, not hundreds, not millions.
-    assert 10_000 < needs["lvis pictures"].to_bring < 100_000
-    assert 20_000 < needs["vggsound clips"].to_bring < 100_000
+    # 46 categories: tens of thousands of images and clips, not hundreds, not millions.
+    assert 10_000 < needs["lvis pictures"].to_download < 100_000
+    assert 20_000 < needs["vggsound clips"].to_download < 100_000
     clips = needs["vggsound clips"]
-    assert clips.expected_loss == round(0.2 * clips.to_bring)
-    assert clips.hours == pytest.approx(clips.to_bring * 3.0 / 3600)
-    assert needs["checkpoints weights"].wanted == 3
-    assert "off until fetch.youtube.accept_terms" in clips.how
-    assert not layout.raw.exists(), "a plan makes nothing"
+    assert clips.expected_loss == round(0.2 * clips.to_download)
+    assert clips.hours == pytest.approx(clips.to_download * 3.0 / 3600)
+    assert needs["checkpoints weights"].needed == 3
+    assert "off until fetch.youtube.accept_terms" in clips.method
+    assert not layout.raw.exists(), "a plan writes nothing"
 
 
 def test_fewer_categories_and_a_sample_need_less(layout: Layout) -> None:
     params = load_params(layout.root)
-    whole = needs_of(params, layout)["vggsound clips"].to_bring
+    whole = needs_of(params, layout)["vggsound clips"].to_download
     few = params.model_copy(
         update={"categories": params.categories.model_copy(update={"choose": 5})}
     )
-    assert 0 < needs_of(few, layout)["vggsound clips"].to_bring < whole / 2
+    assert 0 < needs_of(few, layout)["vggsound clips"].to_download < whole / 2
     sampled = needs_of(params, layout, sample=10)["vggsound clips"]
-    assert sampled.to_bring == 46 * 10
+    assert sampled.to_download == 46 * 10
 
 
-def test_lists_on_disk_make_it_exact(layout: Layout, toy_world: Path) -> None:
+def test_lists_on_disk_make_the_counts_exact(layout: Layout, toy_world: Path) -> None:
     params = load_params(layout.root)
     raw = params.model_dump()
     raw["masks"]["sources"]["lvis"]["root"] = str(toy_world / "lvis")
@@ -69,38 +69,38 @@ def test_lists_on_disk_make_it_exact(layout: Layout, toy_world: Path) -> None:
     needs = needs_of(Params.model_validate(raw), layout)
     pictures = needs["lvis pictures"]
     assert pictures.exact
-    assert pictures.there == 0
-    assert pictures.gigabytes == pytest.approx(pictures.wanted * 163_000 / 1e9)
+    assert pictures.present == 0
+    assert pictures.gigabytes == pytest.approx(pictures.needed * 163_000 / 1e9)
     masks = needs["openimages masks"]
-    assert masks.wanted == masks.there > 10
+    assert masks.needed == masks.present > 10
     clips = needs["vggsound clips"]
-    assert 0 < clips.to_bring < 10 < clips.there, "the toy world lacks some clips, as disks do"
+    assert 0 < clips.to_download < 10 < clips.present, "some clips of the toy world are missing"
 
 
-def test_what_lies_in_a_folder_of_ones_own_counts_as_there(layout: Layout, toy_world: Path) -> None:
+def test_files_in_a_users_folder_count_as_present(layout: Layout, toy_world: Path) -> None:
     params = with_have(load_params(layout.root), toy_world)
     lists = needs_of(params, layout)["lvis annotations"]
-    assert (lists.wanted, lists.there, lists.to_bring, lists.gigabytes) == (2, 2, 0, 0.0)
+    assert (lists.needed, lists.present, lists.to_download, lists.gigabytes) == (2, 2, 0, 0.0)
 
 
-def test_what_is_known_to_be_lost_is_not_brought_again(layout: Layout, toy_world: Path) -> None:
+def test_unavailable_items_are_not_planned_again(layout: Layout, toy_world: Path) -> None:
     raw = load_params(layout.root).model_dump()
     raw["masks"]["sources"]["lvis"] |= {"root": str(toy_world / "lvis")}
     params = Params.model_validate(raw)
     before = needs_of(params, layout)["lvis pictures"]
     images = layout.resolve(raw["masks"]["sources"]["lvis"]["images"])
-    from avsynth.download.requirements import lvis, wish
+    from avsynth.download.requirements import lvis, make_request
 
-    _, pictures = lvis(wish(params, layout, QUIET))
+    _, pictures = lvis(make_request(params, layout, QUIET))
     with Ledger(images, "pictures") as ledger:
         for item, status in zip(pictures.items, ("gone", "geo", "transient"), strict=False):
             ledger.add(item, Outcome(status))  # type: ignore[arg-type]
     after = needs_of(params, layout)["lvis pictures"]
-    assert (after.lost, after.to_bring) == (2, before.to_bring - 2)
+    assert (after.unavailable, after.to_download) == (2, before.to_download - 2)
     assert isinstance(pictures.items[0], Item)
 
 
-def test_the_table_says_what_does_not_fit(layout: Layout) -> None:
+def test_the_table_shows_that_the_plan_does_not_fit(layout: Layout) -> None:
     made = plan(load_params(layout.root), layout, QUIET)
     tight = type(made)(made.needs, made.rate_mb_s, made.gigabytes)
     console = Console(width=160, record=True, quiet=True)

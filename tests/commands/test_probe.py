@@ -1,4 +1,4 @@
-"""The command's function, from the list on disk to the plan that uses its answer."""
+"""The probe command, from the list on disk to the plan that uses its result."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from avsynth.runtime.options import Runtime
 from tests.helpers.local_host import Host, RunningHost
 
 
-def test_a_probe_makes_the_plan_wiser(toy_project: Path) -> None:
+def test_the_plan_uses_the_result_of_a_probe(toy_project: Path) -> None:
     layout, runtime = Layout(toy_project), Runtime(workers=2, quiet=True)
     with RunningHost(Host()) as host:
         raw = load_params(toy_project).model_dump()
@@ -31,9 +31,9 @@ def test_a_probe_makes_the_plan_wiser(toy_project: Path) -> None:
         console.print(probe_table("vggsound", found))
     assert "0.0% to 39.0%" in " ".join(shown.get().split())
     (clips,) = (n for n in plan(params, layout, runtime).needs if n.kind == "clips")
-    assert clips.expected_loss == clips.to_bring > 0
+    assert clips.expected_loss == clips.to_download > 0
 
 
-def test_only_sources_whose_items_vanish_are_probed(toy_project: Path) -> None:
+def test_other_sources_cannot_be_probed(toy_project: Path) -> None:
     with pytest.raises(ConfigError, match="vggsound"):
         probe("lvis", load_params(toy_project), Layout(toy_project), Runtime(), n=5)

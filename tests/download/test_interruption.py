@@ -1,4 +1,4 @@
-"""kill -9 and Ctrl-C in the middle of a real run, in a process of its own."""
+"""kill -9 and Ctrl-C during a real run in a separate process."""
 
 import signal
 import subprocess
@@ -17,7 +17,7 @@ RUN = """
 import asyncio, sys
 from pathlib import Path
 from functools import partial
-from avsynth.download.worker_pool import bring_all, to_try
+from avsynth.download.worker_pool import run_jobs, select_items
 from avsynth.download.rate_limit import StopLoss
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item
@@ -26,15 +26,15 @@ from avsynth.download.ledger import Ledger
 url, root, files = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 
 async def one(web, item):
-    return [(item, await web.bring(item, root))]
+    return [(item, await web.download(item, root))]
 
 async def main():
     items = [Item(f"{n:04d}", f"{url}/{n:04d}", f"pictures/{n:04d}") for n in range(files)]
     items.append(Item("big", f"{url}/big", "big"))
     with Ledger(root, "k") as ledger:
         async with Web(WebSettings(connections=4)) as web:
-            jobs = [partial(one, web, item) for item in to_try(items, ledger, ())]
-            await bring_all(jobs, ledger, crew=4, stop_loss=StopLoss(1.0))
+            jobs = [partial(one, web, item) for item in select_items(items, ledger, ())]
+            await run_jobs(jobs, ledger, concurrency=4, stop_loss=StopLoss(1.0))
 
 asyncio.run(main())
 """
@@ -76,7 +76,7 @@ def check_complete(host: Host, root: Path) -> None:
     assert not list(root.rglob("*.part"))
 
 
-def test_kill_9_loses_nothing_that_was_finished(slow: Host, tmp_path: Path) -> None:
+def test_kill_9_loses_no_finished_file(slow: Host, tmp_path: Path) -> None:
     process = start(slow, tmp_path)
     wait_for_rows(tmp_path, 30)
     process.kill()
@@ -85,15 +85,15 @@ def test_kill_9_loses_nothing_that_was_finished(slow: Host, tmp_path: Path) -> N
     assert 30 <= len(done) < FILES
     finish(slow, tmp_path)
     check_complete(slow, tmp_path)
-    again = [path for path, count in slow.seen.items() if count > 1]
-    assert len(again) <= 4, "only what was in flight is asked for twice"
+    again = [path for path, count in slow.requests.items() if count > 1]
+    assert len(again) <= 4, "only unfinished files are requested twice"
     assert not [path for path in again if path.strip("/") in done]
 
 
 def test_ctrl_c_stops_within_two_seconds_and_loses_nothing(slow: Host, tmp_path: Path) -> None:
     process = start(slow, tmp_path)
     wait_for_rows(tmp_path, 30)
-    slow.delay_s = 30.0  # what is in flight would take half a minute
+    slow.delay_s = 30.0  # open requests would take half a minute
     time.sleep(0.2)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -102,7 +102,7 @@ def test_ctrl_c_stops_within_two_seconds_and_loses_nothing(slow: Host, tmp_path:
     assert took_s < 2.0
     assert b"KeyboardInterrupt" in errors
     done = read_ledger(tmp_path, "k")
-    assert (tmp_path / ".fetch/k.parquet").exists(), "the ledger was folded on the way out"
+    assert (tmp_path / ".fetch/k.parquet").exists(), "the journal was merged at exit"
     for row in done.values():
         assert (tmp_path / row.target).stat().st_size == row.bytes
     slow.delay_s = 0.0
@@ -110,8 +110,8 @@ def test_ctrl_c_stops_within_two_seconds_and_loses_nothing(slow: Host, tmp_path:
     check_complete(slow, tmp_path)
 
 
-def test_runtime_needs_nothing_of_the_network() -> None:
-    """`avsynth --help` and the builders load no client."""
+def test_no_network_client_is_imported_early() -> None:
+    """Check that fetch, plan and check import no client before they need it."""
     code = "import sys, avsynth.pipelines.fetch, avsynth.commands.plan, avsynth.commands.check\n"
     code += (
         "print([m for m in ('aiohttp', 'yt_dlp', 'imageio_ffmpeg', 'torch') if m in sys.modules])"

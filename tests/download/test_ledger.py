@@ -1,4 +1,4 @@
-"""The ledger outlives whatever happens to the process that writes it."""
+"""The ledger survives an interruption of the process that writes it."""
 
 import json
 import os
@@ -28,19 +28,22 @@ with Ledger(Path(sys.argv[1]), "pictures") as ledger:
 """
 
 
-def test_rows_come_back_after_kill_9(tmp_path: Path) -> None:
+def test_rows_survive_kill_9(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    with pytest.raises(DataError, match=f"process {process.pid} is at work"), Ledger(tmp_path, "x"):
+    with (
+        pytest.raises(DataError, match=f"process {process.pid} is downloading"),
+        Ledger(tmp_path, "x"),
+    ):
         pass
     time.sleep(0.05)
     process.kill()
     process.wait()
     process.stdout.close()
-    assert not (tmp_path / FOLDER / "pictures.parquet").exists(), "killed before the fold"
+    assert not (tmp_path / FOLDER / "pictures.parquet").exists(), "killed before the merge"
     rows = read_ledger(tmp_path, "pictures")
     assert len(rows) > 200
     assert sorted(rows) == [f"{n:06d}" for n in range(len(rows))]
@@ -50,7 +53,7 @@ def test_rows_come_back_after_kill_9(tmp_path: Path) -> None:
     assert read_ledger(tmp_path, "pictures") == rows
 
 
-def test_half_a_line_is_forgotten_and_the_next_row_is_whole(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_ignored_and_the_next_row_is_valid(tmp_path: Path) -> None:
     with Ledger(tmp_path, "k") as ledger:
         ledger.add(Item("a", "", "a"), Outcome("gone", "HTTP 404"))
     journal = tmp_path / FOLDER / "k.journal"
@@ -74,7 +77,7 @@ def test_attempts_add_up_and_the_last_outcome_counts(tmp_path: Path) -> None:
     assert (row.status, row.attempts) == ("ok", 9)
 
 
-def test_the_same_rows_make_the_same_table_whatever_their_order(tmp_path: Path) -> None:
+def test_the_table_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     tables = []
     for order in ("abc", "cab"):
         root = tmp_path / order
@@ -92,7 +95,7 @@ def _timeless(row: object) -> object:
     return dataclasses.replace(row, when_s=0.0)  # type: ignore[type-var]
 
 
-def test_a_second_ledger_may_be_opened_when_the_first_is_closed(tmp_path: Path) -> None:
+def test_a_second_ledger_opens_only_after_the_first_is_closed(tmp_path: Path) -> None:
     refused = pytest.raises(DataError, match="one download at a time")
     with Ledger(tmp_path, "k"), refused, Ledger(tmp_path, "another"):
         pass
@@ -100,7 +103,7 @@ def test_a_second_ledger_may_be_opened_when_the_first_is_closed(tmp_path: Path) 
         pass
 
 
-def test_every_wanted_item_is_counted_once_in_the_funnel(tmp_path: Path) -> None:
+def test_every_requested_item_is_counted_once_in_the_funnel(tmp_path: Path) -> None:
     items = [Item(s, "", s, "dog") for s in STATUSES] + [Item("new", "", "new", "dog")]
     with Ledger(tmp_path, "k") as ledger:
         for status in STATUSES:
@@ -112,7 +115,7 @@ def test_every_wanted_item_is_counted_once_in_the_funnel(tmp_path: Path) -> None
     assert set(dropped["reason"]) == {*STATUSES, "untried"} - {"ok"}
 
 
-def test_a_full_journal_disk_is_not_swallowed(tmp_path: Path) -> None:
+def test_a_full_disk_raises_from_the_journal(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="File too large"):
         _write_with_limit(tmp_path)
 

@@ -1,7 +1,7 @@
-"""A host on 127.0.0.1 that behaves like the real ones, on their good days and on their bad ones.
+"""`Host`, a local HTTP server that can imitate the failures of real hosts.
 
-Files are served with ETag, Last-Modified and ranges. `Host.misbehave(path, fault, ...)` queues
-faults for a path: each request takes the next one; when none is left, the host behaves.
+It serves files with ETag and range requests. `Host.misbehave(path, fault, ...)` queues faults for
+a path. Each request uses the next fault; without one the host responds normally.
 
 Run as a script it serves a folder: ``python local_host.py FOLDER [FAULTS.json]`` prints its port.
 """
@@ -24,14 +24,14 @@ Respond = Callable[["Host", web.Request, bytes], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Host:
-    """What the host serves, how it will fail, and what it was asked."""
+    """The served files, the queued faults, and the counts of requests."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, deque[str]] = field(default_factory=dict)
-    seen: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
     ranges: list[tuple[str, str]] = field(default_factory=list)
     delay_s: float = 0.0
-    """How long every answer takes."""
+    """Delay of every response."""
     open_now: int = 0
     most_open: int = 0
     bytes_sent: int = 0
@@ -44,9 +44,9 @@ class Host:
     def misbehave(self, path: str, *faults: str) -> None:
         self.faults.setdefault(path, deque()).extend(faults)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         path = request.path_qs
-        self.seen[path] += 1
+        self.requests[path] += 1
         self.ranges.append((path, request.headers.get("Range", "")))
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
@@ -63,9 +63,13 @@ class Host:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         body = self.files.get(request.path_qs)
         if body is None:
-            return web.Response(status=404, text="<html>not here</html>")
+            return web.Response(status=404, text="<html>not found</html>")
         etag = f'"{hashlib.md5(body).hexdigest()}"'
-        headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": kind_of(request.path)}
+        headers = {
+            "ETag": etag,
+            "Accept-Ranges": "bytes",
+            "Content-Type": content_type(request.path),
+        }
         wanted = request.headers.get("Range", "")
         if not wanted or request.headers.get("If-Range", etag) != etag:
             self.bytes_sent += len(body)
@@ -80,7 +84,7 @@ class Host:
         return web.Response(status=206, body=body[start:stop], headers=headers)
 
 
-def kind_of(path: str) -> str:
+def content_type(path: str) -> str:
     kinds = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".zip": "application/zip"}
     if path.endswith("/watch"):
         return "video/mp4"
@@ -94,7 +98,7 @@ async def _status(host: Host, request: web.Request, value: str) -> web.StreamRes
 
 
 async def _cut(host: Host, request: web.Request, value: str) -> web.StreamResponse:
-    """Announce the whole body, send a share of it, hang up."""
+    """Declare the whole body, send a share of it, close the connection."""
     whole = await host.serve(request)
     assert isinstance(whole, web.Response)
     body = whole.body
@@ -104,7 +108,7 @@ async def _cut(host: Host, request: web.Request, value: str) -> web.StreamRespon
     await response.prepare(request)
     sent = body[: int(len(body) * float(value or 0.5))]
     await response.write(sent)
-    # Only bytes that have left can be resumed after.
+    # Give the bytes time to arrive, so that the client can resume after them.
     await asyncio.sleep(0.05)
     if request.transport is not None:
         request.transport.close()
@@ -116,8 +120,8 @@ async def _silent(host: Host, request: web.Request, value: str) -> web.StreamRes
     return await host.serve(request)
 
 
-async def _other(host: Host, request: web.Request, value: str) -> web.StreamResponse:
-    """Answer 200 with another body of the announced length (an error page, a shorter file)."""
+async def _other_body(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Respond with status 200 and another body, e.g. an error page."""
     return web.Response(body=value.encode(), content_type="text/html")
 
 
@@ -134,7 +138,7 @@ async def _pass(host: Host, request: web.Request, value: str) -> web.StreamRespo
 
 
 async def _endless(host: Host, request: web.Request, value: str) -> web.StreamResponse:
-    """Send without a length, for ever."""
+    """Send an endless body without a length."""
     response = web.StreamResponse()
     response.enable_chunked_encoding()
     await response.prepare(request)
@@ -144,7 +148,7 @@ async def _endless(host: Host, request: web.Request, value: str) -> web.StreamRe
 
 
 async def _huge(host: Host, request: web.Request, value: str) -> web.StreamResponse:
-    """Announce far too much."""
+    """Declare a body of ``value`` bytes, but send only a few."""
     response = web.StreamResponse()
     response.content_length = int(value)
     await response.prepare(request)
@@ -156,7 +160,7 @@ async def _huge(host: Host, request: web.Request, value: str) -> web.StreamRespo
 
 
 async def _google(host: Host, request: web.Request, value: str) -> web.StreamResponse:
-    """Behave, and send the MD5 as Google's storage does (of the body, or of ``value``)."""
+    """Respond normally with an MD5 header like Google's storage (of the body, or of ``value``)."""
     body = host.files[request.path_qs]
     digest = hashlib.md5(value.encode() if value else body).digest()
     md5 = "md5=" + base64.b64encode(digest).decode()
@@ -174,14 +178,14 @@ FAULTS: dict[str, Respond] = {
     "status": _status,
     "cut": _cut,
     "silent": _silent,
-    "other": _other,
+    "other": _other_body,
     "redirect": _redirect,
     "norange": _no_range,
 }
 
 
 class RunningHost:
-    """A `Host` in a thread of its own; a context manager."""
+    """A `Host` in a separate thread; a context manager."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -216,7 +220,7 @@ RUNNERS: dict[int, web.AppRunner] = {}
 
 async def start(host: Host) -> None:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", host.answer)
+    app.router.add_route("*", "/{path:.*}", host.respond)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

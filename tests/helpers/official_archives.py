@@ -1,4 +1,4 @@
-"""The toy world given out by a local host under the addresses of the official ones."""
+"""The toy world on a local host, under the paths of the official hosts."""
 
 import io
 import zipfile
@@ -29,8 +29,8 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def give_out(host: Host, toy: Path) -> None:
-    """Put the toy world where the official hosts have the real one."""
+def serve_toy_world(host: Host, toy: Path) -> None:
+    """Serve the toy world under the paths that the official hosts use for the real data."""
     for name in ("lvis_v1_train.json", "lvis_v1_val.json"):
         archive = zipped({name: (toy / "lvis" / name).read_bytes()})
         host.files[f"/meta/LVIS/{name}.zip"] = archive
@@ -39,17 +39,17 @@ def give_out(host: Host, toy: Path) -> None:
         {"annotations/instances_train2017.json": instances}
     )
     for split in ("train2017", "val2017"):
-        pictures = {}
+        images = {}
         for folder in (toy / "lvis" / split, toy / "coco" / split):
-            pictures |= {f"{split}/{p.name}": p.read_bytes() for p in folder.glob("*.jpg")}
-        host.files |= {f"/coco/{name}": content for name, content in pictures.items()}
-        host.files[f"/coco/zips/{split}.zip"] = zipped(pictures)
-    _give_out_openimages(host, toy / "openimages")
+            images |= {f"{split}/{p.name}": p.read_bytes() for p in folder.glob("*.jpg")}
+        host.files |= {f"/coco/{name}": content for name, content in images.items()}
+        host.files[f"/coco/zips/{split}.zip"] = zipped(images)
+    _serve_openimages(host, toy / "openimages")
     table = (toy / "vggsound/vggsound.csv").read_bytes()
     host.files["/oxford/~vgg/data/vggsound/vggsound.csv"] = table
 
 
-def _give_out_openimages(host: Host, folder: Path) -> None:
+def _serve_openimages(host: Host, folder: Path) -> None:
     for split in ("train", "validation"):
         name = f"{split}-annotations-object-segmentation.csv"
         host.files[f"/google/v5/{name}"] = (folder / name).read_bytes()

@@ -1,4 +1,4 @@
-"""The stage against a local host that gives the toy world out like the official ones do."""
+"""The fetch stage against a local host that serves the toy world like the official hosts."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from avsynth.pipelines.fetch import fetch
 from avsynth.runtime.errors import ConfigError, DataError, DropLimitError
 from avsynth.runtime.options import Runtime
 from tests.helpers.local_host import Host, RunningHost
-from tests.helpers.official_archives import give_out, mirrors
+from tests.helpers.official_archives import mirrors, serve_toy_world
 
 QUIET = Runtime(workers=2, quiet=True)
 
@@ -23,7 +23,7 @@ QUIET = Runtime(workers=2, quiet=True)
 @pytest.fixture
 def host(toy_world: Path) -> Any:
     with RunningHost(Host()) as running:
-        give_out(running, toy_world)
+        serve_toy_world(running, toy_world)
         yield running
 
 
@@ -44,14 +44,14 @@ def counts(funnel: pd.DataFrame) -> dict[str, int]:
 
 
 def same_files(ours: Path, theirs: Path, pattern: str) -> int:
-    """Check that what we fetched is what was given out; say how many files that are."""
+    """Check that the downloaded files equal the originals; return the number of files."""
     fetched = sorted(p.relative_to(ours) for p in ours.glob(pattern) if p.is_file())
     for name in fetched:
         assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
     return len(fetched)
 
 
-def test_lvis_comes_with_the_pictures_that_its_categories_need(
+def test_lvis_downloads_the_images_of_its_categories(
     host: Host, layout: Layout, toy_world: Path
 ) -> None:
     funnel = fetch("lvis", make_params(layout, host), layout, QUIET)
@@ -60,30 +60,30 @@ def test_lvis_comes_with_the_pictures_that_its_categories_need(
     assert same_files(ours, theirs, "*2017/*.jpg") == counts(funnel)[("ok", "")] - 2 > 30
     assert counts(funnel).keys() == {("ok", "")}
     assert pd.read_csv(layout.funnel("fetch/lvis"))["count"].sum() == funnel["count"].sum()
-    asked = sum(host.seen.values())
+    asked = sum(host.requests.values())
     fetch("lvis", make_params(layout, host), layout, QUIET)
-    assert sum(host.seen.values()) == asked, "a second run asks for nothing"
+    assert sum(host.requests.values()) == asked, "a second run requests nothing"
 
 
-def test_fewer_categories_need_fewer_pictures(host: Host, layout: Layout) -> None:
+def test_fewer_categories_need_fewer_images(host: Host, layout: Layout) -> None:
     params = make_params(layout, host)
     one = params.categories.model_copy(update={"choose": ("dog",)})
     funnel = fetch("lvis", params.model_copy(update={"categories": one}), layout, QUIET)
     assert 2 < counts(funnel)[("ok", "")] < 20
 
 
-def test_a_sample_is_drawn_alike_every_time_and_grows(host: Host, layout: Layout) -> None:
+def test_a_sample_is_deterministic_and_a_larger_one_contains_it(host: Host, layout: Layout) -> None:
     fetch("lvis", make_params(layout, host, sample=1), layout, QUIET)
     small = {p.name for p in layout.raw.glob("lvis/*2017/*.jpg")}
-    asked = sum(host.seen.values())
+    asked = sum(host.requests.values())
     fetch("lvis", make_params(layout, host, sample=2), layout, QUIET)
     larger = {p.name for p in layout.raw.glob("lvis/*2017/*.jpg")}
     assert small < larger
-    assert sum(host.seen.values()) - asked == len(larger - small)
+    assert sum(host.requests.values()) - asked == len(larger - small)
 
 
 @pytest.mark.parametrize("pictures", ["single", "archive"])
-def test_coco_by_single_pictures_or_out_of_its_archives(
+def test_coco_by_single_images_or_from_its_archives(
     host: Host, layout: Layout, toy_world: Path, pictures: str
 ) -> None:
     coco = {"root": "data/raw/coco", "files": ["annotations/instances_train2017.json"]}
@@ -96,11 +96,11 @@ def test_coco_by_single_pictures_or_out_of_its_archives(
     ours, theirs = layout.raw / "coco", toy_world / "coco"
     assert same_files(ours, theirs, "**/*.json") == 1
     assert same_files(ours, theirs, "train2017/*.jpg") > 5
-    zips = [path for path in host.seen if "/zips/" in path]
+    zips = [path for path in host.requests if "/zips/" in path]
     assert bool(zips) == (pictures == "archive")
 
 
-def test_open_images_masks_come_out_of_their_sixteen_zips(
+def test_open_images_masks_come_from_their_sixteen_zips(
     host: Host, layout: Layout, toy_world: Path
 ) -> None:
     funnel = fetch("openimages", make_params(layout, host), layout, QUIET)
@@ -108,26 +108,26 @@ def test_open_images_masks_come_out_of_their_sixteen_zips(
     ours, theirs = layout.raw / "openimages", toy_world / "openimages"
     assert same_files(ours, theirs, "train-masks/*.png") > 10
     assert same_files(ours, theirs, "train/*.jpg") > 5
-    asked = {path for path in host.seen if path.endswith(".zip")}
+    asked = {path for path in host.requests if path.endswith(".zip")}
     needed = {f"/google/v5/train-masks/train-masks-{p.name[0]}.zip"
               for p in (ours / "train-masks").iterdir()}  # fmt: skip
-    assert asked == needed, "only the archives that hold a wanted mask are asked"
+    assert asked == needed, "only the archives that hold a required mask are requested"
 
 
-def test_what_lies_on_disk_is_linked_and_not_asked_for(
+def test_local_files_are_linked_and_not_requested(
     host: Host, layout: Layout, toy_world: Path
 ) -> None:
     params = make_params(layout, host, have=(str(toy_world),))
     for source in ("lvis", "openimages", "vggsound"):
         assert counts(fetch(source, params, layout, QUIET))[("ok", "")] > 10
-    assert host.seen.total() == 0
+    assert host.requests.total() == 0
     (one, *_) = layout.raw.glob("lvis/train2017/*.jpg")
     assert one.samefile(toy_world / "lvis/train2017" / one.name)
     (clip, *_) = layout.raw.glob("vggsound/audio/*")
     assert clip.samefile(toy_world / "vggsound/audio" / clip.name)
 
 
-def test_archives_on_disk_are_read_and_not_asked_for(
+def test_local_archives_are_read_and_not_requested(
     host: Host, layout: Layout, tmp_path: Path
 ) -> None:
     have = tmp_path / "downloads"
@@ -137,10 +137,10 @@ def test_archives_on_disk_are_read_and_not_asked_for(
             (have / Path(path).name).write_bytes(content)
     params = make_params(layout, host, have=(str(have),), pictures="archive")
     assert counts(fetch("lvis", params, layout, QUIET)).keys() == {("ok", "")}
-    assert host.seen.total() == 0
+    assert host.requests.total() == 0
 
 
-def test_a_damaged_file_on_disk_is_not_taken(
+def test_a_damaged_local_file_is_not_linked(
     host: Host, layout: Layout, toy_world: Path, tmp_path: Path
 ) -> None:
     have = tmp_path / "have"
@@ -149,11 +149,13 @@ def test_a_damaged_file_on_disk_is_not_taken(
     broken.write_bytes(b"<html>quota exceeded</html>")
     params = make_params(layout, host, have=(str(have),))
     assert counts(fetch("lvis", params, layout, QUIET)).keys() == {("ok", "")}
-    assert dict(host.seen) == {f"/coco/train2017/{broken.name}": 1}
-    assert broken.read_bytes() == b"<html>quota exceeded</html>", "the user's own is left alone"
+    assert dict(host.requests) == {f"/coco/train2017/{broken.name}": 1}
+    assert broken.read_bytes() == b"<html>quota exceeded</html>", "the user's file is not changed"
 
 
-def test_clips_out_of_a_tar(host: Host, layout: Layout, toy_world: Path, tmp_path: Path) -> None:
+def test_clips_are_extracted_from_a_tar(
+    host: Host, layout: Layout, toy_world: Path, tmp_path: Path
+) -> None:
     import tarfile
 
     have = tmp_path / "have"
@@ -173,44 +175,42 @@ def test_clips_out_of_a_tar(host: Host, layout: Layout, toy_world: Path, tmp_pat
     )
     assert not any(p.is_symlink() for p in layout.raw.rglob("*"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["have", "p"]
-    # Without leave to ask YouTube the rest stays untried.
+    # Without accepted terms of YouTube the other clips stay untried.
     assert counts(funnel).keys() == {("ok", ""), ("dropped", "untried")}
-    assert not [path for path in host.seen if path.startswith("/youtube")]
+    assert not [path for path in host.requests if path.startswith("/youtube")]
 
 
-def test_only_what_failed_with_the_named_status_is_tried_again(
-    host: Host, layout: Layout, tmp_path: Path
-) -> None:
+def test_retry_selects_items_by_status(host: Host, layout: Layout, tmp_path: Path) -> None:
     elsewhere = Layout(tmp_path / "elsewhere")
     fetch("lvis", make_params(layout, host), elsewhere, QUIET)
-    flaky, gone, other = sorted(path for path in host.seen if "/train2017/" in path)[:3]
-    host.seen.clear()
+    flaky, gone, other = sorted(path for path in host.requests if "/train2017/" in path)[:3]
+    host.requests.clear()
     host.misbehave(flaky, *["status=500"] * 4)
     host.misbehave(gone, "status=404")
     params = make_params(layout, host)
     first = counts(fetch("lvis", params, layout, QUIET))
     assert (first[("dropped", "transient")], first[("dropped", "gone")]) == (1, 1)
     second = counts(fetch("lvis", params, layout, QUIET))
-    assert second == first, "a run without --retry leaves failures alone"
-    assert (host.seen[flaky], host.seen[gone], host.seen[other]) == (4, 1, 1)
+    assert second == first, "a run without --retry does not retry failures"
+    assert (host.requests[flaky], host.requests[gone], host.requests[other]) == (4, 1, 1)
     third = counts(fetch("lvis", params, layout, QUIET, retry=("transient",)))
     assert third.keys() == {("ok", ""), ("dropped", "gone")}
-    assert (host.seen[flaky], host.seen[gone], host.seen[other]) == (5, 1, 1)
+    assert (host.requests[flaky], host.requests[gone], host.requests[other]) == (5, 1, 1)
     row = read_ledger(layout.raw / "lvis", "pictures")[flaky.removeprefix("/coco/")]
     assert (row.status, row.attempts) == ("ok", 5)
 
 
-def test_a_file_that_was_deleted_is_fetched_again(host: Host, layout: Layout) -> None:
+def test_a_deleted_file_is_downloaded_again(host: Host, layout: Layout) -> None:
     params = make_params(layout, host)
     fetch("lvis", params, layout, QUIET)
     (one, *_) = sorted(layout.raw.glob("lvis/train2017/*.jpg"))
     one.unlink()
     fetch("lvis", params, layout, QUIET)
     assert one.exists()
-    assert host.seen[f"/coco/train2017/{one.name}"] == 2
+    assert host.requests[f"/coco/train2017/{one.name}"] == 2
 
 
-def test_a_network_that_fails_throughout_is_stopped(host: Host, layout: Layout) -> None:
+def test_stop_loss_ends_a_run_with_too_many_failures(host: Host, layout: Layout) -> None:
     params = make_params(layout, host)
     fetch("lvis", make_params(layout, host, sample=1), layout, QUIET)
     for path in [p for p in host.files if p.startswith("/cvdf")]:
@@ -227,14 +227,17 @@ def test_a_network_that_fails_throughout_is_stopped(host: Host, layout: Layout) 
     assert 40 <= len(tried) < 100
 
 
-def test_a_list_that_does_not_come_ends_the_run_with_its_reason(host: Host, layout: Layout) -> None:
+def test_a_failed_list_ends_the_run_with_its_reason(host: Host, layout: Layout) -> None:
     host.misbehave("/meta/LVIS/lvis_v1_val.json.zip", "status=403")
     with pytest.raises(DataError, match=r"lvis_v1_val.json from https.*private: HTTP 403"):
         fetch("lvis", make_params(layout, host), layout, QUIET)
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(host: Host, layout: Layout) -> None:
-    with Ledger(layout.raw / "lvis", "annotations"), pytest.raises(DataError, match="at work"):
+    with (
+        Ledger(layout.raw / "lvis", "annotations"),
+        pytest.raises(DataError, match="is downloading"),
+    ):
         fetch("lvis", make_params(layout, host), layout, QUIET)
 
 
@@ -246,11 +249,11 @@ def test_hostile_ids_in_the_lists_are_refused(host: Host, layout: Layout) -> Non
     params = make_params(layout, host)
     for source in ("openimages", "vggsound"):
         fetch(source, params, layout, QUIET)
-    for parcel, kind in (("openimages", "masks"), ("openimages", "pictures")):
-        rows = read_ledger(layout.raw / parcel, kind)
+    for batch, kind in (("openimages", "masks"), ("openimages", "pictures")):
+        rows = read_ledger(layout.raw / batch, kind)
         assert len(rows) > 5
         assert not [item for item in rows if "evil" in item]
-    assert not [path for path in host.seen if "evil" in path]
+    assert not [path for path in host.requests if "evil" in path]
 
 
 def test_an_unknown_source_is_named(host: Host, layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""AVSBench S4 and MS3, AVSS and the V3 lists, in the layouts of their authors."""
+"""AVSBench S4 and MS3, AVSS and the V3 lists of the toy world in their official layouts."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_s4_has_its_layout(world: Path) -> None:
+def test_s4_has_the_official_layout(world: Path) -> None:
     root = world / "avsbench" / "Single-source"
     rows = rows_of(root / "s4_meta_data.csv")
     assert list(rows[0]) == ["name", "start", "category", "split"]
@@ -44,16 +44,16 @@ def test_s4_has_its_layout(world: Path) -> None:
             with Image.open(path) as mask:
                 assert (mask.size, mask.mode) == ((224, 224), "1")
                 assert 0.01 < np.asarray(mask).mean() < 0.6
-        sound, rate = soundfile.read(data / "audio_wav" / where / f"{name}.wav", dtype="float32")
-        assert (rate, len(sound)) == (16_000, 80_000)
+        audio, rate = soundfile.read(data / "audio_wav" / where / f"{name}.wav", dtype="float32")
+        assert (rate, len(audio)) == (16_000, 80_000)
         mel = torch.load(data / "audio_log_mel" / where / f"{name}.pkl", weights_only=True)
         assert mel.shape == (5, 1, 96, 64)
         assert mel.dtype == torch.float32
         assert mel.requires_grad
-        np.testing.assert_allclose(mel.detach().numpy(), logmel(sound), atol=1e-5)
+        np.testing.assert_allclose(mel.detach().numpy(), logmel(audio), atol=1e-5)
 
 
-def test_ms3_has_its_layout_and_seconds_of_silence(world: Path) -> None:
+def test_ms3_has_the_official_layout_and_silent_seconds(world: Path) -> None:
     root = world / "avsbench" / "Multi-sources"
     rows = rows_of(root / "ms3_meta_data.csv")
     assert list(rows[0]) == ["video_id", "split"]
@@ -66,11 +66,11 @@ def test_ms3_has_its_layout_and_seconds_of_silence(world: Path) -> None:
         assert [path.name for path in frames] == [f"{name}.mp4_{n}.png" for n in range(1, 6)]
         masks = sorted((data / "gt_masks" / row["split"] / name).iterdir())
         assert [path.name for path in masks] == [f"{name}_{n}.png" for n in range(1, 6)]
-        sound, _ = soundfile.read(data / "audio_wav" / row["split"] / f"{name}.wav")
+        audio, _ = soundfile.read(data / "audio_wav" / row["split"] / f"{name}.wav")
         for second, path in enumerate(masks):
             with Image.open(path) as mask:
                 area = np.asarray(mask).sum()
-            middle = sound[second * 16_000 + 5000 : second * 16_000 + 14_000]
+            middle = audio[second * 16_000 + 5000 : second * 16_000 + 14_000]
             if area == 0 and middle.std() < 0.02:
                 empty += 1
         mel = torch.load(data / "audio_log_mel" / row["split"] / f"{name}.pkl", weights_only=True)
@@ -78,11 +78,11 @@ def test_ms3_has_its_layout_and_seconds_of_silence(world: Path) -> None:
     assert empty >= 2
 
 
-def test_without_torch_only_the_pickles_are_left_out(
+def test_without_torch_only_the_pickles_are_omitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    monkeypatch.setattr("avsynth.toy.avsbench.S4_CAST", ("dog", "cat", "bus"))
+    monkeypatch.setattr("avsynth.toy.avsbench.S4_CATEGORIES", ("dog", "cat", "bus"))
     found = write_avsbench(tmp_path, Plan(0, 0.01))
     assert found["log_mel_pickles"] == 0
     assert found["s4_train"] > 0
@@ -100,11 +100,11 @@ def test_without_torch_only_the_pickles_are_left_out(
         (70, (32, 128, 128)),
     ],
 )
-def test_the_palette_is_that_of_pascal_voc(index: int, colour: tuple[int, int, int]) -> None:
+def test_the_palette_equals_pascal_voc(index: int, colour: tuple[int, int, int]) -> None:
     assert tuple(voc_palette()[index].tolist()) == colour
 
 
-def test_avss_has_its_layout(world: Path) -> None:
+def test_avss_has_the_official_layout(world: Path) -> None:
     root = world / "avss"
     rows = rows_of(root / "metadata.csv")
     assert list(rows[0]) == ["vid", "uid", "s_min", "s_sec", "a_obj", "split", "label"]
@@ -141,7 +141,7 @@ def test_avss_has_its_layout(world: Path) -> None:
     assert seen["off-the-screen"] == seen["background"] == 1
 
 
-def test_v3_holds_categories_back(world: Path) -> None:
+def test_v3_seen_and_unseen_categories_are_disjoint(world: Path) -> None:
     root = world / "avss" / "v3"
     lists = {
         name: rows_of(root / f"meta_v3_{name}.csv")
@@ -152,10 +152,10 @@ def test_v3_holds_categories_back(world: Path) -> None:
     assert not uids["seen_train"] & uids["seen_val"]
     assert not uids["seen"] & uids["unseen"]
     assert {row["label"] for row in lists["seen"]} == {"v1m", "v2"}
-    held = {name for row in lists["unseen"] for name in row["a_obj"].split("_")}
+    unseen = {name for row in lists["unseen"] for name in row["a_obj"].split("_")}
     known = {name for row in lists["seen"] for name in row["a_obj"].split("_")}
-    assert len(held) == 5
-    assert not held & known
+    assert len(unseen) == 5
+    assert not unseen & known
     assert {row["split"] for row in lists["unseen"]} == {"unseen"}
 
 

@@ -4,9 +4,9 @@ from importlib import resources
 import pytest
 
 from avsynth.toy.avss import LABELS
-from avsynth.toy.categories import CAST, Role
+from avsynth.toy.categories import CATEGORIES, ToyCategory
 
-SOUNDING = [role for role in CAST if not role.mute]
+SOUNDING = [category for category in CATEGORIES if not category.silent]
 
 
 @pytest.fixture(scope="module")
@@ -17,22 +17,23 @@ def table() -> dict[str, dict[str, str]]:
     return {row["category"]: row for row in csv.DictReader(text.splitlines())}
 
 
-@pytest.mark.parametrize("role", SOUNDING, ids=lambda role: role.name)
-def test_the_cast_is_known_by_the_category_table(
-    role: Role, table: dict[str, dict[str, str]]
+@pytest.mark.parametrize("category", SOUNDING, ids=lambda category: category.name)
+def test_the_category_table_contains_every_toy_category(
+    category: ToyCategory, table: dict[str, dict[str, str]]
 ) -> None:
-    row = table[role.name]
-    assert set(role.vggsound) <= set(row["vggsound"].split(";"))
+    row = table[category.name]
+    assert set(category.vggsound) <= set(row["vggsound"].split(";"))
     for name, column in (
-        (role.lvis, "lvis"), (role.mid, "openimages"), (role.coco, "coco"), (role.s4, "avsbench")
+        (category.lvis, "lvis"), (category.mid, "openimages"), (category.coco, "coco"),
+        (category.s4, "avsbench"),
     ):  # fmt: skip
         if name:
             assert name in row[column].split(";")
 
 
-def test_the_cast_is_large_enough() -> None:
-    assert len([role for role in SOUNDING if role.lvis and role.mid]) >= 12
-    assert len([role for role in CAST if role.s4]) >= 8
-    assert len([role for role in CAST if role.unseen]) >= 3
-    assert {role.avss for role in CAST if role.avss} <= set(LABELS)
-    assert any("," in label for role in CAST for label in role.vggsound)
+def test_there_are_enough_toy_categories() -> None:
+    assert len([category for category in SOUNDING if category.lvis and category.mid]) >= 12
+    assert len([category for category in CATEGORIES if category.s4]) >= 8
+    assert len([category for category in CATEGORIES if category.unseen]) >= 3
+    assert {category.avss for category in CATEGORIES if category.avss} <= set(LABELS)
+    assert any("," in label for category in CATEGORIES for label in category.vggsound)

@@ -1,4 +1,4 @@
-"""LVIS, COCO and Open Images: read by their own libraries, with every quirk that they promise."""
+"""LVIS, COCO and Open Images of the toy world, read by their official libraries, with quirks."""
 
 import csv
 import json
@@ -13,8 +13,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from avsynth.toy.categories import CAST, PICTURED, ROLES
-from avsynth.toy.images import draw_picture
+from avsynth.toy.categories import CATEGORIES, CATEGORY_BY_NAME, IMAGE_CATEGORIES
+from avsynth.toy.images import draw_image
 
 
 @pytest.fixture(scope="module")
@@ -31,25 +31,25 @@ def decode(outline: Any, height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_lvis_reads_its_json_and_finds_the_drawn_things(world: Path, split: str) -> None:
+def test_lvis_api_reads_the_json_and_the_drawn_masks(world: Path, split: str) -> None:
     lvis = LVIS(str(world / "lvis" / f"lvis_v1_{split}.json"))
-    names = {role.lvis_id: role.name for role in CAST}
+    names = {category.lvis_id: category.name for category in CATEGORIES}
     checked = 0
     for image in lvis.dataset["images"]:
         subset, file_name = image["coco_url"].split("/")[-2:]
-        with Image.open(world / "lvis" / subset / file_name) as picture:
-            assert (picture.height, picture.width) == (image["height"], image["width"])
+        with Image.open(world / "lvis" / subset / file_name) as jpeg:
+            assert (jpeg.height, jpeg.width) == (image["height"], image["width"])
         drawn = {
             tuple(np.argwhere(cut.mask).mean(0).round(3)): cut
-            for cut in draw_picture(0, f"coco/{file_name}", kind_of(image["id"])).cutouts
+            for cut in draw_image(0, f"coco/{file_name}", kind_of(image["id"])).object_masks
         }
         for annotation in lvis.img_ann_map[image["id"]]:
             if annotation["area"] < 1 or annotation.get("iscrowd"):
                 continue
             mask = lvis.ann_to_mask(annotation)
-            cutout = drawn[tuple(np.argwhere(mask).mean(0).round(3))]
-            assert cutout.name == names[annotation["category_id"]]
-            assert np.array_equal(mask, cutout.mask)
+            object_mask = drawn[tuple(np.argwhere(mask).mean(0).round(3))]
+            assert object_mask.name == names[annotation["category_id"]]
+            assert np.array_equal(mask, object_mask.mask)
             assert mask.sum() == annotation["area"]
             checked += 1
     assert checked > (100 if split == "train" else 20)
@@ -61,7 +61,7 @@ def kind_of(image_id: int) -> Any:
     )
 
 
-def test_lvis_val_needs_the_pictures_of_both_folders(world: Path) -> None:
+def test_lvis_val_uses_images_of_both_folders(world: Path) -> None:
     val = json.loads((world / "lvis" / "lvis_v1_val.json").read_text())
     assert {image["coco_url"].split("/")[-2] for image in val["images"]} == {
         "train2017",
@@ -70,7 +70,7 @@ def test_lvis_val_needs_the_pictures_of_both_folders(world: Path) -> None:
     assert all("file_name" not in image for image in val["images"])
 
 
-def test_lvis_holds_every_kind_of_outline(train: dict[str, Any]) -> None:
+def test_lvis_contains_every_kind_of_outline(train: dict[str, Any]) -> None:
     kinds = Counter()
     for annotation in train["annotations"]:
         outline = annotation["segmentation"]
@@ -90,7 +90,7 @@ def test_lvis_holds_every_kind_of_outline(train: dict[str, Any]) -> None:
     assert pixels == [0]
 
 
-def test_lvis_says_what_was_looked_for(train: dict[str, Any]) -> None:
+def test_lvis_lists_absent_and_partly_annotated_categories(train: dict[str, Any]) -> None:
     present: dict[int, set[int]] = {}
     for annotation in train["annotations"]:
         present.setdefault(annotation["image_id"], set()).add(annotation["category_id"])
@@ -100,18 +100,18 @@ def test_lvis_says_what_was_looked_for(train: dict[str, Any]) -> None:
     assert any(image["not_exhaustive_category_ids"] for image in train["images"])
 
 
-def test_pictures_show_several_categories(train: dict[str, Any]) -> None:
-    shown: dict[int, set[int]] = {}
+def test_images_show_several_categories(train: dict[str, Any]) -> None:
+    visible: dict[int, set[int]] = {}
     for annotation in train["annotations"]:
-        shown.setdefault(annotation["image_id"], set()).add(annotation["category_id"])
-    assert min(len(categories) for categories in shown.values()) >= 1
-    assert sum(len(categories) >= 2 for categories in shown.values()) >= 0.95 * len(shown)
+        visible.setdefault(annotation["image_id"], set()).add(annotation["category_id"])
+    assert min(len(categories) for categories in visible.values()) >= 1
+    assert sum(len(categories) >= 2 for categories in visible.values()) >= 0.95 * len(visible)
     counts = Counter(a["category_id"] for a in train["annotations"])
-    assert all(counts[ROLES[name].lvis_id] >= 3 for name in PICTURED)
-    assert 1 <= counts[ROLES["snake"].lvis_id] <= 3
+    assert all(counts[CATEGORY_BY_NAME[name].lvis_id] >= 3 for name in IMAGE_CATEGORIES)
+    assert 1 <= counts[CATEGORY_BY_NAME["snake"].lvis_id] <= 3
 
 
-def test_special_jpegs_are_what_they_claim(world: Path) -> None:
+def test_special_jpegs_have_their_mode_and_rotation(world: Path) -> None:
     modes, turned = Counter(), []
     for path in sorted((world / "lvis" / "train2017").glob("*.jpg")):
         with Image.open(path) as image:
@@ -122,7 +122,7 @@ def test_special_jpegs_are_what_they_claim(world: Path) -> None:
     assert [name for name, _ in turned] == ["000000000016.jpg"]
 
 
-def test_coco_reads_its_json_and_shares_pictures_with_lvis(world: Path) -> None:
+def test_coco_api_reads_the_json_and_shares_images_with_lvis(world: Path) -> None:
     coco = COCO(str(world / "coco" / "annotations" / "instances_train2017.json"))
     crowds = [a for a in coco.dataset["annotations"] if a["iscrowd"]]
     assert len(crowds) == 1
@@ -139,29 +139,29 @@ def test_coco_reads_its_json_and_shares_pictures_with_lvis(world: Path) -> None:
     assert 0 < shared < len(coco.dataset["images"])
 
 
-def test_openimages_masks_are_one_bit_of_another_size(world: Path) -> None:
+def test_openimages_masks_are_one_bit_with_another_size(world: Path) -> None:
     folder = world / "openimages"
     with (folder / "train-annotations-object-segmentation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    mids = {role.mid: role.name for role in CAST if role.mid}
-    rare = next(row["ImageID"] for row in rows if row["LabelName"] == ROLES["snake"].mid)
+    mids = {category.mid: category.name for category in CATEGORIES if category.mid}
+    rare = next(row["ImageID"] for row in rows if row["LabelName"] == CATEGORY_BY_NAME["snake"].mid)
     other_size = 0
     for row in rows:
         with (
             Image.open(folder / "train-masks" / row["MaskPath"]) as mask,
-            Image.open(folder / "train" / f"{row['ImageID']}.jpg") as picture,
+            Image.open(folder / "train" / f"{row['ImageID']}.jpg") as image,
         ):
             assert mask.mode == "1"
-            other_size += mask.size != picture.size
-            pixels = np.asarray(mask.resize(picture.size, Image.Resampling.NEAREST))
+            other_size += mask.size != image.size
+            pixels = np.asarray(mask.resize(image.size, Image.Resampling.NEAREST))
         kind = "rare" if row["ImageID"] == rare else "plain"
         overlaps = [
-            (pixels & cutout.mask).sum() / (pixels | cutout.mask).sum()
-            for cutout in draw_picture(0, f"openimages/{row['ImageID']}", kind).cutouts
-            if cutout.name == mids[row["LabelName"]]
+            (pixels & object_mask.mask).sum() / (pixels | object_mask.mask).sum()
+            for object_mask in draw_image(0, f"openimages/{row['ImageID']}", kind).object_masks
+            if object_mask.name == mids[row["LabelName"]]
         ]
         assert max(overlaps) > 0.7
     assert other_size == len(rows) > 30
-    pictures = {path.stem for path in (folder / "train").iterdir()}
-    assert pictures > {row["ImageID"] for row in rows}  # some have none
+    images = {path.stem for path in (folder / "train").iterdir()}
+    assert images > {row["ImageID"] for row in rows}  # some have none
     assert any(row["PredictedIoU"] == "" for row in rows)

@@ -7,21 +7,21 @@ import pytest
 import soundfile
 
 from avsynth.formats.logmel import logmel
-from avsynth.toy.categories import CAST
-from avsynth.toy.seeding import generator
-from avsynth.toy.sounds import TIMBRES, Style, record
+from avsynth.toy.categories import CATEGORIES
+from avsynth.toy.seeding import make_rng
+from avsynth.toy.sounds import TIMBRES, Style, synthesise
 from avsynth.toy.vggsound import MISSING, SHORT, SILENT
 
 
 @pytest.mark.parametrize("style", ["studio", "field"])
-def test_timbres_can_be_told_apart_by_their_nearest_neighbour(style: Style) -> None:
-    """One patch of 0.96 s, described by mean and spread of each band, finds its own category."""
+def test_nearest_neighbours_classify_timbres(style: Style) -> None:
+    """Classify patches of 0.96 s by the mean and standard deviation of each mel band."""
     names = sorted(TIMBRES)
     found: dict[str, list[tuple[int, np.ndarray]]] = {"train": [], "test": []}
     for index, name in enumerate(names):
         for number in range(12):
-            sound = record(name, generator(7, style, name, number), 4.0, style)
-            for patch in logmel(sound)[:, 0]:
+            audio = synthesise(name, make_rng(7, style, name, number), 4.0, style)
+            for patch in logmel(audio)[:, 0]:
                 described = np.concatenate([patch.mean(0), patch.std(0)])
                 found["train" if number < 8 else "test"].append((index, described))
     known = np.stack([vector for _, vector in found["train"]])
@@ -35,24 +35,24 @@ def test_timbres_can_be_told_apart_by_their_nearest_neighbour(style: Style) -> N
 
 
 @pytest.mark.parametrize("name", sorted(TIMBRES))
-def test_a_recording_is_sound(name: str) -> None:
-    sound = record(name, generator(0, name), 3.0)
-    assert sound.dtype == np.float32
-    assert len(sound) == 48_000
-    assert np.abs(sound).max() <= 1
-    seconds = sound.reshape(3, -1)
+def test_a_recording_is_audible_and_in_range(name: str) -> None:
+    audio = synthesise(name, make_rng(0, name), 3.0)
+    assert audio.dtype == np.float32
+    assert len(audio) == 48_000
+    assert np.abs(audio).max() <= 1
+    seconds = audio.reshape(3, -1)
     assert 20 * np.log10(np.sqrt(np.square(seconds).mean(1))).min() > -45
 
 
-def test_a_closed_gate_leaves_the_background_alone() -> None:
+def test_a_closed_gate_leaves_only_the_background() -> None:
     gate = np.array([True, False, False, True])
-    sound = record("dog", generator(0), 4.0, "studio", gate).reshape(4, -1)
-    loud = np.sqrt(np.square(sound[:, 2000:14000]).mean(1))
+    audio = synthesise("dog", make_rng(0), 4.0, "studio", gate).reshape(4, -1)
+    loud = np.sqrt(np.square(audio[:, 2000:14000]).mean(1))
     assert loud[[1, 2]].max() < 0.05 * loud[[0, 3]].min()
 
 
-def test_every_sounding_role_has_a_timbre() -> None:
-    assert {role.name for role in CAST if role.vggsound} == set(TIMBRES)
+def test_every_sounding_category_has_a_timbre() -> None:
+    assert {category.name for category in CATEGORIES if category.vggsound} == set(TIMBRES)
 
 
 def test_vggsound_has_the_quirks_of_the_real_list(world: Path) -> None:
@@ -67,7 +67,7 @@ def test_vggsound_has_the_quirks_of_the_real_list(world: Path) -> None:
     stems = [f"{row[0]}_{int(row[1]):06d}" for row in rows]
     assert len(set(stems)) == len(rows)
     assert set(files) < set(stems)
-    ours = {label for role in CAST for label in role.vggsound}
+    ours = {label for category in CATEGORIES for label in category.vggsound}
     absent = [row for row, stem in zip(rows, stems, strict=True) if stem not in files]
     assert len([row for row in absent if row[2] in ours]) == 1
     assert any(row[2] not in ours for row in absent)
@@ -78,28 +78,28 @@ def test_vggsound_has_the_quirks_of_the_real_list(world: Path) -> None:
 def test_vggsound_has_a_short_and_a_silent_clip(world: Path) -> None:
     lengths, silent = [], 0
     for path in sorted((world / "vggsound" / "audio").iterdir()):
-        sound, rate = soundfile.read(path, dtype="int16")
+        audio, rate = soundfile.read(path, dtype="int16")
         assert rate == 16_000
-        assert sound.ndim == 1
-        lengths.append(len(sound) / rate)
-        silent += not sound.any()
+        assert audio.ndim == 1
+        lengths.append(len(audio) / rate)
+        silent += not audio.any()
     assert sorted(lengths)[:2] == [3.0, 10.0]
     assert max(lengths) == 10.0
     assert silent == 1
     assert len({MISSING, SHORT, SILENT}) == 3
 
 
-def test_vggsound_leaks_videos_of_the_s4_test(world: Path) -> None:
+def test_vggsound_contains_videos_of_the_s4_test_split(world: Path) -> None:
     with (world / "vggsound" / "vggsound.csv").open(newline="") as file:
         videos = {row[0] for row in csv.reader(file)}
     with (world / "avsbench" / "Single-source" / "s4_meta_data.csv").open(newline="") as file:
         s4 = list(csv.DictReader(file))
     leaked = {row["category"] for row in s4 if row["name"] in videos}
-    assert leaked == {role.s4 for role in CAST if role.s4}
+    assert leaked == {category.s4 for category in CATEGORIES if category.s4}
     assert {row["split"] for row in s4 if row["name"] in videos} == {"test"}
 
 
-def test_audioset_segments_name_ids_of_the_ontology(world: Path) -> None:
+def test_audioset_segments_use_ids_of_the_ontology(world: Path) -> None:
     folder = world / "audioset"
     lines = (folder / "eval_segments.csv").read_text().splitlines()
     assert [line[0] for line in lines[:3]] == ["#"] * 3
@@ -115,9 +115,9 @@ def test_audioset_segments_name_ids_of_the_ontology(world: Path) -> None:
     assert len(stems - files) == 1
 
 
-def test_the_folder_of_sounds_is_named_by_categories_and_labels(world: Path) -> None:
+def test_the_audio_folders_are_named_by_categories_and_labels(world: Path) -> None:
     folders = {path.name for path in (world / "sounds").iterdir()}
     assert {"dog", "donkey, ass braying"} <= folders
-    sound, rate = soundfile.read(world / "sounds" / "dog" / "dog-1.flac")
-    assert not sound[rate * 3 :].any()
-    assert sound[:rate].any()
+    audio, rate = soundfile.read(world / "sounds" / "dog" / "dog-1.flac")
+    assert not audio[rate * 3 :].any()
+    assert audio[:rate].any()

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from avsynth.runtime.errors import DataError
-from avsynth.toy import PARTS, ToySummary, write_toy_world
-from avsynth.toy.images import draw_picture
+from avsynth.toy import WRITERS, ToySummary, write_toy_world
+from avsynth.toy.images import draw_image
 from avsynth.toy.plan import Plan
 from tests.conftest import TOY_SCALE as SMALL
 
@@ -25,15 +25,15 @@ def test_two_workers_write_the_same_bytes(world: Path, tmp_path: Path) -> None:
     assert tree(tmp_path / "again") == expected
 
 
-def test_another_seed_draws_another_picture() -> None:
+def test_another_seed_draws_another_image() -> None:
     name = "coco/000000000017.jpg"
-    assert draw_picture(0, name).jpeg == draw_picture(0, name).jpeg
-    assert draw_picture(0, name).jpeg != draw_picture(1, name).jpeg
+    assert draw_image(0, name).jpeg == draw_image(0, name).jpeg
+    assert draw_image(0, name).jpeg != draw_image(1, name).jpeg
 
 
-def test_every_part_appears_whole(world: Path, summary: ToySummary) -> None:
-    assert sorted(p.name for p in world.iterdir()) == sorted([*PARTS, "toy.json"])
-    assert set(summary.counts) == set(PARTS)
+def test_every_folder_is_written(world: Path, summary: ToySummary) -> None:
+    assert sorted(p.name for p in world.iterdir()) == sorted([*WRITERS, "toy.json"])
+    assert set(summary.counts) == set(WRITERS)
     assert all(count > 0 for part in summary.counts.values() for count in part.values())
 
 
@@ -48,7 +48,7 @@ def test_a_scale_out_of_range_is_refused(tmp_path: Path, scale: float) -> None:
     assert not (tmp_path / "world").exists()
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "lvis").mkdir()
     (tmp_path / "lvis" / "mine.json").write_text("{}")
     with pytest.raises(DataError, match="no toy world wrote"):
@@ -56,17 +56,15 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     assert tree(tmp_path) == {"lvis/mine.json": hashlib.sha256(b"{}").hexdigest()}
 
 
-def test_an_interrupted_world_is_begun_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = {name: PARTS[name] for name in ("audioset", "sounds")}
-    monkeypatch.setattr("avsynth.toy.PARTS", {**kept, "avss": _stop})
+def test_an_interrupted_world_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {name: WRITERS[name] for name in ("audioset", "sounds")}
+    monkeypatch.setattr("avsynth.toy.WRITERS", {**kept, "avss": _stop})
     with pytest.raises(KeyboardInterrupt):
         write_toy_world(tmp_path, scale=SMALL)
     assert '"finished": false' in (tmp_path / "toy.json").read_text()
     assert (tmp_path / "avss.tmp").exists()
     assert not (tmp_path / "avss").exists()
-    monkeypatch.setattr("avsynth.toy.PARTS", kept)
+    monkeypatch.setattr("avsynth.toy.WRITERS", kept)
     summary = write_toy_world(tmp_path, scale=SMALL)
     assert '"finished": true' in (tmp_path / "toy.json").read_text()
     assert set(summary.counts) == set(kept)
@@ -77,7 +75,7 @@ def _stop(folder: Path, plan: Plan) -> dict[str, int]:
     raise KeyboardInterrupt
 
 
-def test_a_finished_world_is_left_as_it_is_and_another_one_is_drawn(tmp_path: Path):
+def test_a_complete_world_is_kept_and_another_seed_rebuilds_it(tmp_path: Path):
     write_toy_world(tmp_path, scale=0.02)
     probe = tmp_path / "lvis" / "lvis_v1_val.json"
     first = probe.stat().st_mtime_ns
