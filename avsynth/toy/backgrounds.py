@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-Style = Literal["drawn", "filmed"]
+Style = Literal["drawn", "photo"]
 Field = NDArray[np.float32]
 
 
@@ -18,7 +18,7 @@ def draw_background(height: int, width: int, style: Style, rng: np.random.Genera
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(2, 6))):  # clutter: not annotated, no audio
         _draw_clutter(draw, height, width, style, rng)
-    if style == "filmed":
+    if style == "photo":
         image = image.filter(ImageFilter.BoxBlur(1.5))
     return np.asarray(image, np.float32)
 
@@ -29,7 +29,7 @@ def _draw_clutter(
     x, y = rng.uniform(0, width), rng.uniform(0, height)
     rx, ry = rng.uniform(0.03, 0.16, 2) * min(height, width)
     hue, saturation, value = rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.4, 0.9)
-    if style == "filmed":
+    if style == "photo":
         saturation *= 0.5
     red, green, blue = (int(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
     fill = (red, green, blue)

@@ -36,7 +36,7 @@ class Clip:
 def render_clip(spec: ClipSpec, height_px: int, width_px: int, rng: np.random.Generator) -> Clip:
     """Render a clip: objects move and turn slowly, the background is fixed, the noise changes."""
     seconds = spec.gates.shape[1]
-    scene = place_objects(spec.visible, height_px, width_px, "filmed", rng)
+    scene = place_objects(spec.visible, height_px, width_px, "photo", rng)
     drifts = rng.uniform(-0.02, 0.02, (len(scene.objects), 3)) * (height_px, height_px, 1.5)
     frames: list[Pixels] = []
     masks: list[dict[str, Mask]] = []

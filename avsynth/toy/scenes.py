@@ -1,7 +1,7 @@
 """`Scene`: the objects of an image and their positions, its rendering, and a mask per object.
 
 Two styles make a domain gap. ``drawn`` (LVIS, Open Images, COCO): flat saturated colours with
-outlines on a patterned background. ``filmed`` (AVSBench): muted colours lit from one side, soft
+outlines on a patterned background. ``photo`` (AVSBench): muted colours lit from one side, soft
 shadows, horizon, blur, vignette, colour cast and noise. The shapes of objects are the same in both
 styles, so a model can generalise from one to the other.
 """
@@ -20,7 +20,7 @@ from avsynth.toy.shapes import MAX_TURN_RAD, SHAPES, USUAL_HSV
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
-_COARSE = {"drawn": 1, "filmed": 2}  # a filmed image has half of its stored resolution
+_COARSE = {"drawn": 1, "photo": 2}  # a photo-style image has half of its stored resolution
 _FINE = 2  # polygons are drawn at twice the resolution, then averaged: antialiasing
 _ODD_COLOURS = 0.1  # share of objects in a random colour instead of the usual one
 _INK, _WHITE, _GLASS = (28, 26, 30), (240, 238, 230), (140, 190, 225)
@@ -86,7 +86,7 @@ def place_objects(
         names: categories of the objects; a name may occur twice.
         height_px: height of the image.
         width_px: width of the image.
-        style: ``drawn`` or ``filmed``.
+        style: ``drawn`` or ``photo``.
         rng: source of all random choices.
     """
     coarse = _COARSE[style]
@@ -105,7 +105,7 @@ def render_scene(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[O
 
     Args:
         scene: the background and objects.
-        rng: source of the noise of a filmed image.
+        rng: source of the noise of the photo style.
 
     Returns:
         uint8 ``[H, W, 3]`` RGB, and one mask per object in the order of the scene.
@@ -117,7 +117,7 @@ def render_scene(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[O
         for parts in outlines
     ]
     canvas = scene.background.copy()
-    if scene.style == "filmed":
+    if scene.style == "photo":
         _draw_shadows(canvas, [mask[::coarse, ::coarse] for mask in full], scene.objects)
     image = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
     image = image.resize((image.width * _FINE, image.height * _FINE), Image.Resampling.NEAREST)
@@ -129,7 +129,7 @@ def render_scene(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, list[O
     object_masks = _object_masks(scene.objects, outlines, full)
     for obj, object_mask in zip(scene.objects, object_masks, strict=True):
         _apply_texture(pixels, obj, object_mask.mask[::coarse, ::coarse], scene.style)
-    if scene.style == "filmed":
+    if scene.style == "photo":
         pixels = _apply_camera(pixels, rng)
     rgb = pixels.clip(0, 255).astype(np.uint8)
     return rgb.repeat(coarse, 0).repeat(coarse, 1), object_masks
@@ -181,7 +181,7 @@ def _random_object(
     hue = (hue + rng.normal(0, 0.03)) % 1
     saturation = float(np.clip(saturation + rng.uniform(-0.12, 0.12), 0, 1))
     value = float(np.clip(value + rng.uniform(-0.12, 0.12), 0.15, 1))
-    if style == "filmed":
+    if style == "photo":
         saturation, value = 0.6 * saturation, 0.85 * value
     body = np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255
     other = (hue + rng.uniform(0.3, 0.7)) % 1
@@ -232,7 +232,7 @@ def _draw_part(
 
 
 def _apply_texture(pixels: Field, obj: SceneObject, mask: Mask, style: Style) -> None:
-    """Apply a pattern to the pixels of one object in place, and light from above if filmed."""
+    """Apply a pattern to the pixels of one object in place, and shading in the photo style."""
     ys, xs = np.nonzero(mask)
     if not len(ys):
         return
@@ -248,7 +248,7 @@ def _apply_texture(pixels: Field, obj: SceneObject, mask: Mask, style: Style) ->
         shade = 1 + 0.14 * np.sin(5 * obj.pitch * u + 3 * v) * np.cos(4 * v - 2 * u)
     else:
         shade = np.ones(len(u))
-    if style == "filmed":
+    if style == "photo":
         shade = shade * (1.05 - 0.32 * v + 0.15 * u)
     pixels[ys, xs] *= shade[:, None].astype(np.float32)
 

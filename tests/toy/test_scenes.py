@@ -9,7 +9,7 @@ from avsynth.toy.seeding import make_rng
 from avsynth.toy.shapes import SHAPES
 
 
-@pytest.mark.parametrize(("style", "least"), [("drawn", 0.92), ("filmed", 0.75)])
+@pytest.mark.parametrize(("style", "least"), [("drawn", 0.92), ("photo", 0.75)])
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_the_mask_covers_the_rendered_object(name: str, style: Style, least: float) -> None:
     scene = place_objects((name,), 192, 224, style, make_rng(3, name))
@@ -50,7 +50,7 @@ def test_an_object_at_the_edge_is_not_fully_visible() -> None:
 
 def test_the_two_styles_differ_in_saturation() -> None:
     saturation = {}
-    for style in ("drawn", "filmed"):
+    for style in ("drawn", "photo"):
         images = [
             render_scene(place_objects(("cat", "bus"), 128, 128, style, make_rng(n)), make_rng(n))[
                 0
@@ -59,4 +59,4 @@ def test_the_two_styles_differ_in_saturation() -> None:
         ]
         spread = [np.ptp(p.astype(int), axis=2).mean() for p in images]
         saturation[style] = np.mean(spread)
-    assert saturation["drawn"] > 1.15 * saturation["filmed"]
+    assert saturation["drawn"] > 1.15 * saturation["photo"]
