@@ -59,7 +59,7 @@ def compare(name: str, path: Path, rounds: int) -> str:
     ratios = sorted(p / o for p, o in zip(peers[1:], ours[1:], strict=True))
     goals = (MUST, STRETCH) if name == "44.1 kHz stereo wav" else ()
     record(Row("audio", f"log-mel of a second, {name}", ratios, *goals))
-    # The peer's example 1 begins at 0.96 s; ours, read from there, hears the same.
+    # The peer's example 1 starts at 0.96 s, as does the second that ours reads.
     difference = float(np.abs(peer_patch(path) - our_patch(path)).mean())
     peer_ms, our_ms = (1e3 * statistics.median(t[1:]) for t in (peers, ours))
     spread = f"{ratios[0]:.1f}-{ratios[-1]:.1f}"

@@ -52,11 +52,11 @@ def relay(process: subprocess.Popen[str], name: str) -> threading.Thread:
     return thread
 
 
-def attempts_of(staging: Path, seen: dict[str, set[str]]) -> int:
+def record_attempts(staging: Path, attempts: dict[str, set[str]]) -> int:
     """Record the current attempts by shard; return the number of finished shards."""
     for folder in staging.glob("tmp*"):
         for tar in folder.glob("*.tar*"):
-            seen.setdefault(tar.name.partition(".")[0], set()).add(folder.name)
+            attempts.setdefault(tar.name.partition(".")[0], set()).add(folder.name)
     return len(list(staging.glob("*.tar")))
 
 
@@ -76,7 +76,7 @@ def on_a_cluster(root: Path) -> dict[str, set[str]]:
     from ray.cluster_utils import Cluster
 
     cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    seen: dict[str, set[str]] = {}
+    attempts: dict[str, set[str]] = {}
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
         for node in nodes:
@@ -84,7 +84,7 @@ def on_a_cluster(root: Path) -> dict[str, set[str]]:
         process = build(root, cluster.address, "--executor", "ray")
         talk, alive = relay(process, "cluster"), True
         while process.poll() is None:
-            finished = attempts_of(root / STAGING, seen)
+            finished = record_attempts(root / STAGING, attempts)
             if alive and finished >= 6:
                 log(f"{finished} shards are finished: node {nodes[0].node_id[:8]} is killed")
                 cluster.remove_node(nodes[0], allow_graceful=False)
@@ -95,7 +95,7 @@ def on_a_cluster(root: Path) -> dict[str, set[str]]:
         assert not alive, "the build ended before a node was killed"
     finally:
         cluster.shutdown()
-    return seen
+    return attempts
 
 
 def main() -> int:
@@ -113,8 +113,8 @@ def main() -> int:
         alone = build(one, "")
         relay(alone, "alone").join()
         alone.wait()
-        seen = on_a_cluster(many)
-        again = sum(len(attempts) > 1 for attempts in seen.values())
+        attempts = on_a_cluster(many)
+        again = sum(len(folders) > 1 for folders in attempts.values())
         expected, found = digests(one), digests(many)
         shards = sum(file.endswith(".tar") for file in expected)
         log(f"{shards} shards; begun more than once: {again}")

@@ -110,15 +110,15 @@ def copies(
             yield {**image, "id": number, "coco_url": url}
 
 
-def write_clips(folder: Path, sounds: list[Path], table: pd.DataFrame) -> None:
+def write_clips(folder: Path, clips: list[Path], table: pd.DataFrame) -> None:
     """Write five clips of every category; their audio repeats the clips of the toy world."""
     lines, number = [], itertools.count()
     for labels in table["vggsound"]:
         label = labels.split(";")[0]
         for _ in range(CLIPS_PER_CATEGORY):
             n = next(number)
-            sound = sounds[n % len(sounds)]
-            os.link(sound, folder / "audio" / f"v{n:010d}_000000{sound.suffix}")
+            clip = clips[n % len(clips)]
+            os.link(clip, folder / "audio" / f"v{n:010d}_000000{clip.suffix}")
             lines.append(f'v{n:010d},0,"{label}",train\n')
     (folder / "vggsound.csv").write_text("".join(lines))
 

@@ -99,8 +99,8 @@ def peer_sample(folder: Path, number: int, side: int) -> tuple[torch.Tensor, ...
     image = (image - MEAN[:, None, None]) / STD[:, None, None]
     grey = Image.open(folder / f"{number}.png").convert("1")
     mask = np.asarray(grey.resize((side, side), Image.Resampling.NEAREST))
-    sound = torch.from_numpy(peer_patch(folder / "clip.wav"))
-    return image, torch.from_numpy(mask.copy()).float(), sound
+    audio = torch.from_numpy(peer_patch(folder / "clip.wav"))
+    return image, torch.from_numpy(mask.copy()).float(), audio
 
 
 def our_dataset(folder: Path, side: int) -> tuple[ShardDataset, list[Request]]:

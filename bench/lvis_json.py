@@ -18,11 +18,11 @@ def write_lvis_json(path: Path, scale: float, seed: int = 0) -> tuple[int, int]:
 
     Args:
         path: where to.
-        scale: 1 is LVIS v1 train: 100,170 pictures, 1,270,141 masks, 1.1 GB.
+        scale: 1 is LVIS v1 train: 100,170 images, 1,270,141 masks, 1.1 GB.
         seed: of the polygons.
 
     Returns:
-        The numbers of pictures and of masks.
+        The numbers of images and of masks.
     """
     rng = np.random.default_rng(seed)
     images, annotations = round(IMAGES * scale), round(ANNOTATIONS * scale)
