@@ -1,1 +1,1 @@
-"""Write datasets in the layouts of others."""
+"""Export of datasets to the layouts of other software."""

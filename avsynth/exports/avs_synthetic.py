@@ -1,4 +1,4 @@
-"""Export shards in AVS-Synthetic's official layout."""
+"""Export of shards to AVS-Synthetic's official layout."""
 
 import csv
 import json
@@ -29,22 +29,22 @@ _CLIP_SAMPLES = 3 * SAMPLE_RATE_HZ
 
 
 def export_avs_synthetic(shards: Path, directory: Path) -> int:
-    """Write a build in the layout that the papers' own loader reads.
+    """Write a build in the layout that the loader of the papers reads.
 
-    Every second of sound becomes a clip of 3 s, silent before and after, so placed that the
-    loader's log-mel example 1 is the sample's own. The pools for training hold the clips of the
-    training split alone. ``credits.jsonl`` keeps ids, licences and links.
+    Every second of audio becomes a clip of 3 s with silence before and after. It is placed so that
+    the loader's log-mel example 1 equals the sample's log-mel. The training pools contain only
+    clips of the training split. ``credits.jsonl`` contains ids, licences and links.
 
     Args:
         shards: folder of tars and index.json.
-        directory: a new or an empty folder; it is filled whole or not at all.
+        directory: a new or empty folder; it is written atomically.
 
     Returns:
         Number of instances written.
 
     Raises:
-        DataError: no shards there, or the folder holds something.
-        SpaceError: no room.
+        DataError: ``shards`` has no index, or ``directory`` is not empty.
+        SpaceError: the disk is full, or the folder is not writable.
     """
     reader = ShardReader(shards)
     pools: dict[int, set[str]] = {}
@@ -57,42 +57,45 @@ def export_avs_synthetic(shards: Path, directory: Path) -> int:
         )
         table = csv.writer(annotations, lineterminator="\n")
         table.writerow(_COLUMNS)
-        for one in iter_instances(reader):
-            table.writerow(_write_instance(folder, one))
-            line = {"inst_id": one.key, "meta": one.meta}
+        for instance in iter_instances(reader):
+            table.writerow(_write_instance(folder, instance))
+            line = {"inst_id": instance.key, "meta": instance.meta}
             credits_file.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
-            if one.meta["split"] == "train":
-                pools.setdefault(one.cls_id, set()).add(one.audio_name)
+            if instance.meta["split"] == "train":
+                pools.setdefault(instance.cls_id, set()).add(instance.audio_name)
         write_clip_pools(folder / POOLS, {i: sorted(names) for i, names in pools.items()})
     return len(reader)
 
 
-def _write_instance(folder: Path, one: Instance) -> list[object]:
-    """Write the three files of an instance; return its line of annotations.csv."""
-    mask = one.parts["mask.png"]
+def _write_instance(folder: Path, instance: Instance) -> list[object]:
+    """Write the three files of an instance; return its row of annotations.csv."""
+    mask = instance.parts["mask.png"]
     height, width = png_to_mask(mask).shape
     for path, content in (
-        (folder / "images" / f"{one.img_id}.jpg", one.image),
-        (folder / "masks" / f"{one.key}.png", mask),
-        (folder / "audios" / f"{one.audio_name}.wav", _three_seconds(one.parts["audio.flac"])),
+        (folder / "images" / f"{instance.img_id}.jpg", instance.image),
+        (folder / "masks" / f"{instance.key}.png", mask),
+        (
+            folder / "audios" / f"{instance.audio_name}.wav",
+            _pad_to_clip(instance.parts["audio.flac"]),
+        ),
     ):
-        if not path.exists():  # pictures and seconds are shared
+        if not path.exists():  # instances share images and clips
             path.write_bytes(content)
     return [
-        one.key,
-        one.img_id,
+        instance.key,
+        instance.img_id,
         height,
         width,
-        one.meta["category"],
-        one.cls_id,
-        one.meta.get("mask_source", one.meta["dataset"]),
-        SPLIT_NAMES[one.meta["split"]],
-        one.audio_name,
+        instance.meta["category"],
+        instance.cls_id,
+        instance.meta.get("mask_source", instance.meta["dataset"]),
+        SPLIT_NAMES[instance.meta["split"]],
+        instance.audio_name,
     ]
 
 
-def _three_seconds(flac: bytes) -> bytes:
-    """Place a second of sound where log-mel example 1 hears it; silence around."""
+def _pad_to_clip(flac: bytes) -> bytes:
+    """Build a 3-s WAV of silence with the second of audio at the range of log-mel example 1."""
     second = decode_flac(flac)
     clip = np.zeros(_CLIP_SAMPLES, np.float32)
     clip[HEARD_FROM : HEARD_FROM + len(second)] = second

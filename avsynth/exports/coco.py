@@ -1,4 +1,4 @@
-"""Export shards as COCO's instances JSON."""
+"""Export of shards to COCO's instances json."""
 
 import json
 from pathlib import Path
@@ -15,39 +15,39 @@ from avsynth.formats.shards import ShardReader
 def export_coco(shards: Path, path: Path) -> int:
     """Write the masks of a build as one COCO instances json.
 
-    Picture files are called ``<img_id>.jpg``, as in `export_avs_synthetic`; ``split`` stands at
-    each image, the sample's key, clip and second at each annotation.
+    Image files are named ``<img_id>.jpg``, as in `export_avs_synthetic`. Each image has the extra
+    key ``split``. Each annotation has the extra keys ``sample``, ``clip_id`` and ``second``.
 
     Args:
         shards: folder of tars and index.json.
-        path: the json; it appears whole or not at all.
+        path: the json; it is written atomically.
 
     Returns:
         Number of annotations written.
 
     Raises:
-        DataError: no shards there.
-        SpaceError: no room.
+        DataError: ``shards`` has no index.
+        SpaceError: the disk is full, or the folder is not writable.
     """
     reader = ShardReader(shards)
     images: dict[str, dict[str, Any]] = {}
     licences: dict[str, int] = {}
     annotations = []
-    for number, one in enumerate(iter_instances(reader), start=1):
-        mask = png_to_mask(one.parts["mask.png"])
-        licence = str(one.meta.get("image_licence", one.meta.get("licence", "")))
+    for number, instance in enumerate(iter_instances(reader), start=1):
+        mask = png_to_mask(instance.parts["mask.png"])
+        licence = str(instance.meta.get("image_licence", instance.meta.get("licence", "")))
         image = {
             "id": len(images) + 1,
-            "file_name": f"{one.img_id}.jpg",
+            "file_name": f"{instance.img_id}.jpg",
             "height": mask.shape[0],
             "width": mask.shape[1],
             "license": licences.setdefault(licence, len(licences) + 1),
-            "coco_url": one.meta.get("image_url", ""),
-            "split": one.meta["split"],
+            "coco_url": instance.meta.get("image_url", ""),
+            "split": instance.meta["split"],
         }
-        image_id = images.setdefault(one.img_id, image)["id"]
-        annotations.append({"id": number, "image_id": image_id, **_annotation(one, mask)})
-    names = {one["category_id"]: one.pop("category") for one in annotations}
+        image_id = images.setdefault(instance.img_id, image)["id"]
+        annotations.append({"id": number, "image_id": image_id, **_annotation(instance, mask)})
+    names = {a["category_id"]: a.pop("category") for a in annotations}
     content = {
         "info": {"description": "avs-synthetic masks", "version": "1"},
         "licenses": [{"id": i, "name": name, "url": ""} for name, i in licences.items()],
@@ -60,18 +60,18 @@ def export_coco(shards: Path, path: Path) -> int:
     return len(annotations)
 
 
-def _annotation(one: Instance, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Any]:
+def _annotation(instance: Instance, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Any]:
     height, width = mask.shape
     rle = mask_to_rle(mask)
     (x0, y0, x1, y1), area = rle_box_area(rle, height, width)
     return {
-        "category_id": one.cls_id,
-        "category": one.meta["category"],
+        "category_id": instance.cls_id,
+        "category": instance.meta["category"],
         "segmentation": {"size": [height, width], "counts": rle},
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": area,
         "iscrowd": 0,
-        "sample": one.key,
-        "clip_id": one.meta.get("clip_id", ""),
-        "second": one.meta["second"],
+        "sample": instance.key,
+        "clip_id": instance.meta.get("clip_id", ""),
+        "second": instance.meta["second"],
     }

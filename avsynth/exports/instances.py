@@ -1,4 +1,4 @@
-"""The samples of a shard folder as instances, as exports to other layouts see them."""
+"""`Instance`: one sample of a shard folder with the names and ids that exports use."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One sample of the shards as other programs see it."""
+    """One sample of the shards for an export."""
 
     key: str
     parts: dict[str, bytes]
@@ -24,18 +24,18 @@ class Instance:
 
     @property
     def img_id(self) -> str:
-        """The source's own picture id, as a file name."""
+        """The source's image id, as a file name."""
         return plain_file_name(str(self.meta.get("image_id", self.key)).rpartition("/")[2])
 
     @property
     def audio_name(self) -> str:
-        """The clip and the second."""
+        """The file name of the clip and second."""
         clip = plain_file_name(str(self.meta.get("clip_id", self.meta["clip_key"])))
         return f"{clip}_{self.meta['second']:02d}"
 
     @property
     def image(self) -> bytes:
-        """The picture's own bytes."""
+        """The bytes of the image file."""
         return next(part for name, part in self.parts.items() if name.startswith("image."))
 
 
@@ -49,7 +49,7 @@ def iter_instances(reader: ShardReader) -> Iterator[Instance]:
 
 
 def plain_file_name(text: str) -> str:
-    """Make a file name of an id; a digest keeps those apart that must be changed."""
+    """Return an id as a file name; a digest keeps changed ids unique."""
     if _PLAIN_NAME.fullmatch(text):
         return text
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:40].strip("-")

@@ -1,4 +1,4 @@
-"""Exports are read back by others' rules: the papers' loader, pycocotools, our own importer."""
+"""Exports are read by a copy of the papers' loader, by pycocotools and by our importer."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ def exported(shards, tmp_path_factory) -> Path:
 
 
 class ReferenceLoader:
-    """Reads as the published loader does: by position, one fixed clip unless it trains."""
+    """A loader that reads like the published one: by column position, with pools for training."""
 
     def __init__(self, root: Path, split: str) -> None:
         self.root = root
@@ -50,7 +50,7 @@ class ReferenceLoader:
         wanted = {"train": "train", "val": "validate", "test": "test"}[split]
         self.rows = [row for row in rows if row[header.index("split")] == wanted]
         with (root / "category_for_vggsound_audios.pkl").open("rb") as file:
-            self.pools = pickle.load(file)  # our own file, and what the loader does
+            self.pools = pickle.load(file)  # a trusted file; the published loader does the same
 
     def image(self, row: list[str]) -> np.ndarray:
         return np.asarray(Image.open(self.root / "images" / f"{row[1]}.jpg").convert("RGB"))
@@ -58,7 +58,7 @@ class ReferenceLoader:
     def mask(self, row: list[str]) -> np.ndarray:
         return np.asarray(Image.open(self.root / "masks" / f"{row[0]}.png").convert("1"))
 
-    def sound(self, name: str) -> np.ndarray:
+    def logmel_of(self, name: str) -> np.ndarray:
         pcm, rate_hz = soundfile.read(self.root / "audios" / f"{name}.wav", dtype="int16")
         assert rate_hz == 16_000
         return logmel(pcm.astype(np.float32) / 32_768)[1]
@@ -80,28 +80,28 @@ def test_the_reference_loader_reads_the_export(shards, exported, split):
         np.testing.assert_array_equal(loader.image(row), image)
         np.testing.assert_array_equal(loader.mask(row), png_to_mask(parts["mask.png"]))
         expected = np.load(io.BytesIO(parts["logmel.npy"]))
-        np.testing.assert_array_equal(loader.sound(row[8]), expected)
+        np.testing.assert_array_equal(loader.logmel_of(row[8]), expected)
 
 
-def test_the_pools_hold_the_training_clips_of_the_category_and_no_other(exported):
+def test_the_pools_contain_only_training_clips_of_their_category(exported):
     loader = ReferenceLoader(exported, "train")
     by_category: dict[int, set[str]] = {}
     for row in loader.rows:
         by_category.setdefault(int(row[5]), set()).add(row[8])
     assert {i: set(names) for i, names in loader.pools.items()} == by_category
-    heard_in_tests = {row[8] for s in ("val", "test") for row in ReferenceLoader(exported, s).rows}
-    assert heard_in_tests.isdisjoint(set().union(*by_category.values()))
+    test_clips = {row[8] for s in ("val", "test") for row in ReferenceLoader(exported, s).rows}
+    assert test_clips.isdisjoint(set().union(*by_category.values()))
     for row in loader.rows[:20]:
-        assert all(loader.sound(name).shape == (1, 96, 64) for name in loader.pool(row)[:2])
+        assert all(loader.logmel_of(name).shape == (1, 96, 64) for name in loader.pool(row)[:2])
 
 
-def test_the_way_there_and_back_loses_nothing(shards, exported):
+def test_export_and_import_round_trip(shards, exported):
     reader = ShardReader(shards)
-    back = {s.key: s for split in SPLITS for s in iter_samples(exported, split)}
-    assert list(back) == list(dict.fromkeys(back))
-    assert set(back) == set(reader.keys)
+    imported = {s.key: s for split in SPLITS for s in iter_samples(exported, split)}
+    assert list(imported) == list(dict.fromkeys(imported))
+    assert set(imported) == set(reader.keys)
     for key, parts in reader:
-        sample, meta = back[key], json.loads(parts["meta.json"])
+        sample, meta = imported[key], json.loads(parts["meta.json"])
         assert sample.image == parts[f"image.{sample.image_ext}"]
         np.testing.assert_array_equal(png_to_mask(sample.mask_png), png_to_mask(parts["mask.png"]))
         np.testing.assert_array_equal(
@@ -130,24 +130,24 @@ def test_pycocotools_reads_the_coco_export(shards, tmp_path, capsys):
     coco = COCO(path)
     capsys.readouterr()
     annotations = coco.loadAnns(coco.getAnnIds())
-    assert {one["sample"] for one in annotations} == set(reader.keys)
-    for one in annotations:
-        parts = reader.parts(one["sample"])
+    assert {annotation["sample"] for annotation in annotations} == set(reader.keys)
+    for annotation in annotations:
+        parts = reader.parts(annotation["sample"])
         mask, meta = png_to_mask(parts["mask.png"]), json.loads(parts["meta.json"])
-        np.testing.assert_array_equal(coco.annToMask(one).astype(bool), mask)
-        assert one["area"] == mask.sum()
+        np.testing.assert_array_equal(coco.annToMask(annotation).astype(bool), mask)
+        assert annotation["area"] == mask.sum()
         rows, columns = np.nonzero(mask)
         left, top = columns.min(), rows.min()
-        assert one["bbox"] == [left, top, columns.max() - left + 1, rows.max() - top + 1]
-        assert coco.cats[one["category_id"]]["name"] == meta["category"]
-        image = coco.imgs[one["image_id"]]
+        assert annotation["bbox"] == [left, top, columns.max() - left + 1, rows.max() - top + 1]
+        assert coco.cats[annotation["category_id"]]["name"] == meta["category"]
+        image = coco.imgs[annotation["image_id"]]
         assert (image["height"], image["width"]) == mask.shape
         assert image["split"] == meta["split"]
         assert meta["image_id"].endswith(image["file_name"].removesuffix(".jpg"))
 
 
 class TestBadOutput:
-    def test_a_folder_with_something_in_it_is_left_alone(self, shards, tmp_path):
+    def test_a_folder_that_is_not_empty_is_not_changed(self, shards, tmp_path):
         (tmp_path / "mine.txt").write_text("keep")
         with pytest.raises(DataError, match="new or an empty folder"):
             export_avs_synthetic(shards, tmp_path)
@@ -171,20 +171,20 @@ class TestBadOutput:
             export_coco(copy, tmp_path / "out.json")
         assert [p.name for p in tmp_path.iterdir()] == ["shards"]
 
-    def test_no_room_is_said(self, shards, tmp_path):
-        in_the_way = tmp_path / "file"
-        in_the_way.write_text("a file where a folder should be")
+    def test_an_unwritable_folder_is_reported(self, shards, tmp_path):
+        blocker = tmp_path / "file"
+        blocker.write_text("a file where a folder should be")
         with pytest.raises(SpaceError):
-            export_avs_synthetic(shards, in_the_way / "out")
+            export_avs_synthetic(shards, blocker / "out")
         with pytest.raises(SpaceError):
-            export_coco(shards, in_the_way / "out.json")
+            export_coco(shards, blocker / "out.json")
 
     def test_no_shards(self, tmp_path):
         with pytest.raises(DataError, match="index of a dataset"):
             export_avs_synthetic(tmp_path, tmp_path / "out")
 
 
-def test_convert_reads_our_export_into_shards_beside_our_build(built: Path, tmp_path: Path):
+def test_convert_reads_our_export_into_separate_shards(built: Path, tmp_path: Path):
     params = load_params(built)
     layout = Layout(tmp_path)
     export_avs_synthetic(built / "data/shards/avs-synthetic", layout.release)

@@ -65,7 +65,7 @@ def test_workers_give_the_same_bytes(layout):
 
 
 def test_missing_files_do_not_count_against_the_limit_and_damaged_ones_do(layout):
-    audio("vggsound", make_params(limit=0.25), layout, Runtime())  # 1 of the 4 that are there
+    audio("vggsound", make_params(limit=0.25), layout, Runtime())  # 1 of the 4 existing files
     with pytest.raises(DropLimitError, match="1 undecodable"):
         audio("vggsound", make_params(limit=0.24), layout, Runtime())
 

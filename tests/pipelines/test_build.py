@@ -1,4 +1,4 @@
-"""The build as its user types it, on the toy world and on real data."""
+"""The build from the command line, on the toy world and on real data."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def test_every_triplet_is_one_sample_of_its_split(built: Path):
     assert set(triplets["split"]) == {"train", "val", "test"}
 
 
-def test_a_sample_holds_the_sources_picture_mask_and_second(built: Path):
+def test_a_sample_contains_the_image_mask_and_second_of_its_source(built: Path):
     layout = Layout(built)
     masks = read_table(layout.masks("lvis"), MaskRecord).set_index("mask_id")
     checked = 0
@@ -75,7 +75,7 @@ def test_a_sample_holds_the_sources_picture_mask_and_second(built: Path):
     assert checked > 50
 
 
-def test_the_sound_of_a_sample_is_the_second_it_names(built: Path, tmp_path: Path):
+def test_the_audio_of_a_sample_is_its_second_of_the_clip(built: Path, tmp_path: Path):
     checked = 0
     for _, parts in ShardReader(built / SHARDS, "test"):
         meta = json.loads(parts["meta.json"])
@@ -90,7 +90,7 @@ def test_the_sound_of_a_sample_is_the_second_it_names(built: Path, tmp_path: Pat
     assert checked > 5
 
 
-def test_no_picture_and_no_video_is_in_two_splits(built: Path):
+def test_no_image_and_no_video_is_in_two_splits(built: Path):
     splits: dict[str, set[str]] = {}
     for key, parts in ShardReader(built / SHARDS):
         meta = json.loads(parts["meta.json"])
@@ -101,16 +101,16 @@ def test_no_picture_and_no_video_is_in_two_splits(built: Path):
     assert all(len(found) == 1 for found in splits.values())
 
 
-def test_no_benchmark_video_is_heard(built: Path):
+def test_no_benchmark_video_is_used(built: Path):
     s4 = pd.read_csv(built / "data/raw/avsbench/Single-source/s4_meta_data.csv")
     evaluated = set(s4.loc[s4["split"] != "train", "name"])
     heard = {json.loads(p["meta.json"])["video_id"] for _, p in ShardReader(built / SHARDS)}
     listed = pd.read_csv(built / "data/raw/vggsound/vggsound.csv", header=None)[0]
-    assert evaluated & set(listed), "the toy world has leaks to find"
+    assert evaluated & set(listed), "the toy world contains leaked videos"
     assert not evaluated & heard
 
 
-def test_two_workers_write_the_bytes_of_one(built: Path, toy_world: Path, tmp_path: Path):
+def test_two_workers_write_the_same_bytes_as_one(built: Path, toy_world: Path, tmp_path: Path):
     root = make_toy_project(tmp_path / "other place", toy_world)
     result = type_build(root, "--workers", "2", "--executor", "process")
     assert result.returncode == 0, result.stderr
@@ -121,7 +121,7 @@ def test_two_workers_write_the_bytes_of_one(built: Path, toy_world: Path, tmp_pa
 
 
 @pytest.mark.parametrize("part_done", [0.1, 0.5, 0.9])
-def test_killed_in_the_middle_it_finishes_with_the_same_bytes(
+def test_a_killed_stage_resumes_with_the_same_bytes(
     built: Path, toy_world: Path, tmp_path: Path, part_done: float
 ):
     root = make_toy_project(tmp_path / "project", toy_world)
@@ -145,7 +145,7 @@ def test_killed_in_the_middle_it_finishes_with_the_same_bytes(
 
 
 def break_project(built: Path, root: Path) -> Layout:
-    """Copy a build's tables and raw data, so that single files can be broken."""
+    """Copy a build's tables and raw data, so that a test can damage single files."""
     shutil.copytree(built, root, ignore=shutil.ignore_patterns("shards"))
     return Layout(root)
 
@@ -177,7 +177,7 @@ def test_a_source_that_cannot_be_decoded_is_a_counted_drop(built: Path, tmp_path
         )
 
 
-def test_union_masks_join_the_instances_of_a_picture(toy_world: Path, tmp_path: Path):
+def test_union_masks_join_the_instances_of_an_image(toy_world: Path, tmp_path: Path):
     root = make_toy_project(tmp_path / "project", toy_world)
     params = load_params(root, [*TOY_SETTINGS, "match.mask_mode=union"])
     layout = Layout(root)
@@ -199,8 +199,8 @@ def test_union_masks_join_the_instances_of_a_picture(toy_world: Path, tmp_path: 
     assert united >= 3
 
 
-def test_real_pictures_masks_and_sounds(realdata: Path, tmp_path: Path):
-    """The params file beside this test, on real data linked in as ``real``."""
+def test_real_images_masks_and_audio(realdata: Path, tmp_path: Path):
+    """Build real data, linked as ``real``, with the params file in this folder."""
     (tmp_path / "real").symlink_to(realdata)
     shutil.copy(Path(__file__).with_name("real_sources.yaml"), tmp_path / "params.yaml")
     command = [sys.executable, "-m", "avsynth", "build", "--root", str(tmp_path)]
@@ -220,7 +220,7 @@ def test_real_pictures_masks_and_sounds(realdata: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_dvc_runs_what_has_changed_and_nothing_else(tmp_path: Path):
+def test_dvc_runs_only_changed_stages(tmp_path: Path):
     root = tmp_path / "project"
     names = ("airplane", "bird", "cat", "dog", "horse", "lion")
     environment = os.environ | {
@@ -251,5 +251,5 @@ def test_dvc_runs_what_has_changed_and_nothing_else(tmp_path: Path):
     assert "Running stage 'shard'" in again
     after = {s.sha256: s for s in read_index(root / SHARDS)}
     new = [shard for digest, shard in after.items() if digest not in before]
-    assert before < set(after), "the tars of the other categories are as they were"
+    assert before < set(after), "the tars of the other categories are unchanged"
     assert {key.rsplit("-", 1)[0] for shard in new for key in shard.keys} == {names[-1]}

@@ -1,4 +1,4 @@
-"""A frozen encoder's answers, kept: no picture twice, and the same bytes whatever was kept."""
+"""The cache of a frozen encoder's embeddings: no image is encoded twice, no output changes."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def project(built, tmp_path_factory):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """List the caches that the stages open."""
+    """Record the caches that the stages open."""
     caches = []
 
     class Listed(EmbeddingCache):
@@ -53,7 +53,7 @@ def trained(root, model="ap_sam", settings=(), **runtime):
     return [(root / name.format(model)).read_bytes() for name in FILES]
 
 
-def test_no_picture_is_encoded_twice_and_the_cache_changes_no_byte(project, opened):
+def test_no_image_is_encoded_twice_and_the_cache_changes_no_byte(project, opened):
     first = trained(project)
     assert opened[-1].computed > 0
     held = len(list((project / "cache/embeddings").rglob("*.npy")))
@@ -69,7 +69,7 @@ def test_no_picture_is_encoded_twice_and_the_cache_changes_no_byte(project, open
     assert not (project / "cache/embeddings").exists()
 
 
-def test_only_a_frozen_encoder_that_is_to_be_kept_is_kept(project, opened):
+def test_only_embeddings_of_a_frozen_encoder_are_cached(project, opened):
     rounded = trained(project)
     assert len(opened) == 1
     assert trained(project, settings=["models.ap_sam.cache_embeddings=false"]) != rounded
@@ -77,14 +77,14 @@ def test_only_a_frozen_encoder_that_is_to_be_kept_is_kept(project, opened):
     assert len(opened) == 1
 
 
-def test_proposals_are_of_kept_embeddings_too(project, opened):
+def test_mask_proposals_use_cached_embeddings(project, opened):
     shutil.rmtree(project / "cache/embeddings", ignore_errors=True)
     scores = trained(project, "sam_oracle")[1]
     assert opened[-1].computed > 0
     assert trained(project, "sam_oracle")[1] == scores
     assert opened[-1].computed == 0
     trained(project)
-    assert opened[-1].found > opened[-1].computed > 0, "what one model computed serves another"
+    assert opened[-1].found > opened[-1].computed > 0, "models share the cache"
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_ranks_share_the_cache(project):
 
 
 def together(root):
-    """Train with two ranks, as a user would type it."""
+    """Train with two ranks from the command line."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

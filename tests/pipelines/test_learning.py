@@ -1,6 +1,6 @@
-"""What the toy world must show: the model learns to listen, and pre-training helps real data.
+"""Learning on the toy world: the model uses the audio, and pre-training helps on real data.
 
-Minutes of training, so it is marked slow. The settings are those of params.yaml.
+The tests train for minutes, so they are marked slow. The settings are those of params.yaml.
 """
 
 import json
@@ -33,7 +33,7 @@ def learned(tmp_path_factory):
     return params, layout, alone
 
 
-def test_listening_beats_every_answer_that_does_not_listen(learned):
+def test_the_correct_audio_beats_every_audio_blind_prediction(learned):
     _, layout, _ = learned
     found = json.loads((layout.scores / "audio-test" / "sama_avs.json").read_text())
     assert found["miou_own"] > found["miou_audio_blind_bound"] + 0.1

@@ -1,4 +1,4 @@
-"""Boxes from their official layout to the report: converted, scored as heat maps, shown."""
+"""Localisation from the official layout of boxes to the report: convert, score, report."""
 
 import json
 
@@ -38,7 +38,7 @@ SMALL = ("models.av_sam.input_size=32", "models.sam_oracle.input_size=32",
 
 
 def write_flickr(root):
-    """Write the official layout: noise with boxes, and a sound that rises second by second."""
+    """Write the official layout: noise images with boxes, and audio whose pitch rises."""
     for folder in ("frames", "audio", "Annotations"):
         (root / folder).mkdir(parents=True)
     for number, (name, boxes) in enumerate(PICTURES.items()):
@@ -70,7 +70,7 @@ def run(stage, *items, root):
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """Project with Flickr-SoundNet converted and scored by a model that has learned nothing."""
+    """Build a project with Flickr-SoundNet, scored by an untrained model."""
     root = tmp_path_factory.mktemp("localised") / "project"
     init_project(root, "toy")
     write_flickr(root / "data" / "raw" / "flickr")
@@ -82,7 +82,7 @@ def scored(tmp_path_factory):
     return root
 
 
-def test_every_picture_has_a_row_that_says_how_it_was_scored(scored):
+def test_every_image_has_a_row_with_its_protocol(scored):
     layout = Layout(scored)
     rows = pd.read_csv(layout.scores / "zeroshot" / "av_sam-flickr.csv", dtype={"clip_key": str})
     assert sorted(rows["clip_key"]) == sorted(PICTURES)
@@ -93,7 +93,7 @@ def test_every_picture_has_a_row_that_says_how_it_was_scored(scored):
     assert rows["ciou"].nunique() > 3
 
 
-def test_the_kept_prediction_is_the_upper_half_that_was_scored(scored):
+def test_the_stored_prediction_is_the_upper_half_that_was_scored(scored):
     layout = Layout(scored)
     rows = pd.read_csv(layout.scores / "zeroshot" / "av_sam-flickr.csv", dtype={"clip_key": str})
     by_key = rows.set_index("key")
@@ -113,7 +113,7 @@ def test_the_kept_prediction_is_the_upper_half_that_was_scored(scored):
 
 
 class HeatOnTheLeft(torch.nn.Module):
-    """Says of every picture that the sound comes from the left."""
+    """A model that predicts the left half of every image."""
 
     name = "left"
     input_size = 32
@@ -124,7 +124,7 @@ class HeatOnTheLeft(torch.nn.Module):
         return Prediction(ramp.expand(len(batch), *batch.frame_size))
 
 
-def test_scores_of_an_obvious_answer_by_hand(scored):
+def test_scores_of_a_simple_prediction_by_hand(scored):
     project = project_of(scored)
     model = HeatOnTheLeft()
     split = open_split(project, model, "flickr", "test")
@@ -134,9 +134,9 @@ def test_scores_of_an_obvious_answer_by_hand(scored):
         "100": 1.0,  # both annotators drew the left half
         "200": 0.0,
         "300": 0.0,
-        "400": 1.0,  # one did: a true pixel counts a half, above and below the line
+        "400": 1.0,  # one annotator: a true pixel counts 0.5 in numerator and denominator
         "500": 0.0,
-        "600": 0.5,  # one drew the left half, one the right
+        "600": 0.5,  # one annotator drew the left half, one the right
     }
     assert {row.clip_key: row.ciou for row, _ in found} == pytest.approx(expected)
     assert {row.clip_key: row.pixel_ap for row, _ in found}["100"] == pytest.approx(1.0)
@@ -154,7 +154,7 @@ def test_scoring_twice_gives_the_same_bytes(scored):
         run(zeroshot, "av_sam", "flicker", root=scored)
 
 
-def test_the_report_shows_localisation_with_the_printed_values(scored):
+def test_the_report_shows_localisation_with_the_published_values(scored):
     run(report, root=scored)
     layout = Layout(scored)
     table = pd.read_csv(layout.reports / "tables" / "localisation-flickr.csv")

@@ -1,4 +1,4 @@
-"""Stage masks: the table, the funnel, the limit."""
+"""The stage masks: its table, its funnel and its drop limit."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def project(toy_project: Path) -> Layout:
 
 
 @pytest.mark.parametrize("source", sorted(MASK_SOURCES))
-def test_the_table_and_the_funnel_agree_and_repeat(project, source, tmp_path):
+def test_the_table_and_the_funnel_agree_and_are_deterministic(project, source, tmp_path):
     overrides = [f"masks.sources={{coco: {COCO}}}"] if source == "coco" else []
     params = load_params(project.root, overrides)
     funnel = masks(source, params, project, Runtime(cache_dir=tmp_path / "a"))
@@ -41,7 +41,7 @@ def test_the_table_and_the_funnel_agree_and_repeat(project, source, tmp_path):
 COCO = "{root: data/raw/coco, files: [annotations/instances_train2017.json], images: data/raw/coco}"
 
 
-def test_lost_pictures_beyond_the_limit_stop_the_stage(project, tmp_path):
+def test_missing_images_beyond_the_limit_stop_the_stage(project, tmp_path):
     params = load_params(project.root, ["masks.max_drop_frac=0.2"])
     pictures = sorted((project.raw / "lvis" / "train2017").iterdir())
     assert len(pictures) > 10
@@ -51,7 +51,7 @@ def test_lost_pictures_beyond_the_limit_stop_the_stage(project, tmp_path):
         masks("lvis", params, project, Runtime(cache_dir=tmp_path))
 
 
-def test_what_filters_refuse_does_not_count_as_lost(project, tmp_path):
+def test_filtered_masks_do_not_count_against_the_limit(project, tmp_path):
     params = load_params(project.root, ["masks.max_drop_frac=0", "masks.filters.min_area_frac=0.9"])
     funnel = masks("lvis", params, project, Runtime(cache_dir=tmp_path))
     assert set(funnel["reason"]) >= {"too_small", "crowd"}

@@ -1,4 +1,4 @@
-"""The stages behind the shards on a small toy world: every one runs, and says what it did."""
+"""The stages after the shards on a small toy world: every one runs and writes its outputs."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ def converted(project):
     return project
 
 
-def test_a_benchmark_becomes_shards_with_its_clips_whole(converted):
+def test_a_benchmark_becomes_shards_with_complete_clips(converted):
     layout = Layout(converted)
     for benchmark, frames in (("s4", 5), ("ms3", 5)):
         reader = ShardReader(layout.shards(benchmark), "test")
@@ -70,7 +70,7 @@ def test_a_benchmark_becomes_shards_with_its_clips_whole(converted):
     assert again == {p.name: p.read_bytes() for p in layout.shards("s4").iterdir()}
 
 
-def test_an_incomplete_benchmark_leaves_the_shards_that_were_there(converted):
+def test_an_incomplete_benchmark_keeps_the_existing_shards(converted):
     layout = Layout(converted)
     frame = next((converted / "data/raw/avsbench").rglob("visual_frames/*/*/*/*.png"))
     before = sorted(p.name for p in layout.shards("s4").iterdir())
@@ -85,7 +85,7 @@ def test_an_incomplete_benchmark_leaves_the_shards_that_were_there(converted):
         stage(convert, "s5", root=converted)
 
 
-def test_training_leaves_weights_metrics_plots_and_rows(trained):
+def test_training_writes_weights_metrics_plots_and_rows(trained):
     layout = Layout(trained)
     folder = layout.runs / "train" / "sama_avs"
     assert read_info(folder / "weights.safetensors").model == "sama_avs"
@@ -116,7 +116,7 @@ def test_the_same_run_gives_the_same_bytes(trained):
     assert [path.read_bytes() for path in files] == before
 
 
-def test_zero_shot_needs_weights_of_the_very_model(trained, converted):
+def test_zero_shot_needs_weights_of_the_same_model(trained, converted):
     stage(zeroshot, "sama_avs", "s4", root=trained)
     rows = read_scores(Layout(trained).scores).rows
     rows = rows[rows["stage"] == "zeroshot"]
@@ -160,7 +160,7 @@ def test_every_other_stage_runs(trained, converted):
     assert untrained.model == "sama_avs"
 
 
-def test_what_params_do_not_name_is_refused(trained):
+def test_items_that_params_do_not_name_are_refused(trained):
     with pytest.raises(ConfigError, match="Did you mean 'adapters-1'"):
         stage(ablate, "adapter-1", root=trained)
     for percent in ("101", "-1", "ten"):
