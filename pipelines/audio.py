@@ -12,7 +12,7 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.audio import AUDIO_SOURCES
 from avsynth.sources.categories import chosen_vocabulary
 
-UNCOUNTED = ("missing_file", "ambiguous_label")
+NOT_COUNTED_REASONS = ("missing_file", "ambiguous_label")
 """Reasons that do not count against the drop limit: a clip that was never fetched and one that
 two categories claim say nothing about the sounds that are there."""
 
@@ -47,7 +47,7 @@ def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
 
 
 def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:
-    counted = funnel[~funnel["reason"].isin(UNCOUNTED)]
+    counted = funnel[~funnel["reason"].isin(NOT_COUNTED_REASONS)]
     lost = counted[counted["status"] == "dropped"]
     dropped, total = int(lost["count"].sum()), int(counted["count"].sum())
     if dropped > limit * total:

@@ -11,7 +11,7 @@ from avsynth.runtime.errors import ConfigError, DropLimitError, suggest
 from avsynth.runtime.options import Runtime
 from avsynth.sources.categories import chosen_vocabulary
 from avsynth.sources.masks import MASK_SOURCES
-from avsynth.sources.masks.filters import REFUSALS
+from avsynth.sources.masks.filters import FILTER_REASONS
 
 
 def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
 
 
 def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:
-    damaged = funnel[(funnel["status"] == "dropped") & ~funnel["reason"].isin(REFUSALS)]
+    damaged = funnel[(funnel["status"] == "dropped") & ~funnel["reason"].isin(FILTER_REASONS)]
     lost, total = int(damaged["count"].sum()), int(funnel["count"].sum())
     if lost > limit * total:
         counts = damaged.groupby("reason")["count"].sum()

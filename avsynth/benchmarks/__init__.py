@@ -1,4 +1,4 @@
-"""The benchmarks: one module each, all behind one record, none needs torch to be listed."""
+"""Registry of the benchmarks: one module each, one `Benchmark` record each; no torch needed."""
 
 from avsynth.benchmarks import flickr, ms3, s4, synthetic, v2, v3
 from avsynth.benchmarks.base import Benchmark, Clip, Finding

@@ -1,25 +1,26 @@
-"""AVS-Synthetic as its authors give it out, or as `avsynth export avs-synthetic` writes it.
+"""AVS-Synthetic as published by its authors, or as written by `avsynth export avs-synthetic`.
 
 Paper: J. Liu et al., "Annotation-free Audio-Visual Segmentation", WACV 2024, section 3.2.
-Where: https://zenodo.org/record/8125822. Licence: that of every source picture (LVIS/COCO, Open
-Images); every sound is its uploader's (VGGSound).
+Where: https://zenodo.org/record/8125822. Licence: that of every source image (LVIS/COCO, Open
+Images); audio belongs to its uploader (VGGSound).
 
 ====================================  ==============================================================
-below the root                        what it holds
+path below the root                   content
 ====================================  ==============================================================
-``annotations.csv``                   nine columns, read by position: 0 inst_id, 1 img_id,
-                                      4 cls_name, 5 cls_id, 6 dataset, 8 audio_name; and one that is
-                                      found by its name, split: train, validate, test
-``category_for_vggsound_audios.pkl``  cls_id to the names of its clips
-``images/<img_id>.jpg``               pictures; ids are strings, zeros in front of them count
+``annotations.csv``                   nine columns. Read by position: 0 inst_id, 1 img_id,
+                                      4 cls_name, 5 cls_id, 6 dataset, 8 audio_name. Read by name:
+                                      split (train, validate, test)
+``category_for_vggsound_audios.pkl``  cls_id -> names of its audio clips
+``images/<img_id>.jpg``               images; ids are strings, leading zeros are significant
 ``masks/<inst_id>.png``               one instance each, PIL mode ``1``
-``audios/<audio_name>.wav``           16 kHz, some 3 s; log-mel example 1 (0.96-1.92 s) is heard
-``credits.jsonl``                     in our exports alone: ids, licences and links of each instance
+``audios/<audio_name>.wav``           16 kHz, about 3 s; log-mel example 1 (0.96-1.92 s) is used
+``credits.jsonl``                     only in our exports: ids, licences and links per instance
 ====================================  ==============================================================
 
-Quirks: for training, the authors' loader ignores audio_name and draws any clip of the category at
-each access; here a training row without a name gets one of the pool, drawn by its id. A picture's
-file is called .jpg whatever it is. Category names are LVIS's; ours are given where they differ.
+Quirks: in training, the authors' loader ignores audio_name and samples any clip of the category at
+each access. Here a training row without an audio_name gets one clip of the pool, chosen by a hash
+of its inst_id. Image files are named .jpg for every format. Category names are those of LVIS; they
+are mapped to ours where the two differ.
 """
 
 import csv
@@ -34,7 +35,7 @@ from typing import Any
 
 from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.clip_pools import read_clip_pools
-from avsynth.benchmarks.frames import bilevel, cut_second, make_sample, read_mask, read_picture
+from avsynth.benchmarks.frames import bilevel, cut_second, make_sample, read_image, read_mask
 from avsynth.benchmarks.synthetic import PAPER_SAMPLES
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import PATCH_SAMPLES, logmel
@@ -46,12 +47,12 @@ NAME = "avs-synthetic-release"
 ANNOTATIONS, CREDITS = "annotations.csv", "credits.jsonl"
 POOLS = "category_for_vggsound_audios.pkl"
 SPLIT_NAMES = {"train": "train", "val": "validate", "test": "test"}
-HEARD_FROM = 15_360
-"""First sample of log-mel example 1, the one that is heard: 96 hops of 160."""
+USED_PATCH_START = 15_360
+"""First audio sample of log-mel example 1, the one that is used: 96 hops of 160."""
 _POSITIONS = {"inst_id": 0, "img_id": 1, "cls_name": 4, "cls_id": 5, "dataset": 6, "audio_name": 8}
 _NUM_COLUMNS = 9
 _OUR_KEY = re.compile(r"[A-Za-z0-9_-]{1,48}-[0-9a-f]{10}")
-_FIX = "Get the release again, or mend the file."
+_FIX = "Download the release again, or fix the file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def list_clips(root: Path, split: str) -> list[Clip]:
     """List the instances of a split, sorted by id.
 
     Raises:
-        DataError: annotations.csv or the pools are absent or of another kind, an id is no plain
-            file name, or an instance stands twice.
+        DataError: annotations.csv or the pools are absent or invalid, an id is not a plain file
+            name, or an instance is listed twice.
     """
     clips: dict[str, Clip] = {}
     for row in _read_annotations(root / ANNOTATIONS):
@@ -88,32 +89,32 @@ def list_clips(root: Path, split: str) -> list[Clip]:
             split=split,
             clip_key=row.inst_id,
             category=_our_names().get(row.cls_name, row.cls_name),
-            images=(root / "images" / f"{_plain(row, row.img_id)}.jpg",),
-            masks=(root / "masks" / f"{_plain(row, row.inst_id)}.png",),
-            audio=root / "audios" / f"{_plain(row, _audio_name(root, row))}.wav",
+            images=(root / "images" / f"{_file_name(row, row.img_id)}.jpg",),
+            masks=(root / "masks" / f"{_file_name(row, row.inst_id)}.png",),
+            audio=root / "audios" / f"{_file_name(row, _audio_name(root, row))}.wav",
         )
     return [clips[inst_id] for inst_id in sorted(clips)]
 
 
 def read_clip(clip: Clip) -> Iterator[Sample]:
-    """Read one instance: the picture's bytes, its mask, and the second that is heard.
+    """Read one instance: the image bytes, the mask, and the second of audio from log-mel example 1.
 
     Raises:
-        DataError: a file is damaged, the mask has another size, or the sound ends too early.
+        DataError: a file is damaged, the mask has another size, or the audio is too short.
     """
-    image, extension, size = read_picture(clip.images[0])
+    image, extension, size = read_image(clip.images[0])
     mask = read_mask(bilevel, clip.masks[0], size)
     waveform, _ = read_audio(clip.audio)
-    if len(waveform) < HEARD_FROM + PATCH_SAMPLES:
+    if len(waveform) < USED_PATCH_START + PATCH_SAMPLES:
         found = f"{len(waveform) / SAMPLE_RATE_HZ:.3f} s"
-        raise DataError(str(clip.audio), "at least 1.935 s of sound", found, _FIX)
-    second = quantise(cut_second(waveform[HEARD_FROM:], 0))
+        raise DataError(str(clip.audio), "at least 1.935 s of audio", found, _FIX)
+    second = quantise(cut_second(waveform[USED_PATCH_START:], 0))
     sample = make_sample(clip, 0, (image, extension), mask, second, logmel(second)[0], second=1)
-    known = _credits_of(clip)
-    key = clip.clip_key if known and _OUR_KEY.fullmatch(clip.clip_key) else sample.key
+    credit = _credits_of(clip)
+    key = clip.clip_key if credit and _OUR_KEY.fullmatch(clip.clip_key) else sample.key
     ids = {"image_id": _image_id(clip.images[0].stem), "clip_id": clip.audio.stem}
-    sure = {"dataset": NAME, "clip_key": key, "category": clip.category, "split": clip.split}
-    yield replace(sample, key=key, meta={**sample.meta, **ids, **known, **sure})
+    fixed = {"dataset": NAME, "clip_key": key, "category": clip.category, "split": clip.split}
+    yield replace(sample, key=key, meta={**sample.meta, **ids, **credit, **fixed})
 
 
 def _read_annotations(path: Path) -> list[_Row]:
@@ -144,15 +145,15 @@ def _read_annotations(path: Path) -> list[_Row]:
     return rows
 
 
-def _plain(row: _Row, name: str) -> str:
-    """Let a name pass that stays in its folder."""
+def _file_name(row: _Row, name: str) -> str:
+    """Return a name that may become part of a path: a plain, printable, unhidden file name."""
     if not name or name.startswith(".") or not name.isprintable() or {"/", "\\"} & set(name):
         raise DataError(row.where, "an id that is a plain file name", repr(name), _FIX)
     return name
 
 
 def _audio_name(root: Path, row: _Row) -> str:
-    """Take the row's own clip; a training row without one draws from its category's pool."""
+    """Return the row's audio name; a training row without one gets a clip of its pool."""
     if row.audio_name or row.split != "train":
         return row.audio_name
     path = root / POOLS
@@ -168,13 +169,13 @@ def _audio_name(root: Path, row: _Row) -> str:
 
 @cache
 def _read_pools(path: Path, changed_ns: int) -> dict[int, list[str]]:
-    """Read the pools once for each state of the file."""
+    """Read the pools; cached until the file changes."""
     del changed_ns
     return read_clip_pools(path)
 
 
 def _credits_of(clip: Clip) -> dict[str, Any]:
-    """Look up what our export noted of an instance; empty in the authors' release."""
+    """Return the ids, licences and links of an instance; empty in the authors' release."""
     path = clip.images[0].parent.parent / CREDITS
     if not path.is_file():
         return {}
@@ -183,7 +184,7 @@ def _credits_of(clip: Clip) -> dict[str, Any]:
 
 @cache
 def _read_credits(path: Path, changed_ns: int) -> dict[str, dict[str, Any]]:
-    """Read inst_id to meta once for each state of the file."""
+    """Read the credits: inst_id -> meta; cached until the file changes."""
     del changed_ns
     try:
         with path.open(encoding="utf-8") as file:
@@ -191,7 +192,7 @@ def _read_credits(path: Path, changed_ns: int) -> dict[str, dict[str, Any]]:
         return {line["inst_id"]: dict(line["meta"]) for line in lines}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            str(path), "one object of inst_id and meta a line", repr(error), _FIX
+            str(path), "one object of inst_id and meta per line", repr(error), _FIX
         ) from None
 
 
@@ -202,7 +203,7 @@ def _our_names() -> dict[str, str]:
 
 
 def _image_id(img_id: str) -> str:
-    """Give a picture the id that it has in every source: COCO's are 12 digits."""
+    """Return the image id used by the mask sources; COCO's ids have 12 digits."""
     return f"coco/{img_id}" if re.fullmatch(r"\d{12}", img_id) else f"openimages/{img_id}"
 
 
@@ -212,7 +213,7 @@ BENCHMARK = Benchmark(
     version="zenodo 8125822",
     paper="Liu et al., Annotation-free Audio-Visual Segmentation, WACV 2024",
     url="https://zenodo.org/record/8125822",
-    licence="of each source picture and sound",
+    licence="of each source image and audio clip",
     clips=PAPER_SAMPLES,
     list_clips=list_clips,
     read_clip=read_clip,

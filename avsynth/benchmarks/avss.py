@@ -1,4 +1,4 @@
-"""The folder of AVSBench-semantic, which V2 and V3 take their clips from.
+"""The AVSBench-semantic folder, the source of the clips of V2 and V3.
 
 Paper: J. Zhou et al., "Audio-Visual Segmentation with Semantics", IJCV 2024.
 Where: https://github.com/OpenNLPLab/AVSBench, on request from the authors. Licence: research only.
@@ -12,17 +12,18 @@ Layout below ``root``::
 
 Quirks:
 
-* ``a_obj`` joins categories by ``_``; a category of two words has ``-``. It may say
-  ``off-the-screen``, a sound whose source is not in the picture.
-* The darkest colour of the palette has a grey value of 7, so foreground is whatever is not black.
-* There are no log-mel files: they are computed from audio.wav, every 0.96 s, as the published
+* ``a_obj`` joins categories by ``_``; a category of two words has ``-``. It may be
+  ``off-the-screen``: the source of the sound is not in the image.
+* The darkest colour of the palette has a grey value of 7, so every pixel that is not black is
+  foreground.
+* There are no log-mel files. Log-mels are computed from audio.wav, one per 0.96 s, as the published
   features are.
 """
 
 from pathlib import Path
 
 from avsynth.benchmarks.base import Clip
-from avsynth.benchmarks.csv_lists import no_duplicates, plain_name, read_rows
+from avsynth.benchmarks.csv_lists import check_file_name, check_unique, read_rows
 from avsynth.runtime.errors import DataError
 
 PAPER = "Zhou et al., Audio-Visual Segmentation with Semantics, IJCV 2024"
@@ -33,25 +34,24 @@ COLUMNS = ("uid", "a_obj", "split", "label")
 
 
 def read_metadata(root: Path) -> dict[str, dict[str, str]]:
-    """Read metadata.csv: uid to its row.
+    """Read metadata.csv: uid -> row.
 
     Raises:
-        DataError: absent, damaged, or with a uid or label that is none.
+        DataError: the file is absent or damaged, or contains an invalid uid or label.
     """
     path = root / "metadata.csv"
     rows = read_rows(path, COLUMNS)
     for row in rows:
-        plain_name(path, row["uid"])
+        check_file_name(path, row["uid"])
         if row["label"] not in FRAMES:
-            raise DataError(
-                str(path), f"a label of {', '.join(FRAMES)}", repr(row["label"]), "Mend the row."
-            )
-    no_duplicates(path, [row["uid"] for row in rows])
+            expected = f"a label of {', '.join(FRAMES)}"
+            raise DataError(str(path), expected, repr(row["label"]), "Correct the row's label.")
+    check_unique(path, [row["uid"] for row in rows])
     return {row["uid"]: row for row in rows}
 
 
 def make_clip(root: Path, row: dict[str, str], dataset: str, version: str, split: str) -> Clip:
-    """Make the clip of a row of metadata.csv, all of its frames."""
+    """Build the clip of one row of metadata.csv, with all of its frames."""
     folder = root / row["label"] / row["uid"]
     numbers = range(FRAMES[row["label"]])
     return Clip(

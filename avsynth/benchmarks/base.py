@@ -1,4 +1,4 @@
-"""What a benchmark is: its clips, what should be there, and its frames as shard samples."""
+"""`Benchmark`: the list of clips, a check of the files, and a reader of shard samples."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from pathlib import Path
 from avsynth.core.records import Sample
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 
-_NAMED = 5
-"""Missing files that a finding names."""
+_MAX_NAMES = 5
+"""Missing files that a finding lists by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip of a benchmark and where its labelled frames lie: picklable, nothing read yet."""
+    """One clip of a benchmark and the paths of its labelled frames. Picklable; nothing read yet."""
 
     dataset: str
-    """Name of the shards it goes to, part of the sample keys."""
+    """Name of the dataset that the clip is converted to; part of the sample keys."""
     version: str
     licence: str
     split: str
@@ -27,54 +27,54 @@ class Clip:
     """One per image, in time order."""
     audio: Path
     logmel: Path | None = None
-    """The benchmark's own log-mel features, or None: computed from the sound."""
+    """File of the benchmark's own log-mels, or None: they are computed from the audio."""
     patches: int = 0
-    """Log-mels in that file: one per frame of the clip, labelled or not."""
+    """Number of log-mels in that file: one per frame of the clip, labelled or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many of something there should be, and are."""
+    """Expected and found number of one part (clips, masks, ...) of one split."""
 
     split: str
     part: str
-    """``clips``, ``frames``, ``masks``, ``sounds`` or ``log-mels``."""
+    """``clips``, ``frames``, ``masks``, ``audio files`` or ``log-mels``."""
     expected: int
     found: int
     missing: tuple[str, ...] = ()
     """The first missing files, relative to the root."""
 
     def __str__(self) -> str:
-        """Phrase it for a message."""
+        """Return the finding as one line of a message."""
         text = f"{self.split}: {self.found} of {self.expected} {self.part}"
         return text + (f" (first missing: {', '.join(self.missing)})" if self.missing else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One published test bed."""
+    """One published benchmark."""
 
     name: str
     title: str
     version: str
     paper: str
     url: str
-    """Where to get it."""
+    """Download page."""
     licence: str
     clips: dict[str, int]
-    """Splits with the official number of clips of each."""
+    """Split -> official number of clips."""
     list_clips: Callable[[Path, str], list[Clip]]
-    """``(root, split)`` to the clips of a split, sorted by clip key."""
+    """``(root, split)`` -> clips of the split, sorted by clip key."""
     read_clip: Callable[[Clip], Iterator[Sample]]
-    """The samples of a clip, one per labelled frame, in time order."""
+    """Clip -> its samples, one per labelled frame, in time order."""
     boxes: bool = False
-    """Whether its truth is boxes (``meta.boxes``): localisation is scored, not masks."""
+    """Whether the ground truth is boxes (``meta.boxes``): localisation is scored, not masks."""
 
     def iter_samples(self, root: Path, split: str) -> Iterator[Sample]:
-        """Yield the samples of a split, the frames of a clip one after another.
+        """Yield the samples of a split; the frames of a clip are adjacent.
 
         Args:
-            root: folder in the layout that the benchmark's module describes.
+            root: folder in the layout that the docstring of the benchmark's module describes.
             split: train, val or test.
 
         Raises:
@@ -86,7 +86,7 @@ class Benchmark:
             yield from self.read_clip(clip)
 
     def require(self, root: Path, split: str) -> None:
-        """Make sure that everything a split's lists name is there.
+        """Check that every file that the lists of a split name exists.
 
         Raises:
             ConfigError: the benchmark has no such split.
@@ -98,14 +98,14 @@ class Benchmark:
                 f"benchmarks/{self.name} in {root}",
                 f"the files of split {split}",
                 "; ".join(map(str, faults)),
-                f"Fetch what is missing ({self.url}), or take the rows out of the csv.",
+                f"Get the missing files ({self.url}), or remove their rows from the csv.",
             )
 
     def check(self, root: Path, split: str | None = None) -> list[Finding]:
-        """Compare what lies below ``root`` with the lists, and the lists with the paper.
+        """Compare the files below ``root`` with the lists, and the lists with the paper.
 
-        The lists are held against the official numbers when they have the official number of
-        clips in all; shorter lists (a subset, a toy world) are themselves the truth.
+        If the lists together have the official number of clips, each split must have its official
+        number. Other lists (a subset, a toy world) define the expected numbers themselves.
 
         Args:
             root: folder in the benchmark's layout.
@@ -132,15 +132,15 @@ class Benchmark:
 
 
 def _count_files(root: Path, split: str, clips: list[Clip]) -> Iterator[Finding]:
-    """Look for every file of the clips."""
+    """Yield one finding per part: the number of files listed, and of those that exist."""
     parts: dict[str, list[Path]] = {
         "frames": [path for clip in clips for path in clip.images],
         "masks": [path for clip in clips for path in clip.masks],
-        "sounds": [clip.audio for clip in clips],
+        "audio files": [clip.audio for clip in clips],
         "log-mels": [clip.logmel for clip in clips if clip.logmel is not None],
     }
     for part, paths in parts.items():
         missing = [path for path in paths if not path.is_file()]
-        names = tuple(path.relative_to(root).as_posix() for path in missing[:_NAMED])
+        names = tuple(path.relative_to(root).as_posix() for path in missing[:_MAX_NAMES])
         if paths:
             yield Finding(split, part, len(paths), len(paths) - len(missing), names)

@@ -1,8 +1,8 @@
-"""``category_for_vggsound_audios.pkl`` of AVS-Synthetic: category id to the clips of its category.
+"""Reader and writer of AVS-Synthetic's ``category_for_vggsound_audios.pkl``: category id -> clips.
 
-A pickle is a program; this one is read without running anything. Its opcodes are gone through
-first, and only those that build dicts, lists, strings and integers may be there: none of them can
-name a function or a class. So a file from a stranger is refused before it is unpickled.
+A pickle is a program, and an untrusted one may run any code. So the opcodes are checked before
+the file is unpickled. Only those that build dicts, lists, strings and integers are accepted; none
+of them can name a function or a class.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Any
 
 from avsynth.runtime.errors import DataError
 
-_MOST_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
 _STRUCTURE = ("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK")
 _CONTAINERS = (
     "EMPTY_DICT",
@@ -29,23 +29,23 @@ _INTEGERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1")
 _STRINGS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE")
 _MEMO_WRITES = ("PUT", "BINPUT", "LONG_BINPUT")
 _MEMO = (*_MEMO_WRITES, "MEMOIZE", "GET", "BINGET", "LONG_BINGET")
-_PLAIN = frozenset((*_STRUCTURE, *_CONTAINERS, *_INTEGERS, *_STRINGS, *_MEMO))
+_SAFE_OPCODES = frozenset((*_STRUCTURE, *_CONTAINERS, *_INTEGERS, *_STRINGS, *_MEMO))
 
 
 def write_clip_pools(path: Path, pools: dict[int, list[str]]) -> None:
-    """Write the pools, sorted by id: the same bytes for the same pools."""
+    """Write the pools sorted by id: equal pools give equal bytes."""
     ordered = {category_id: list(pools[category_id]) for category_id in sorted(pools)}
     path.write_bytes(pickle.dumps(ordered, protocol=4))
 
 
 def read_clip_pools(path: Path) -> dict[int, list[str]]:
-    """Read the pools: category id to audio names, in the file's order.
+    """Read the pools: category id -> audio names, in file order.
 
     Raises:
-        DataError: absent, damaged, holding anything that could run, or not such a dict.
+        DataError: the file is absent, damaged, not such a dict, or contains a code-running opcode.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"{path.stat().st_size} bytes")
         pools = _load(path.read_bytes())
         return {_int(key): _names(names) for key, names in pools.items()}
@@ -59,29 +59,29 @@ def read_clip_pools(path: Path) -> dict[int, list[str]]:
         str(path),
         "a pickled dict of category id to a list of audio names",
         found,
-        "Nothing of it was run. Get the file again from the data set's publisher.",
+        "No code of the file was run. Download it again from the dataset's publisher.",
     )
 
 
 def _load(content: bytes) -> Any:
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name not in _PLAIN:
-            raise ValueError(f"it holds the opcode {opcode.name}")
+        if opcode.name not in _SAFE_OPCODES:
+            raise ValueError(f"the opcode {opcode.name}")
         if opcode.name in _MEMO_WRITES and int(argument or 0) > len(content):
-            raise ValueError(f"a memo index of {argument}")  # would ask for that much memory
+            raise ValueError(f"a memo index of {argument}")  # it would allocate that much memory
     return _Unpickler(io.BytesIO(content)).load()
 
 
 class _Unpickler(pickle.Unpickler):
-    """The second lock: no name is ever looked up."""
+    """Unpickler that looks up no name; a second barrier behind the opcode check."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuse."""
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+        """Raise UnpicklingError: no pool needs a reference."""
+        raise pickle.UnpicklingError(f"a reference to {module}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse."""
-        raise pickle.UnpicklingError(f"it refers to {pid!r}")
+        """Raise UnpicklingError: no pool needs a reference."""
+        raise pickle.UnpicklingError(f"a reference to {pid!r}")
 
 
 def _int(key: Any) -> int:

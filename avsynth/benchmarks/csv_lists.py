@@ -1,4 +1,4 @@
-"""The csv lists of benchmarks, read as text: ids never lead outside of the root folder."""
+"""Readers and checks of the benchmarks' csv lists: no id leads outside of the root folder."""
 
 import csv
 from collections.abc import Collection
@@ -11,14 +11,14 @@ def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
     """Read a csv with a header.
 
     Args:
-        path: of the csv.
-        columns: that it must have; others are kept too.
+        path: the csv file.
+        columns: required columns; other columns are kept too.
 
     Returns:
-        Its rows, in order.
+        The rows in file order: column -> text.
 
     Raises:
-        DataError: no such file, no text, a column is missing, or a row is cut.
+        DataError: the file is absent or not UTF-8, a column is missing, or a row is truncated.
     """
     rows: list[dict[str, str]] = []
     try:
@@ -38,19 +38,19 @@ def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
     return rows
 
 
-def plain_name(where: Path, value: str) -> str:
-    """Return a name that is to become part of a path, if it names nothing but a file or folder.
+def check_file_name(where: Path, value: str) -> str:
+    """Return a name that may become part of a path: a plain file or folder name.
 
     Raises:
-        DataError: it holds a separator, is empty, or leads upwards.
+        DataError: the name is empty, contains a separator, or is ``.`` or ``..``.
     """
     if value in ("", ".", "..") or any(c in value for c in "/\\\0"):
         raise _bad(where, "names without path separators", repr(value))
     return value
 
 
-def no_duplicates(where: Path, names: list[str]) -> None:
-    """Make sure that a list names every clip once.
+def check_unique(where: Path, names: list[str]) -> None:
+    """Check that a list contains every clip once.
 
     Raises:
         DataError: a name occurs twice.
@@ -63,4 +63,4 @@ def no_duplicates(where: Path, names: list[str]) -> None:
 
 
 def _bad(where: Path | str, expected: str, found: str) -> DataError:
-    return DataError(str(where), expected, found, "Get the list again from its publisher.")
+    return DataError(str(where), expected, found, "Download the list again from its publisher.")

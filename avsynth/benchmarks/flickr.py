@@ -1,9 +1,9 @@
-"""Flickr-SoundNet: 250 pictures with boxes around what sounds, for localisation (AV-SAM).
+"""Flickr-SoundNet: 250 images with boxes around the sounding objects (AV-SAM).
 
 Paper: A. Senocak et al., "Learning to Localize Sound Source in Visual Scenes", CVPR 2018; used as
 in EZ-VSL (Mo and Morgado, ECCV 2022) and AV-SAM (2023). Version test-250.
-Where: https://github.com/ardasnck/learning_to_localize_sound_source (boxes and test list), the
-pictures and sounds from Flickr-SoundNet. Licence: of each Flickr video; research only.
+Where: https://github.com/ardasnck/learning_to_localize_sound_source (boxes and test list), images
+and audio from Flickr-SoundNet. Licence: of each Flickr video; research only.
 
 Layout below ``root``::
 
@@ -14,11 +14,13 @@ Layout below ``root``::
 
 Quirks:
 
-* Boxes are in a 256 x 256 grid whatever the picture's size, two or three annotators to a picture.
-  Scores use their *consensus* (`consensus_map`): every box adds a half, at most 1 in all. The
-  sample's mask is their union, for looking at; ``meta.boxes`` holds the boxes.
-* The first child of a bbox is no coordinate and is skipped, as the published reader does.
-* There is no category: all clips carry ``unlabelled``. The second heard is the middle one.
+* Boxes are in a 256 x 256 grid for every image size. An image has two or three annotators.
+  Scores use their *consensus* (`avsynth.metrics.localisation.consensus_map`): every box adds 0.5,
+  clipped at 1. The sample's mask is the union of the boxes, for display only; ``meta.boxes``
+  contains the boxes.
+* The first child of a bbox is not a coordinate; it is skipped, as in the published reader.
+* There are no categories: every clip has the category ``unlabelled``.
+* The sample's second is the middle second of the audio.
 """
 
 import csv
@@ -30,8 +32,8 @@ from pathlib import Path
 import numpy as np
 
 from avsynth.benchmarks.base import Benchmark, Clip
-from avsynth.benchmarks.csv_lists import no_duplicates, plain_name
-from avsynth.benchmarks.frames import cut_second, make_sample, read_picture
+from avsynth.benchmarks.csv_lists import check_file_name, check_unique
+from avsynth.benchmarks.frames import cut_second, make_sample, read_image
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
@@ -45,20 +47,23 @@ Box = tuple[int, int, int, int]
 
 
 def list_clips(root: Path, split: str) -> list[Clip]:
-    """List the test pictures, sorted by id.
+    """List the test images, sorted by id.
 
     Raises:
-        DataError: the list is absent, or holds a name that is none.
+        DataError: the list is absent, or contains an invalid name.
     """
     path = root / "flickr_test.csv"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            names = [plain_name(path, row[0]) for row in csv.reader(file) if row]
+            names = [check_file_name(path, row[0]) for row in csv.reader(file) if row]
     except FileNotFoundError:
         raise DataError(
-            str(path), "the list of test ids", "no such file", "Copy it beside frames/."
+            str(path),
+            "the list of test ids",
+            "no such file",
+            "Copy flickr_test.csv beside frames/.",
         ) from None
-    no_duplicates(path, names)
+    check_unique(path, names)
     return [
         Clip(
             dataset="flickr",
@@ -76,12 +81,12 @@ def list_clips(root: Path, split: str) -> list[Clip]:
 
 
 def read_clip(clip: Clip) -> Iterator[Sample]:
-    """Read a picture with its boxes and the middle second of its sound.
+    """Read an image with its boxes and the middle second of its audio.
 
     Raises:
         DataError: a file is damaged, or there is no box.
     """
-    image, extension, (width, height) = read_picture(clip.images[0])
+    image, extension, (width, height) = read_image(clip.images[0])
     boxes = read_boxes(clip.masks[0])
     mask = np.zeros((height, width), dtype=bool)
     for x0, y0, x1, y1 in boxes:
@@ -89,16 +94,16 @@ def read_clip(clip: Clip) -> Iterator[Sample]:
         mask[rows, x0 * width // GRID_PX : x1 * width // GRID_PX] = True
     waveform, _ = read_audio(clip.audio)
     second = len(waveform) // SAMPLE_RATE_HZ // 2
-    heard = quantise(cut_second(waveform, second))
-    sample = make_sample(clip, 0, (image, extension), mask, heard, logmel(heard)[0], second)
+    audio = quantise(cut_second(waveform, second))
+    sample = make_sample(clip, 0, (image, extension), mask, audio, logmel(audio)[0], second)
     yield replace(sample, meta={**sample.meta, "boxes": [list(box) for box in boxes]})
 
 
 def read_boxes(path: Path) -> list[Box]:
-    """Read the boxes of an annotation: ``(x0, y0, x1, y1)`` in the 256 x 256 grid.
+    """Read the boxes of one annotation: ``(x0, y0, x1, y1)`` in the 256 x 256 grid.
 
     Raises:
-        DataError: no XML, no box, or a box that is none.
+        DataError: the file is not XML, has no box, or contains an invalid box.
     """
     try:
         found = [
@@ -117,13 +122,13 @@ def read_boxes(path: Path) -> list[Box]:
             raise _bad(path, str(box))
         boxes.append((box[0], box[1], box[2], box[3]))
     if not boxes:
-        raise _bad(path, "none")
+        raise _bad(path, "no box")
     return boxes
 
 
 def _bad(path: Path, found: str) -> DataError:
     return DataError(
-        str(path), "boxes x0 < x1, y0 < y1 in 0..256", found, "Get the annotation again."
+        str(path), "boxes x0 < x1, y0 < y1 in 0..256", found, "Download the annotation again."
     )
 
 

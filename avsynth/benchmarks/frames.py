@@ -1,4 +1,4 @@
-"""From a clip's files to shard samples: the pictures' own bytes, masks by rule, one second each."""
+"""Reader of a clip's files: image bytes, decoded mask and one second of audio per sample."""
 
 import hashlib
 import io
@@ -20,39 +20,39 @@ from avsynth.runtime.errors import DataError
 
 SAMPLE_SCHEMA = 1
 _EXTENSIONS = {"PNG": "png", "JPEG": "jpg"}
-_LONGEST_PREFIX = 48
-_FIX = "Get the file again from the benchmark's publisher."
+_MAX_PREFIX_CHARS = 48
+_FIX = "Download the file again from the benchmark's publisher."
 
 Mask = NDArray[np.bool_]
 
 
-def bilevel(picture: Image.Image) -> Mask:
-    """Decode a mask as AVSBench S4 does, PIL mode ``1``: bool ``[H, W]``."""
-    return np.asarray(picture.convert("1"))
+def bilevel(image: Image.Image) -> Mask:
+    """Decode a mask in PIL mode ``1``, as AVSBench S4 does: bool ``[H, W]``."""
+    return np.asarray(image.convert("1"))
 
 
-def any_grey(picture: Image.Image) -> Mask:
-    """Decode a mask whose foreground is whatever is not black: bool ``[H, W]``."""
-    return np.asarray(picture.convert("L")) > 0
+def not_black(image: Image.Image) -> Mask:
+    """Decode a mask whose foreground is every pixel that is not black: bool ``[H, W]``."""
+    return np.asarray(image.convert("L")) > 0
 
 
 def read_clip(decode: Callable[[Image.Image], Mask], clip: Clip) -> Iterator[Sample]:
-    """Read the labelled frames of a clip whose frame ``i`` ends second ``i``.
+    """Read the labelled frames of a clip whose frame ``i`` is the end of second ``i``.
 
-    Log-mels follow one another every 0.96 s as in the published features; where the sound ends
-    early the last one is repeated, and the second itself is filled with silence.
+    Log-mels are 0.96 s apart, as in the published features. If the audio is too short, the last
+    log-mel is repeated and the second is padded with silence.
 
     Args:
-        decode: the benchmark's rule for masks.
-        clip: whose files to read.
+        decode: the benchmark's mask decoder.
+        clip: the clip to read.
 
     Raises:
-        DataError: a file is damaged, or a mask has another size than its picture.
+        DataError: a file is damaged, or a mask and its image differ in size.
     """
     waveform, _ = read_audio(clip.audio)
     patches = _patches(clip, waveform)
     for index, (image_path, mask_path) in enumerate(zip(clip.images, clip.masks, strict=True)):
-        image, extension, size = read_picture(image_path)
+        image, extension, size = read_image(image_path)
         mask = read_mask(decode, mask_path, size)
         yield make_sample(
             clip, index, (image, extension), mask, cut_second(waveform, index), patches[index]
@@ -60,7 +60,7 @@ def read_clip(decode: Callable[[Image.Image], Mask], clip: Clip) -> Iterator[Sam
 
 
 def make_reader(decode: Callable[[Image.Image], Mask]) -> Callable[[Clip], Iterator[Sample]]:
-    """Bind a mask rule to `read_clip`, picklable."""
+    """Return `read_clip` with the mask decoder bound; picklable."""
     return partial(read_clip, decode)
 
 
@@ -73,16 +73,16 @@ def make_sample(
     patch: NDArray[np.float32],
     second: int | None = None,
 ) -> Sample:
-    """Put one frame together.
+    """Build the sample of one frame.
 
     Args:
-        clip: that the frame belongs to.
-        index: of the frame in the clip.
-        image: its bytes and extension.
+        clip: the clip of the frame.
+        index: the frame's index in the clip.
+        image: file bytes and file extension.
         mask: bool ``[H, W]``.
-        waveform: float32 ``[16000]``, the frame's second.
-        patch: float32 ``[1, 96, 64]``, the log-mel that goes with it.
-        second: where in the sound it lies; the frame's index when None.
+        waveform: float32 ``[16000]``, the frame's second of audio.
+        patch: float32 ``[1, 96, 64]``, the frame's log-mel.
+        second: index of that second in the audio; None for the frame's index.
     """
     patch_npy, mask_png = io.BytesIO(), io.BytesIO()
     np.save(patch_npy, np.ascontiguousarray(patch, np.float32), allow_pickle=False)
@@ -113,66 +113,66 @@ def make_sample(
 
 
 def sample_key(clip: Clip, index: int) -> str:
-    """Name a frame: its category and ten hex digits of what it is."""
-    prefix = re.sub(r"[^A-Za-z0-9_-]+", "-", clip.category)[:_LONGEST_PREFIX]
+    """Return a frame's key: category and ten hex digits of sha256 of ``dataset/clip_key/index``."""
+    prefix = re.sub(r"[^A-Za-z0-9_-]+", "-", clip.category)[:_MAX_PREFIX_CHARS]
     digest = hashlib.sha256(f"{clip.dataset}/{clip.clip_key}/{index}".encode()).hexdigest()
     return f"{prefix}-{digest[:10]}"
 
 
-def read_picture(path: Path) -> tuple[bytes, str, tuple[int, int]]:
-    """Read a picture whole and make sure that it can be decoded.
+def read_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
+    """Read an image file and check that it can be decoded.
 
     Returns:
-        Its bytes, ``png`` or ``jpg``, and ``(width, height)``.
+        File bytes, ``png`` or ``jpg``, and ``(width, height)``.
 
     Raises:
-        DataError: damaged, or of another format.
+        DataError: the file is damaged or has another format.
     """
-    content, picture = _open(path)
-    if picture.format not in _EXTENSIONS:
-        raise DataError(str(path), "a PNG or JPEG", str(picture.format), _FIX)
-    return content, _EXTENSIONS[picture.format], picture.size
+    content, image = _open(path)
+    if image.format not in _EXTENSIONS:
+        raise DataError(str(path), "a PNG or JPEG", str(image.format), _FIX)
+    return content, _EXTENSIONS[image.format], image.size
 
 
 def read_mask(decode: Callable[[Image.Image], Mask], path: Path, size: tuple[int, int]) -> Mask:
-    """Decode a mask and hold its size against the picture's ``(width, height)``.
+    """Decode a mask and compare its size with the image's ``(width, height)``.
 
     Returns:
         bool ``[H, W]``.
 
     Raises:
-        DataError: damaged, or of another size.
+        DataError: the mask is damaged or has another size.
     """
-    _, picture = _open(path)
-    if picture.size != size:
-        raise DataError(str(path), f"a mask of the picture's size {size}", str(picture.size), _FIX)
-    return decode(picture)
+    _, image = _open(path)
+    if image.size != size:
+        raise DataError(str(path), f"a mask of the image's size {size}", str(image.size), _FIX)
+    return decode(image)
 
 
 def cut_second(waveform: NDArray[np.float32], second: int) -> NDArray[np.float32]:
-    """Cut one second, filled with silence where the sound has ended: float32 ``[16000]``."""
+    """Return one second, padded with silence at the end of the audio: float32 ``[16000]``."""
     cut = waveform[second * SAMPLE_RATE_HZ : (second + 1) * SAMPLE_RATE_HZ]
     return np.pad(cut, (0, SAMPLE_RATE_HZ - len(cut)))
 
 
 def _patches(clip: Clip, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give a clip's log-mels, at least one per image: float32 ``[n, 1, 96, 64]``."""
+    """Return a clip's log-mels, at least one per image: float32 ``[n, 1, 96, 64]``."""
     if clip.logmel is not None:
         return read_logmel(clip.logmel, clip.patches)
     patches = logmel(quantise(waveform))
     if len(patches) == 0:
         found = f"{len(waveform) / SAMPLE_RATE_HZ:.2f} s"
-        raise DataError(str(clip.audio), "at least 0.975 s of sound", found, _FIX)
+        raise DataError(str(clip.audio), "at least 0.975 s of audio", found, _FIX)
     short = max(0, len(clip.images) - len(patches))
     return np.concatenate([patches, patches[-1:].repeat(short, axis=0)])
 
 
 def _open(path: Path) -> tuple[bytes, Image.Image]:
-    """Read and decode a picture file."""
+    """Read and decode an image file."""
     try:
         content = path.read_bytes()
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
+        image = Image.open(io.BytesIO(content))
+        image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(str(path), "a picture", str(error), _FIX) from None
-    return content, picture
+        raise DataError(str(path), "an image file", str(error), _FIX) from None
+    return content, image

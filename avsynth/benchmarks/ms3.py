@@ -2,7 +2,7 @@
 
 Paper: J. Zhou et al., "Audio-Visual Segmentation", ECCV 2022. Version v1m, "Multi-sources".
 Where: https://github.com/OpenNLPLab/AVSBench, on request from the authors. Licence: research only;
-the pictures and sounds are of YouTube videos.
+images and audio come from YouTube videos.
 
 Layout below ``root``::
 
@@ -15,17 +15,17 @@ Layout below ``root``::
 
 Quirks:
 
-* There is no category: all clips carry ``multi-source``.
+* There are no categories: every clip has the category ``multi-source``.
 * Published loaders read the palette masks in two ways that agree only when foreground has the
-  palette index 255; here whatever is not black is foreground.
-* Some frames have an empty ground truth (nothing sounds); their score: `avsynth.metrics.frames`.
+  palette index 255. Here every pixel that is not black is foreground.
+* Some frames have an empty ground truth (nothing sounds); `avsynth.metrics.frames` scores them.
 """
 
 from pathlib import Path
 
 from avsynth.benchmarks.base import Benchmark, Clip
-from avsynth.benchmarks.csv_lists import no_duplicates, plain_name, read_rows
-from avsynth.benchmarks.frames import any_grey, make_reader
+from avsynth.benchmarks.csv_lists import check_file_name, check_unique, read_rows
+from avsynth.benchmarks.frames import make_reader, not_black
 
 VERSION = "v1m"
 LICENCE = "AVSBench, research only"
@@ -36,12 +36,12 @@ def list_clips(root: Path, split: str) -> list[Clip]:
     """List the clips of a split, sorted by name.
 
     Raises:
-        DataError: the list is absent, damaged, or holds a name that is none.
+        DataError: the list is absent or damaged, or contains an invalid name.
     """
     meta = root / "Multi-sources" / "ms3_meta_data.csv"
     rows = read_rows(meta, ("video_id", "split"))
-    names = [plain_name(meta, row["video_id"]) for row in rows]
-    no_duplicates(meta, names)
+    names = [check_file_name(meta, row["video_id"]) for row in rows]
+    check_unique(meta, names)
     chosen = sorted(row["video_id"] for row in rows if row["split"] == split)
     return [_clip(root / "Multi-sources" / "ms3_data", split, name) for name in chosen]
 
@@ -72,5 +72,5 @@ BENCHMARK = Benchmark(
     licence=LICENCE,
     clips={"train": 296, "val": 64, "test": 64},
     list_clips=list_clips,
-    read_clip=make_reader(any_grey),
+    read_clip=make_reader(not_black),
 )

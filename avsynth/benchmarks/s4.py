@@ -2,7 +2,7 @@
 
 Paper: J. Zhou et al., "Audio-Visual Segmentation", ECCV 2022. Version v1s, "Single-source".
 Where: https://github.com/OpenNLPLab/AVSBench, on request from the authors. Licence: research only;
-the pictures and sounds are of YouTube videos.
+images and audio come from YouTube videos.
 
 Layout below ``root``::
 
@@ -15,17 +15,17 @@ Layout below ``root``::
 
 Quirks:
 
-* In train only the first frame has a mask; AVSBench feeds five frames and takes the loss of the
-  first, SAMA-AVS loads the first alone. Train clips here hold that one labelled frame. So there
-  are 3,452 + 5 (740 + 740) = 10,852 masks.
-* Masks are read in PIL's mode ``1``, as the published loaders do.
-* Log-mels are the published ones; frame ``i`` takes patch ``i`` (0.96 s each, so a little early).
+* In train only the first frame has a mask. AVSBench feeds five frames and computes the loss on the
+  first; SAMA-AVS loads the first alone. Train clips here contain that one labelled frame. The
+  total is 3,452 + 5 (740 + 740) = 10,852 masks.
+* Masks are decoded in PIL mode ``1``, as in the published loaders.
+* Log-mels are the published ones. Frame ``i`` uses patch ``i``: 0.96 s each, so 0.04 ``i`` s early.
 """
 
 from pathlib import Path
 
 from avsynth.benchmarks.base import Benchmark, Clip
-from avsynth.benchmarks.csv_lists import no_duplicates, plain_name, read_rows
+from avsynth.benchmarks.csv_lists import check_file_name, check_unique, read_rows
 from avsynth.benchmarks.frames import bilevel, make_reader
 
 VERSION = "v1s"
@@ -38,14 +38,14 @@ def list_clips(root: Path, split: str) -> list[Clip]:
     """List the clips of a split, sorted by name.
 
     Raises:
-        DataError: the list is absent, damaged, or holds a name that is none.
+        DataError: the list is absent or damaged, or contains an invalid name.
     """
     meta = root / "Single-source" / "s4_meta_data.csv"
     rows = read_rows(meta, ("name", "category", "split"))
-    no_duplicates(meta, [row["name"] for row in rows])
+    check_unique(meta, [row["name"] for row in rows])
     for row in rows:
         for column in ("name", "category"):
-            plain_name(meta, row[column])
+            check_file_name(meta, row[column])
     data = root / "Single-source" / "s4_data"
     return [
         _clip(data, split, row["category"], row["name"])

@@ -1,16 +1,16 @@
-"""AVS-Synthetic: what `avsynth build` makes, taken as a benchmark by its own test split.
+"""AVS-Synthetic: the output of `avsynth build`, with its own test split as a benchmark.
 
 Paper: J. Liu et al., "Annotation-free Audio-Visual Segmentation", WACV 2024, section 3.2: 46
-categories, 58,405 pictures, 62,609 masks, of which 52,609 / 5,000 / 5,000 for train / val / test.
+categories, 58,405 images, 62,609 masks, of which 52,609 / 5,000 / 5,000 for train / val / test.
 Version: of the build (its parameters are in dvc.lock). Where: ``avsynth build --categories 46``;
 the authors' own files are at https://zenodo.org/record/8125822. Licence: that of every source
-picture and sound, recorded per sample.
+image and audio clip, recorded per sample.
 
-Its samples are shards from the start (``data/shards/avs-synthetic``), so there is nothing to list
-and nothing to convert.
+Its samples are shards already (``data/shards/avs-synthetic``), so there is nothing to list and
+nothing to convert.
 
-Quirks: the category list of the paper is not printed anywhere, so a build with our 46 is not the
-authors' data set; one instance is the truth even where others of its category are in the picture.
+Quirks: the paper does not print its category list, so a build with our 46 categories is not the
+authors' dataset. The ground truth is one instance, even where the image has others of its category.
 """
 
 from collections.abc import Iterator
@@ -20,17 +20,15 @@ from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.core.records import Sample
 
 PAPER_SAMPLES = {"train": 52_609, "val": 5_000, "test": 5_000}
-PAPER_CATEGORIES = 46
-PAPER_PICTURES = 58_405
 
 
 def list_clips(root: Path, split: str) -> list[Clip]:
-    """List nothing: the samples are already shards."""
+    """Return an empty list: the samples are shards already."""
     return []
 
 
 def read_clip(clip: Clip) -> Iterator[Sample]:
-    """Read nothing."""
+    """Yield nothing: there are no clips."""
     return iter(())
 
 
@@ -40,7 +38,7 @@ BENCHMARK = Benchmark(
     version="build",
     paper="Liu et al., Annotation-free Audio-Visual Segmentation, WACV 2024",
     url="https://zenodo.org/record/8125822",
-    licence="of each source picture and sound",
+    licence="of each source image and audio clip",
     clips=PAPER_SAMPLES,
     list_clips=list_clips,
     read_clip=read_clip,

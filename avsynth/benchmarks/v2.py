@@ -1,17 +1,17 @@
 """AVSBench V2: ten frames of ten seconds, segmented as foreground against background.
 
-Paper: J. Zhou et al., "Audio-Visual Segmentation with Semantics", IJCV 2024; the binary form is
-the one that GAVS and SAVE report. Version v2. Where, licence and layout: `avsynth.benchmarks.avss`.
+Paper: J. Zhou et al., "Audio-Visual Segmentation with Semantics", IJCV 2024; GAVS and SAVE report
+this binary form. Version v2. Where, licence and layout: `avsynth.benchmarks.avss`.
 
-The clips are the rows of metadata.csv with ``label`` v2. Quirks: the classes are dropped (binary
-task); frames have their original resolution; some have an empty ground truth.
+The clips are the rows of metadata.csv with ``label`` v2. Quirks: the categories are dropped (binary
+task); frames have their original resolution; some frames have an empty ground truth.
 """
 
 from pathlib import Path
 
 from avsynth.benchmarks import avss
 from avsynth.benchmarks.base import Benchmark, Clip
-from avsynth.benchmarks.frames import any_grey, make_reader
+from avsynth.benchmarks.frames import make_reader, not_black
 
 VERSION = "v2"
 
@@ -38,5 +38,5 @@ BENCHMARK = Benchmark(
     licence=avss.LICENCE,
     clips={"train": 4750, "val": 500, "test": 750},
     list_clips=list_clips,
-    read_clip=make_reader(any_grey),
+    read_clip=make_reader(not_black),
 )

@@ -134,12 +134,12 @@ def inspect_open(
     ] = None,
 ) -> None:
     """Open the App on pictures with masks, spectrograms and previews with sound; Ctrl-C stops."""
-    from avsynth.commands.inspect import Looked
+    from avsynth.commands.inspect import InspectOptions
     from avsynth.commands.inspect import inspect as run
     from avsynth.inspection.fiftyone_app.samples import Selection
 
-    looked = Looked(dataset, Selection(category, where, most), brain, export)
-    run(looked, project.params, project.layout, project.runtime, typer.echo)
+    options = InspectOptions(dataset, Selection(category, where, most), brain, export)
+    run(options, project.params, project.layout, project.runtime, typer.echo)
 
 
 @inspecting.command("pull")

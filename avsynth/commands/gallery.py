@@ -1,4 +1,4 @@
-"""Write the page of a dataset: samples to see and hear, funnel, class balance, histograms."""
+"""`avsynth gallery`: a page of a dataset with samples, funnel, class balance and histograms."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ def gallery(
 
     Args:
         dataset: a folder below data/shards.
-        split: only this one, or None for all.
+        split: only this split, or None for all.
         cards: samples per category.
-        params: not used; every entry point takes it.
-        layout: of the project.
-        out: the file; None for ``reports/gallery-<dataset>.html``.
+        params: not used; every command has it.
+        layout: the project's paths.
+        out: the page; None for ``reports/gallery-<dataset>.html``.
 
     Returns:
-        where it was written.
+        The path of the page.
 
     Raises:
-        DataError: no such dataset, or no sample of this split.
+        DataError: the dataset is absent, or has no sample of this split.
     """
     path = out or gallery_path(layout, dataset)
     page = gallery_page(layout, dataset, split, cards)

@@ -1,4 +1,4 @@
-"""Look at a dataset in FiftyOne: pictures with masks, spectrograms, previews with sound."""
+"""`avsynth inspect`: a dataset in FiftyOne, with masks, spectrograms and previews with audio."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ from avsynth.inspection.fiftyone_app.database import URI_VARIABLE, database, loc
 from avsynth.inspection.fiftyone_app.datasets import sync_dataset
 from avsynth.inspection.fiftyone_app.dropped import DATASET as DROPPED
 from avsynth.inspection.fiftyone_app.dropped import dropped_rows, fill_dataset
-from avsynth.inspection.fiftyone_app.duplicates import think
+from avsynth.inspection.fiftyone_app.duplicates import find_duplicates
 from avsynth.inspection.fiftyone_app.export import export_view, exported_documents, make_all
 from avsynth.inspection.fiftyone_app.samples import Selection, select_rows
 from avsynth.inspection.fiftyone_app.scores import scored_runs
@@ -46,84 +46,86 @@ _PORT = 5151
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What `inspect` is asked for."""
+class InspectOptions:
+    """The dataset and the samples to inspect, and what to do with them."""
 
     dataset: str
-    """A folder below data/shards, or ``dropped``: what the tables dropped, by reason."""
+    """A folder below data/shards, or ``dropped``: the items that the stages dropped."""
     selection: Selection
     brain: bool = False
-    """Find duplicates and leaky splits; decodes every picture."""
+    """Find duplicates and leaky splits with FiftyOne Brain; decodes every image."""
     export: Path | None = None
     """Write the samples with all their files to this folder instead of serving them."""
 
 
 def inspect(
-    looked: Looked,
+    options: InspectOptions,
     params: Params,
     layout: Layout,
     runtime: Runtime,
-    say: Callable[[str], None],
+    write_line: Callable[[str], None],
 ) -> None:
     """Serve a dataset in the App until it is stopped, or export it.
 
     Args:
-        looked: at what.
-        params: of the project.
-        layout: of the project.
-        runtime: names the cache.
-        say: called with the App's address once it answers, and with what the brain found.
+        options: the dataset and the samples to inspect.
+        params: the project's parameters.
+        layout: the project's paths.
+        runtime: the cache and the workers.
+        write_line: called with the App's address, the duplicates found and the export's folder.
 
     Raises:
         MissingExtra: FiftyOne is not installed.
-        ConfigError: a wrong selection, or a brain for what was dropped.
-        DataError: nothing to show, or the database does not start.
+        ConfigError: the selection is invalid, or ``brain`` is set for dropped items.
+        DataError: no sample is selected, or the database does not start.
     """
-    if looked.brain and looked.dataset == DROPPED:
-        fix = "Leave one of the two out."
+    if options.brain and options.dataset == DROPPED:
+        fix = "Remove --brain, or choose a dataset of samples."
         raise ConfigError("--brain", "a dataset of samples", repr(DROPPED), fix)
     media = cache_root(runtime) / "inspect"
-    rows = _rows(looked, params, layout, runtime)
+    rows = _rows(options, params, layout, runtime)
     with fiftyone_session(layout):
         with locked(layout.inspect / "sync.lock"):
-            if looked.dataset == DROPPED:
+            if options.dataset == DROPPED:
                 dataset, view = fill_dataset(rows, media), None
                 arrange_sidebar(dataset)
             else:
-                dataset, view = _prepare(looked, rows, params, layout, media)
-            if looked.brain:
-                found = think(dataset, ShardReader(layout.shards(looked.dataset)), rows)
-                say(", ".join(f"{count} {name}" for name, count in found.items()))
-        if looked.export is not None:
-            _export(looked, rows, dataset, layout, runtime)
-            say(f"wrote {looked.export}")
+                dataset, view = _prepare(options, rows, params, layout, media)
+            if options.brain:
+                reader = ShardReader(layout.shards(options.dataset))
+                found = find_duplicates(dataset, reader, rows)
+                write_line(", ".join(f"{count} {name}" for name, count in found.items()))
+        if options.export is not None:
+            _export(options, rows, dataset, layout, runtime)
+            write_line(f"wrote {options.export}")
             return
         listener = _listener()
-        say(_address(listener, looked.dataset, view))
-        serve(Media(layout, media, _pictures(params, layout)), listener)
+        write_line(_address(listener, options.dataset, view))
+        serve(Media(layout, media, _image_folders(params, layout)), listener)
 
 
 def pull(
     dataset: str, exported: Path | None, params: Params, layout: Layout
 ) -> tuple[Path, list[str]]:
-    """Write what was tagged, relabelled or deleted in the App to the list of reviews.
+    """Write the tags, new labels and deletions of the App to the list of reviews.
 
     Args:
         dataset: a folder below data/shards.
         exported: folder of an exported dataset to read instead of the project's database.
-        params: ``match.reviews`` names the list; ``reviews.csv`` when that is null.
-        layout: of the project.
+        params: ``match.reviews`` is the list's path; ``reviews.csv`` if it is null.
+        layout: the project's paths.
 
     Returns:
-        The list, and lines that say what was found.
+        The path of the list, and a summary line by line.
 
     Raises:
-        ConfigError: the dataset holds what is dropped already.
+        ConfigError: the dataset contains dropped items, which need no review.
         DataError: the dataset was never opened, or the list is damaged.
         MissingExtra: FiftyOne is not installed.
     """
     if dataset == DROPPED:
-        raise ConfigError("--dataset", "a dataset of samples", repr(DROPPED), "They are out.")
+        fix = "Choose a dataset of samples; dropped items need no review."
+        raise ConfigError("--dataset", "a dataset of samples", repr(DROPPED), fix)
     path = layout.resolve(params.match.reviews or REVIEWS_FILE)
     if exported is not None:
         documents = list(exported_documents(exported))
@@ -136,17 +138,17 @@ def pull(
     lines = [f"{len(pulled.reviews)} reviews of {len(pulled.seen)} samples, {len(reviews)} in all"]
     if pulled.other_tags:
         tags = ", ".join(f"{tag!r} ({count})" for tag, count in sorted(pulled.other_tags.items()))
-        lines.append(f"left alone, no verdicts: {tags}")
+        lines.append(f"ignored tags, not verdicts: {tags}")
     if params.match.reviews is None:
-        lines.append(f"match.reviews is null: set it to {REVIEWS_FILE} to drop them")
+        lines.append(f"match.reviews is null; set it to {REVIEWS_FILE} to drop the reviewed items")
     return path, lines
 
 
 @contextmanager
 def fiftyone_session(layout: Layout) -> Iterator[None]:
-    """Load FiftyOne on the project's own database: no telemetry, no other project's data.
+    """Import FiftyOne with the project's own database and without telemetry.
 
-    For one project in a process: FiftyOne connects once.
+    One project per process, because FiftyOne connects once.
     """
     with database(layout.inspect) as uri:
         os.environ.update(
@@ -166,26 +168,28 @@ def fiftyone_session(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _rows(looked: Looked, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
-    if looked.dataset == DROPPED:
-        return dropped_rows(params, layout, looked.selection)
-    return select_rows(layout, looked.dataset, looked.selection, runtime)
+def _rows(
+    options: InspectOptions, params: Params, layout: Layout, runtime: Runtime
+) -> pd.DataFrame:
+    if options.dataset == DROPPED:
+        return dropped_rows(params, layout, options.selection)
+    return select_rows(layout, options.dataset, options.selection, runtime)
 
 
 def _prepare(
-    looked: Looked, rows: pd.DataFrame, params: Params, layout: Layout, media: Path
+    options: InspectOptions, rows: pd.DataFrame, params: Params, layout: Layout, media: Path
 ) -> tuple["fiftyone.Dataset", str | None]:
-    """Bring the dataset up to date; name the view that was asked for, if it is not all."""
-    dataset = sync_dataset(looked.dataset, rows, media)
-    runs = scored_runs(layout, looked.dataset, set(dataset.distinct("key")))
+    """Update the dataset; return it and the view of the selection, None if that is all samples."""
+    dataset = sync_dataset(options.dataset, rows, media)
+    runs = scored_runs(layout, options.dataset, set(dataset.distinct("key")))
     add_scores(dataset, runs)
     save_views(dataset, runs, params.match.quiet_second_db)
     arrange_sidebar(dataset)
-    return dataset, save_selection(dataset, looked.selection, list(rows["key"]))
+    return dataset, save_selection(dataset, options.selection, list(rows["key"]))
 
 
 def _export(
-    looked: Looked,
+    options: InspectOptions,
     rows: pd.DataFrame,
     dataset: "fiftyone.Dataset",
     layout: Layout,
@@ -193,24 +197,24 @@ def _export(
 ) -> None:
     from fiftyone import ViewField
 
-    assert looked.export is not None
+    assert options.export is not None
     media = cache_root(runtime) / "inspect"
-    if looked.dataset != DROPPED:
-        make_all(layout.shards(looked.dataset), rows, media, runtime)
-    export_view(dataset.match(ViewField("key").is_in(list(rows["key"]))), media, looked.export)
+    if options.dataset != DROPPED:
+        make_all(layout.shards(options.dataset), rows, media, runtime)
+    export_view(dataset.match(ViewField("key").is_in(list(rows["key"]))), media, options.export)
 
 
 def _documents(name: str) -> list[dict[str, Any]]:
     import fiftyone
 
     if not fiftyone.dataset_exists(name):
-        fix = "Open it first: avsynth inspect."
-        raise DataError("inspect pull", "a dataset that was opened", repr(name), fix)
+        fix = f"Open it first: avsynth inspect --dataset {name}."
+        raise DataError("inspect pull", "a dataset opened by avsynth inspect", repr(name), fix)
     return list(fiftyone.load_dataset(name)._sample_collection.find())
 
 
-def _pictures(params: Params, layout: Layout) -> list[Path]:
-    """List the folders that pictures of the mask sources lie in."""
+def _image_folders(params: Params, layout: Layout) -> list[Path]:
+    """Return the image folders of the mask sources."""
     return [layout.resolve(folder) for folder in params.masks.folders().values()]
 
 
@@ -222,7 +226,7 @@ def _address(listener: socket.socket, dataset: str, view: str | None) -> str:
 
 
 def _listener() -> socket.socket:
-    """Bind the App's usual port, or a free one when another inspection has it."""
+    """Bind the App's default port, or a free one if it is in use."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

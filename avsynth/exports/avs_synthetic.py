@@ -10,9 +10,9 @@ import numpy as np
 from avsynth.benchmarks.avs_synthetic_release import (
     ANNOTATIONS,
     CREDITS,
-    HEARD_FROM,
     POOLS,
     SPLIT_NAMES,
+    USED_PATCH_START,
 )
 from avsynth.benchmarks.clip_pools import write_clip_pools
 from avsynth.core.files import atomic_folder
@@ -98,5 +98,5 @@ def _pad_to_clip(flac: bytes) -> bytes:
     """Build a 3-s WAV of silence with the second of audio at the range of log-mel example 1."""
     second = decode_flac(flac)
     clip = np.zeros(_CLIP_SAMPLES, np.float32)
-    clip[HEARD_FROM : HEARD_FROM + len(second)] = second
+    clip[USED_PATCH_START : USED_PATCH_START + len(second)] = second
     return encode_wav(clip)

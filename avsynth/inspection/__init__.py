@@ -1,1 +1,1 @@
-"""Look at a dataset: gallery, statistics, single samples, FiftyOne."""
+"""Inspection of datasets: gallery page, statistics, single samples, FiftyOne."""

@@ -1,6 +1,6 @@
-"""What a dataset's samples are, read from its shards without decoding pictures or sounds.
+"""Measurements of a dataset's samples, read from its shards.
 
-A mask's area needs the mask, a second's loudness its sound: both are small, and read here once.
+Masks and audio are decoded, for area and loudness. Images, which are large, are not.
 """
 
 import json
@@ -18,7 +18,7 @@ from avsynth.formats.waveform import decode_flac, rms_db
 
 @dataclass(frozen=True, slots=True)
 class SampleFacts:
-    """One sample in numbers and names."""
+    """Names and measurements of one sample."""
 
     key: str
     split: str
@@ -28,16 +28,19 @@ class SampleFacts:
     image_licence: str
     audio_licence: str
     area_frac: float
-    """Share of the picture that the mask covers, 0..1."""
+    """Fraction of the image that the mask covers, 0..1."""
     loudness_db: float
-    """Root mean square of the second of sound, dBFS."""
+    """Root mean square of the second of audio, dBFS."""
 
 
 def measure_samples(folder: Path, split: str | None = None) -> pd.DataFrame:
-    """Measure every sample of a dataset: one row of `SampleFacts` each, in shard order.
+    """Measure every sample of a dataset.
+
+    Returns:
+        One row per sample in shard order, with the fields of `SampleFacts` as columns.
 
     Raises:
-        DataError: the index is absent or a shard damaged.
+        DataError: the index is absent, or a shard is damaged.
     """
     reader = ShardReader(folder, split)
     facts = list(_facts(reader))

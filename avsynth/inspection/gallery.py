@@ -1,4 +1,4 @@
-"""A dataset to look at and listen to: one offline page, without FiftyOne."""
+"""The gallery of a dataset: one offline HTML page, without FiftyOne."""
 
 import hashlib
 from pathlib import Path
@@ -21,16 +21,16 @@ from avsynth.runtime.errors import DataError
 
 
 def gallery_page(layout: Layout, dataset: str, split: str | None, cards: int) -> Page:
-    """Make the page of a dataset.
+    """Build the page of a dataset.
 
     Args:
-        layout: of the project; funnels are read where they are.
+        layout: the project's paths; its funnels are shown too.
         dataset: a folder below data/shards.
-        split: only this one, or None for all.
-        cards: samples per category on the contact sheets; which ones is fixed by their keys.
+        split: only this split, or None for all.
+        cards: samples per category on the contact sheets, chosen by a hash of their keys.
 
     Raises:
-        DataError: no such dataset, or no sample of this split.
+        DataError: the dataset is absent, or has no sample of this split.
     """
     folder = layout.shards(dataset)
     samples = measure_samples(folder, split)
@@ -45,7 +45,7 @@ def gallery_page(layout: Layout, dataset: str, split: str | None, cards: int) ->
     )
     return Page(
         f"Dataset {dataset}",
-        "Pictures with the mask of what sounds, and the second of sound that goes with them.",
+        "Images with the mask of the sounding object, and one second of its audio.",
         facts,
         (
             _balance(samples),
@@ -82,13 +82,13 @@ def _balance(samples: pd.DataFrame) -> Section:
             Column("share", "% of the largest"),
             Column("samples", "Samples"),
             *(Column(name, name) for name in splits),
-            Column("area", "Mask, % of picture", "median"),
-            Column("loudness_db", "Sound, dBFS", "median"),
+            Column("area", "Mask, % of image", "median"),
+            Column("loudness_db", "Audio, dBFS", "median"),
             Column("sources", "Mask sources"),
         ),
         tuple(lines),
     )
-    lead = "How many samples each category has, and how large and how loud its median sample is."
+    lead = "Number of samples per category, with the median mask area and the median loudness."
     return Section("balance", "Class balance", lead, (table,))
 
 
@@ -103,12 +103,12 @@ def _distributions(samples: pd.DataFrame) -> Section:
         return histogram_figure(values, label, caption)
 
     silent = int((samples["loudness_db"] <= -200).sum())
-    area = figure("area_frac", 100, "mask, % of the picture", "How much of the picture sounds.")
-    loud = figure("loudness_db", 1, "loudness, dBFS", "How loud the second of sound is.")
+    area = figure("area_frac", 100, "mask, % of the image", "Mask area as a share of the image.")
+    loud = figure("loudness_db", 1, "loudness, dBFS", "Loudness of the second of audio.")
     return Section(
         "distributions",
         "Areas and loudness",
-        "Very small masks and very quiet seconds are the first places to look for bad samples.",
+        "Inspect very small masks and very quiet seconds first: they are most often bad samples.",
         figures=(area, loud),
         missing=f"{silent} samples of digital silence are not drawn." if silent else "",
     )
@@ -126,9 +126,9 @@ def _funnel(layout: Layout) -> Section:
         for name, frame in funnels.items()
         if frame["stage"].isin(["categories", "masks", "audio", "match", "shard"]).any()
     }
-    lead = "From what the sources hold to what is used: every dropped item has a counted reason."
+    lead = "Items of the sources, dropped items by reason, and used items. Every item is counted."
     if "categories.csv" not in building:
-        missing = "No funnels in reports/funnel: they are written when the dataset is built."
+        missing = "No funnels in reports/funnel: the stages of the build write them."
         return Section("funnel", "Funnel", lead, missing=missing)
     rows = category_rows(building)
     empty = rows[(rows["masks found"] == 0) & (rows["clips found"] == 0)]
@@ -137,7 +137,7 @@ def _funnel(layout: Layout) -> Section:
     used = rows["masks used"] > 0
     tables = (
         _counts("funnel", "Masks and clips per category", rows[used], nothing),
-        _counts("unused", "Categories that have no sample", rows[~used]),
+        _counts("unused", "Categories without samples", rows[~used]),
         _drops(pd.concat(building.values())),
     )
     return Section("funnel", "Funnel", lead, tuple(table for table in tables if table.rows))
@@ -174,10 +174,10 @@ def _counts(name: str, caption: str, rows: pd.DataFrame, note: str = "") -> Tabl
 def _sheets(reader: ShardReader, samples: pd.DataFrame, cards: int) -> Section:
     sheets = []
     for category, group in samples.groupby("category", sort=True):
-        chosen = group.loc[group["key"].map(_lot).sort_values().index[:cards]]
+        chosen = group.loc[group["key"].map(_hash_key).sort_values().index[:cards]]
         made = tuple(_card(reader, row) for _, row in chosen.iterrows())
         sheets.append(Cards(f"{category} ({len(group):,})", made))
-    lead = "A fixed draw of samples from every category, the mask in green; press play to listen."
+    lead = "A deterministic sample of every category, with the mask in green and the audio."
     return Section("samples", "Samples", lead, cards=tuple(sheets))
 
 
@@ -187,7 +187,7 @@ def _card(reader: ShardReader, row: pd.Series) -> Card:
     content = next(c for name, c in parts.items() if name.startswith("image."))
     image = shrink(decode_image(content), LONGEST_PX)
     painted = overlay(image, decode_mask(parts["mask.png"]), TRUTH)
-    area = f"{100 * row['area_frac']:.1f} % of the picture"
+    area = f"{100 * row['area_frac']:.1f} % of the image"
     sources = f"{row['mask_source']} + {row['clip_source']}"
     remark = f"{row['split']} · {sources} · {row['loudness_db']:.1f} dBFS"
     picture = Picture(jpeg_uri(painted), f"{category} marked in green, {area}", area)
@@ -195,11 +195,11 @@ def _card(reader: ShardReader, row: pd.Series) -> Card:
     return Card("", remark, pictures, sound_uri(parts["audio.flac"]), key)
 
 
-def _lot(key: str) -> bytes:
-    """Draw lots that depend on nothing but the key."""
+def _hash_key(key: str) -> bytes:
+    """Hash a key, for a deterministic sample."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def gallery_path(layout: Layout, dataset: str) -> Path:
-    """Say where a dataset's page goes unless told otherwise."""
+    """Return the default path of a dataset's page."""
     return layout.reports / f"gallery-{dataset}.html"

@@ -1,4 +1,4 @@
-"""One sample in the terminal: what it is, where it comes from, how it sounds; its overlay."""
+"""One sample in the terminal: its metadata and its spectrogram; the overlay as a PNG."""
 
 import io
 import json
@@ -20,23 +20,23 @@ _ROWS, _COLUMNS = 16, 64
 
 
 def show_sample(folder: Path, key: str, out: Path) -> str:
-    """Describe a sample in plain text and write ``<key>.overlay.png``.
+    """Return a description of a sample in plain text, and write ``<key>.overlay.png``.
 
     Args:
-        folder: of the shards.
-        key: the sample's key, or a beginning that no other has.
-        out: folder for the overlay.
+        folder: folder of the shards.
+        key: the sample's key, or a unique prefix of it.
+        out: folder of the overlay.
 
     Raises:
-        DataError: no such key, several of that beginning, or a damaged shard.
+        DataError: no key or several keys have this prefix, or a shard is damaged.
     """
     reader = ShardReader(folder)
-    key = _find(reader, key)
+    key = _find_key(reader, key)
     parts = reader.parts(key)
     meta = json.loads(parts["meta.json"])
     name, content = next((n, c) for n, c in parts.items() if n.startswith("image."))
     image, mask = decode_image(content), decode_mask(parts["mask.png"])
-    sound = decode_flac(parts["audio.flac"])
+    audio = decode_flac(parts["audio.flac"])
     logmel = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
     path = out / f"{key}.overlay.png"
     with whole_file(path) as temporary:
@@ -47,8 +47,8 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
         "split": shard.split,
         "shard": f"{folder / shard.file}, sample {shard.keys.index(key)} of {shard.count}",
         name: f"{image.shape[0]} x {image.shape[1]} px, {len(content):,} bytes",
-        "mask.png": f"{int(mask.sum()):,} px, {mask.mean():.1%} of the picture",
-        "audio.flac": f"{len(sound) / 16_000:.2f} s, {rms_db(sound):.1f} dBFS",
+        "mask.png": f"{int(mask.sum()):,} px, {mask.mean():.1%} of the image",
+        "audio.flac": f"{len(audio) / 16_000:.2f} s, {rms_db(audio):.1f} dBFS",
         **{name: value for name, value in sorted(meta.items()) if value not in ("", None)},
     }
     width = max(map(len, facts))
@@ -57,7 +57,7 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
 
 
 def ascii_spectrogram(logmel: NDArray[np.floating]) -> str:
-    """Draw a log-mel in characters: time to the right, pitch upwards, loud is dense.
+    """Return a log-mel drawn in characters: time to the right, pitch upwards, loud is dense.
 
     Args:
         logmel: float ``[1, 96, 64]``, natural logarithms (silence is ln 0.01).
@@ -72,8 +72,8 @@ def ascii_spectrogram(logmel: NDArray[np.floating]) -> str:
     return "\n".join([*body, " " * 8 + "+" + "-" * _COLUMNS, f"{'0 s':>10}{'0.96 s':>{_COLUMNS}}"])
 
 
-def _find(reader: ShardReader, key: str) -> str:
-    """Find the one key that begins so."""
+def _find_key(reader: ShardReader, key: str) -> str:
+    """Return the unique key with this prefix."""
     if key in reader.keys:
         return key
     found = [name for name in reader.keys if name.startswith(key)]
@@ -82,5 +82,7 @@ def _find(reader: ShardReader, key: str) -> str:
     where = str(reader.folder)
     if found:
         listed = ", ".join(found[:5]) + (" ..." if len(found) > 5 else "")
-        raise DataError(where, f"one key that begins with {key!r}", listed, "Write more of it.")
+        raise DataError(
+            where, f"one key that begins with {key!r}", listed, "Give more characters of it."
+        )
     raise DataError(where, "a key", repr(key), suggest(key, reader.keys[:2000]))

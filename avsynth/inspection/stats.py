@@ -1,4 +1,4 @@
-"""Tables in the terminal: what a dataset holds per category, with bars."""
+"""Tables in the terminal: a dataset's samples per category, with bars."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ BAR_WIDTH = 12
 
 
 def dataset_table(folder: Path) -> Table:
-    """Count a dataset's samples per category and split; median mask area and loudness beside.
+    """Build a table of samples per category and split, with median mask area and loudness.
 
     Raises:
-        DataError: there is no dataset, or a shard is damaged.
+        DataError: the dataset is absent, or a shard is damaged.
     """
     samples = measure_samples(folder)
     splits = [split for split in SPLITS if (samples["split"] == split).any()]
@@ -50,12 +50,12 @@ def dataset_table(folder: Path) -> Table:
             Column("loudness", "dBFS"),
         ),
         tuple(lines),
-        "medians: mask % of the picture, dBFS of the second of sound",
+        "medians: mask % of the image, dBFS of the second of audio",
     )
 
 
 def terminal_table(table: Table) -> RichTable:
-    """Lay a table out for the terminal; the last line of a dataset is its total."""
+    """Return a table for the terminal; the last line of a dataset's table is its total."""
     rich = RichTable(
         title=table.caption, title_style="", caption=table.note or None, box=SIMPLE_HEAD,
         show_edge=False, pad_edge=False,

@@ -1,1 +1,1 @@
-"""Where categories, masks and audio clips come from."""
+"""Sources of categories, masks and audio clips."""

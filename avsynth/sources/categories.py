@@ -1,4 +1,4 @@
-"""The vocabulary: which categories are built, and what each source calls them."""
+"""`Vocabulary`: the categories of a table, and the labels that each source has for them."""
 
 import csv
 from collections.abc import Iterable
@@ -24,20 +24,20 @@ SOURCE_COLUMNS: tuple[SourceName, ...] = (
 )
 TABLE_COLUMNS = ("category", *SOURCE_COLUMNS, "rank")
 REMARK_COLUMNS = ("openimages_name", "tier", "note")
-"""Columns for the reader of a table; the program does not use them."""
+"""Columns for human readers of a table; the program does not use them."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The categories of a table in the order of their rank."""
+    """The categories of a table, sorted by rank."""
 
     categories: tuple[Category, ...]
     where: str = "categories.csv"
-    """The table's name, for messages."""
+    """File name of the table, for messages."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Our category names, in order."""
+        """Our category names, sorted by rank."""
         return tuple(c.name for c in self.categories)
 
     def label_to_category(self, source: SourceName) -> dict[str, str]:
@@ -49,10 +49,10 @@ class Vocabulary:
         }
 
     def choose(self, wanted: int | Iterable[str]) -> "Vocabulary":
-        """Keep the first N of the rank, or the named categories.
+        """Return a vocabulary of the first N ranks, or of the named categories.
 
         Raises:
-            ConfigError: N is not in 1..len, or a name is unknown (the nearest is suggested).
+            ConfigError: N is not in 1..len, or a name is unknown (a similar name is suggested).
         """
         where = "params.yaml: categories.choose"
         if isinstance(wanted, int):
@@ -61,13 +61,15 @@ class Vocabulary:
                     where,
                     f"a number from 1 to {len(self.categories)}, or names",
                     str(wanted),
-                    f"{self.where} ranks {len(self.categories)} categories; 46 is the default set.",
+                    f"Set a number up to {len(self.categories)}, the categories of {self.where}.",
                 )
             return Vocabulary(self.categories[:wanted], self.where)
         by_name = {c.name: c for c in self.categories}
         chosen = list(dict.fromkeys(wanted))
         if not chosen:
-            raise ConfigError(where, "at least one category", "none", "Name some, or a number.")
+            raise ConfigError(
+                where, "at least one category", "none", "Set category names, or a number."
+            )
         for name in chosen:
             if name not in by_name:
                 raise ConfigError(
@@ -84,8 +86,8 @@ def load_vocabulary(table: Path | None = None) -> Vocabulary:
         table: a csv with the packaged table's columns, or None for the packaged one.
 
     Raises:
-        ConfigError: a missing or unknown column, a doubled name or rank, or a label that two
-            categories claim in the same source.
+        ConfigError: a column is missing or unknown, a name or rank is repeated, or a label belongs
+            to two categories in the same source.
     """
     if table is None:
         where = "categories.csv"
@@ -96,13 +98,13 @@ def load_vocabulary(table: Path | None = None) -> Vocabulary:
             text = table.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                where, "a category table (csv, UTF-8)", str(error), "Mend categories.table."
+                where, "a category table (csv, UTF-8)", str(error), "Correct categories.table."
             ) from None
     return parse_vocabulary(text, where)
 
 
 def parse_vocabulary(text: str, where: str) -> Vocabulary:
-    """Read a category table from its text; see `load_vocabulary`."""
+    """Parse the text of a category table; see `load_vocabulary`."""
     reader = csv.DictReader(text.splitlines())
     _check_columns(reader.fieldnames or (), where)
     ranked: dict[int, Category] = {}
@@ -116,15 +118,15 @@ def parse_vocabulary(text: str, where: str) -> Vocabulary:
             )
         rank = (row["rank"] or "").strip()
         if not rank.isdecimal() or int(rank) in ranked:
-            raise ConfigError(here, "a rank of its own, 1, 2, 3 ...", repr(rank), "Renumber it.")
+            raise ConfigError(here, "a unique rank 1, 2, 3 ...", repr(rank), "Correct the rank.")
         labels = {s: _split(row[s]) for s in SOURCE_COLUMNS}
         for key in [("category", name), *((s, one) for s in SOURCE_COLUMNS for one in labels[s])]:
             if key in seen:
                 raise ConfigError(
                     here,
-                    f"{key[0]} {key[1]!r} to stand once",
+                    f"{key[0]} {key[1]!r} once in the table",
                     f"it also belongs to {seen[key]!r}",
-                    "Give it to one category.",
+                    "Remove it from one of the two rows.",
                 )
             seen[key] = name
         ranked[int(rank)] = Category(name, **labels)
@@ -132,7 +134,7 @@ def parse_vocabulary(text: str, where: str) -> Vocabulary:
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write a category table that `load_vocabulary` reads, ranked 1, 2, 3 ... in order."""
+    """Write a category table for `load_vocabulary`, with the ranks 1, 2, 3 ... in order."""
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(TABLE_COLUMNS)
@@ -142,7 +144,7 @@ def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
 
 
 def chosen_vocabulary(layout: Layout) -> Vocabulary:
-    """Read the categories that the ``categories`` stage has chosen.
+    """Read the categories that the stage ``categories`` chose.
 
     Raises:
         DataError: the stage has not run yet.
@@ -166,10 +168,10 @@ def _check_columns(found: Iterable[str], where: str) -> None:
             where,
             "the columns " + ", ".join(TABLE_COLUMNS),
             "; ".join(parts),
-            suggest(unknown[0], known) if unknown else "Add it; it may be empty.",
+            suggest(unknown[0], known) if unknown else "Add the column; its cells may be empty.",
         )
 
 
 def _split(cell: str | None) -> tuple[str, ...]:
-    """Split a cell at ';' (labels themselves hold commas)."""
+    """Split a cell at ';' (labels contain commas)."""
     return tuple(part.strip() for part in (cell or "").split(";") if part.strip())

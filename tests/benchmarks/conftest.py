@@ -1,4 +1,4 @@
-"""Small worlds in the official layouts, with hand-made pictures: every pixel and sound is known."""
+"""Fixtures: small worlds in the official layouts, with known pixels and known audio."""
 
 import csv
 import io
@@ -13,13 +13,13 @@ from avsynth.formats.waveform import encode_wav
 SIDE_PX = 32
 
 
-def picture(seed):
+def random_image(seed):
     rng = np.random.default_rng(seed)
     return Image.fromarray(rng.integers(0, 255, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8))
 
 
 def square(size):
-    """A mask with a square of this side in the corner, bool [32, 32]."""
+    """Return a mask with a square of this side in the corner: bool [32, 32]."""
     mask = np.zeros((SIDE_PX, SIDE_PX), bool)
     mask[:size, :size] = True
     return mask
@@ -31,13 +31,13 @@ def save(image, path, **options):
 
 
 def tone(seconds):
-    """A sound whose every second has another pitch, float32 [16000 * seconds]."""
+    """Return a tone with another pitch in each second: float32 [16000 * seconds]."""
     t = np.arange(round(16000 * seconds)) / 16000
     pitch = 200 * (1 + np.floor(t))
     return (0.5 * np.sin(2 * np.pi * pitch * t)).astype(np.float32)
 
 
-def write_sound(path, seconds):
+def write_audio(path, seconds):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_wav(tone(seconds)))
 
@@ -59,13 +59,13 @@ def write_csv(path, rows, header=True):
 
 
 def patches_of(number):
-    """Log-mels that tell the clip and the frame apart, float32 [5, 1, 96, 64]."""
+    """Return log-mels that differ by clip and by frame: float32 [5, 1, 96, 64]."""
     return torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 96, 64).contiguous() + 10 * number
 
 
 @pytest.fixture
 def avsbench(tmp_path):
-    """S4: two clips per split; MS3: one per split; frame n has a square of side n."""
+    """Write S4 (two clips per split) and MS3 (one per split); frame n has a square of side n."""
     rows = [
         {"name": f"{'-' * (i % 2)}vid_{split}{i}", "start": i, "category": cat, "split": split}
         for split in ("train", "val", "test")
@@ -76,12 +76,12 @@ def avsbench(tmp_path):
     for number, row in enumerate(rows):
         name, where = row["name"], f"{row['split']}/{row['category']}"
         for n in range(1, 6):
-            save(picture(n), data / "visual_frames" / where / name / f"{name}_{n}.png")
+            save(random_image(n), data / "visual_frames" / where / name / f"{name}_{n}.png")
             if n == 1 or row["split"] != "train":
                 mask = Image.fromarray(np.uint8(square(n) * 255))
                 save(mask, data / "gt_masks" / where / name / f"{name}_{n}.png")
         write_pickle(data / "audio_log_mel" / where / f"{name}.pkl", patches_of(number))
-        write_sound(data / "audio_wav" / where / f"{name}.wav", 5)
+        write_audio(data / "audio_wav" / where / f"{name}.wav", 5)
     _write_ms3(tmp_path / "Multi-sources")
     return tmp_path
 
@@ -93,17 +93,17 @@ def _write_ms3(folder):
     for row in rows:
         name, split = row["video_id"], row["split"]
         for n in range(1, 6):
-            save(picture(n), data / "visual_frames" / name / f"{name}.mp4_{n}.png")
-            mask = Image.fromarray(np.uint8(square(n - 1)), "P")  # frame 1 has none
+            save(random_image(n), data / "visual_frames" / name / f"{name}.mp4_{n}.png")
+            mask = Image.fromarray(np.uint8(square(n - 1)), "P")  # frame 1 has an empty mask
             mask.putpalette([0, 0, 0, 9, 0, 0] + [0] * 762)  # dark red is foreground
             save(mask, data / "gt_masks" / split / name / f"{name}_{n}.png")
         write_pickle(data / "audio_log_mel" / split / f"{name}.pkl", patches_of(0))
-        write_sound(data / "audio_wav" / split / f"{name}.wav", 4.5)
+        write_audio(data / "audio_wav" / split / f"{name}.wav", 4.5)
 
 
 @pytest.fixture
 def avss(tmp_path):
-    """Six v2 clips, one v1m, one v1s; V3 lists: harp is unseen at 0 shots, gone at k shots."""
+    """Write six v2 clips, one v1m, one v1s; V3 lists: harp is unseen at 0 shots, absent at k."""
     root = tmp_path / "avss"
     clips = [
         ("seen_a", "guitar_piano", "train", "v2"), ("seen_b", "dog", "val", "v2"),
@@ -134,20 +134,20 @@ def avss(tmp_path):
 
 def _write_avss_clip(folder, frames):
     for n in range(frames):
-        save(picture(n), folder / "frames" / f"{n}.jpg", quality=90)
+        save(random_image(n), folder / "frames" / f"{n}.jpg", quality=90)
         colours = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
-        colours[square(n)] = (32, 0, 0) if n % 2 else (0, 0, 64)  # dark ones of the palette
+        colours[square(n)] = (32, 0, 0) if n % 2 else (0, 0, 64)  # dark colours of the palette
         save(Image.fromarray(colours), folder / "labels_rgb" / f"{n}.png")
-    write_sound(folder / "audio.wav", frames)
+    write_audio(folder / "audio.wav", frames)
 
 
 @pytest.fixture
 def flickr(tmp_path):
-    """Two pictures of 64 x 48, each with two boxes that overlap."""
+    """Write two images of 64 x 48, each with two overlapping boxes."""
     root = tmp_path / "flickr"
     for name in ("100", "23"):
-        save(picture(1).resize((64, 48)), root / "frames" / f"{name}.jpg")
-        write_sound(root / "audio" / f"{name}.wav", 7)
+        save(random_image(1).resize((64, 48)), root / "frames" / f"{name}.jpg")
+        write_audio(root / "audio" / f"{name}.wav", 7)
         boxes = "".join(
             f"<bbox><who>{i}</who><x>{x}</x><y>0</y><x>{x + 128}</x><y>128</y></bbox>"
             for i, x in enumerate((0, 64))
@@ -170,13 +170,13 @@ def tone_of():
 
 
 @pytest.fixture
-def truth_square():
+def square_mask():
     return square
 
 
 @pytest.fixture
 def rewrite_csv():
-    """Change the rows of a csv in place."""
+    """Return a function that changes the rows of a csv in place."""
 
     def rewrite(path, change):
         with path.open(newline="") as file:
@@ -188,7 +188,7 @@ def rewrite_csv():
 
 @pytest.fixture
 def roots(request):
-    """The root of a benchmark by its name; its world is written on the first call."""
+    """Return a function: benchmark name -> its root, written on the first call."""
 
     def root_of(name):
         world = "avsbench" if name in ("s4", "ms3") else "flickr" if name == "flickr" else "avss"

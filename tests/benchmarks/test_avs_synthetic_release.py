@@ -1,3 +1,5 @@
+"""The reader of the published AVS-Synthetic release."""
+
 import io
 import pickle
 from pathlib import Path
@@ -34,8 +36,8 @@ def make_release(root: Path, rows: list[str] = ROWS, header: str = HEADER) -> Pa
         mask[5:20, 8 : 10 + int(inst_id[:2], 16)] = True
         Image.fromarray(mask).save(root / "masks" / f"{inst_id}.png")
     for name in ("clip_a", "clip_b"):
-        sound = rng.uniform(-0.5, 0.5, 48_000).astype(np.float32)
-        (root / "audios" / f"{name}.wav").write_bytes(encode_wav(sound))
+        audio = rng.uniform(-0.5, 0.5, 48_000).astype(np.float32)
+        (root / "audios" / f"{name}.wav").write_bytes(encode_wav(audio))
     (root / "category_for_vggsound_audios.pkl").write_bytes(
         pickle.dumps({1: ["clip_a", "clip_b"], 3: ["clip_a"], 5: ["clip_b"]})
     )
@@ -47,7 +49,7 @@ def release(tmp_path) -> Path:
     return make_release(tmp_path / "AVS_Synthetic")
 
 
-def test_samples_carry_the_files_bytes(release):
+def test_samples_contain_the_bytes_of_the_files(release):
     keyboard = next(
         s for s in iter_samples(release, "train") if s.meta["clip_key"] and "keyboard" in s.key
     )
@@ -60,7 +62,7 @@ def test_samples_carry_the_files_bytes(release):
     assert keyboard.meta["clip_id"] == "clip_a"
 
 
-def test_the_sound_is_log_mel_example_one(release):
+def test_the_audio_is_that_of_log_mel_example_one(release):
     pcm = np.frombuffer((release / "audios" / "clip_a.wav").read_bytes()[44:], np.int16)
     waveform = pcm.astype(np.float32) / 32_768
     [sample] = iter_samples(release, "val")
@@ -84,7 +86,7 @@ def test_splits_ids_and_names(release):
     "0,1,2,split,4,5,6,7,8",
     "0,1,split,3,4,5,6,7,8",
 ])  # fmt: skip
-def test_unknown_names_are_read_by_position(tmp_path, header):
+def test_columns_of_unknown_names_are_read_by_position(tmp_path, header):
     at = header.split(",").index("split")
     rows = []
     for row in ROWS:
@@ -96,7 +98,7 @@ def test_unknown_names_are_read_by_position(tmp_path, header):
     assert [c.audio.stem for c in list_clips(root, "train")] == ["clip_b", "clip_a"]
 
 
-def test_known_names_are_read_wherever_they_stand(tmp_path):
+def test_columns_of_known_names_are_read_in_any_order(tmp_path):
     header = "split,audio_name,dataset,cls_id,cls_name,img_id,inst_id"
     rows = [
         ",".join([c[7], c[8], c[6], c[5], c[4], c[1], c[0]]) for c in (r.split(",") for r in ROWS)
@@ -105,7 +107,7 @@ def test_known_names_are_read_wherever_they_stand(tmp_path):
     assert [c.category for c in list_clips(root, "train")] == ["bus", "computer_keyboard"]
 
 
-def test_a_training_row_without_a_name_draws_from_its_pool(tmp_path):
+def test_a_training_row_without_an_audio_name_gets_a_clip_of_its_pool(tmp_path):
     rows = [f"inst{n},000000000025,x,y,cat,1,lvis,train," for n in range(20)]
     root = make_release(tmp_path / "release", rows)
     drawn = [clip.audio.stem for clip in list_clips(root, "train")]
@@ -134,7 +136,7 @@ def test_bad_rows_are_named_by_line(tmp_path, row, found):
     assert found in caught.value.found
 
 
-def test_an_instance_that_stands_twice_is_refused(tmp_path):
+def test_an_instance_listed_twice_is_refused(tmp_path):
     root = make_release(tmp_path / "release", [ROWS[0], ROWS[0]])
     with pytest.raises(DataError, match="'0007' again"):
         list_clips(root, "train")
@@ -164,5 +166,5 @@ def test_a_short_clip_is_refused(release):
 
 def test_a_mask_of_another_size_is_refused(release):
     Image.new("1", (40, 31)).save(release / "masks" / "12.png")
-    with pytest.raises(DataError, match="a mask of the picture's size"):
+    with pytest.raises(DataError, match="a mask of the image's size"):
         list(iter_samples(release, "test"))

@@ -1,3 +1,5 @@
+"""The safe reader of AVS-Synthetic's pickled clip pools."""
+
 import os
 import pickle
 import struct
@@ -14,7 +16,7 @@ from avsynth.runtime.errors import DataError
 
 
 class Command:
-    """Unpickled carelessly, it makes a file."""
+    """An object that makes a folder when an ordinary unpickler reads it."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness
@@ -36,7 +38,7 @@ def test_plain_pools_of_every_protocol_are_read(tmp_path_factory, pools, protoco
     assert read_clip_pools(path) == pools
 
 
-def test_the_same_pools_are_the_same_bytes(tmp_path):
+def test_equal_pools_give_equal_bytes(tmp_path):
     write_clip_pools(tmp_path / "a.pkl", {2: ["x", "y"], 1: ["z"]})
     write_clip_pools(tmp_path / "b.pkl", {1: ["z"], 2: ["x", "y"]})
     assert (tmp_path / "a.pkl").read_bytes() == (tmp_path / "b.pkl").read_bytes()
@@ -47,10 +49,10 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path, protocol):
     witness = tmp_path / "witness"
     path = tmp_path / "pools.pkl"
     path.write_bytes(pickle.dumps({1: ["a"], 2: [Command(witness)]}, protocol))
-    with pytest.raises(DataError, match="Nothing of it was run"):
+    with pytest.raises(DataError, match="No code of the file was run"):
         read_clip_pools(path)
     assert not witness.exists()
-    pickle.loads(path.read_bytes())  # read carelessly it does run
+    pickle.loads(path.read_bytes())  # an ordinary unpickler does run it
     assert witness.exists()
 
 
@@ -73,14 +75,14 @@ def test_anything_but_dict_list_str_int_is_refused(tmp_path, content):
     b"\x80\x04X" + struct.pack("<I", 0xFFFFFFF0) + b"abc.",  # a text of 4 GB
     b"\x80\x04K\x01" + b"(" * 100_000 + b"l" * 100_000 + b".",
 ], ids=lambda content: repr(content[:12]))  # fmt: skip
-def test_damage_and_bombs_are_refused(tmp_path, content):
+def test_damaged_and_oversized_pickles_are_refused(tmp_path, content):
     path = tmp_path / "pools.pkl"
     path.write_bytes(content)
     with pytest.raises(DataError, match="dict of category id"):
         read_clip_pools(path)
 
 
-def test_absent(tmp_path):
+def test_an_absent_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"pools\.pkl"):
         read_clip_pools(tmp_path / "pools.pkl")
 

@@ -1,4 +1,4 @@
-"""What every benchmark promises, on small worlds in the official layouts."""
+"""Contract of all benchmarks, on small worlds in the official layouts."""
 
 import io
 import json
@@ -30,7 +30,7 @@ FRAMES = {
 }
 
 
-def test_every_benchmark_is_tried():
+def test_every_benchmark_is_tested():
     assert set(FRAMES) == set(FROM_FILES)
     assert all(set(FRAMES[name]) == set(BENCHMARKS[name].clips) for name in FROM_FILES)
     assert all(name == benchmark.name for name, benchmark in BENCHMARKS.items())
@@ -82,7 +82,7 @@ def test_same_bytes_twice_and_through_a_shard(name, roots, tmp_path):
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
-def test_check_of_a_whole_world(name, roots):
+def test_check_of_a_complete_world(name, roots):
     findings = BENCHMARKS[name].check(roots(name))
     assert {f.split for f in findings} == set(FRAMES[name])
     assert all(f.found == f.expected > 0 for f in findings)
@@ -96,7 +96,7 @@ def test_a_missing_file_is_named_before_the_first_sample(name, part, roots):
     root, benchmark = roots(name), BENCHMARKS[name]
     clip = benchmark.list_clips(root, "test")[0]
     if part == "logmel" and clip.logmel is None:
-        assert name not in ("s4", "ms3")  # the others have none to lose
+        assert name not in ("s4", "ms3")  # the other benchmarks have no log-mel files
         return
     gone = getattr(clip, part)
     path = gone[-1] if isinstance(gone, tuple) else gone
@@ -123,8 +123,8 @@ def test_damaged_files_are_named(name, roots):
     assert list(benchmark.iter_samples(root, "test"))
 
 
-def test_official_numbers_count_when_the_lists_are_official(avsbench):
-    """A list as long as the official one must have its splits; a shorter one is the truth."""
+def test_official_numbers_apply_if_the_total_is_official(avsbench):
+    """Check that only a list of the official length needs the official splits."""
     ms3 = BENCHMARKS["ms3"]
     assert all(f.found == f.expected for f in ms3.check(avsbench))
     same_total = replace(ms3, clips={"train": 0, "val": 2, "test": 1})
@@ -137,13 +137,13 @@ def test_official_numbers_count_when_the_lists_are_official(avsbench):
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
-def test_unknown_split(name, roots):
+def test_an_unknown_split_is_refused(name, roots):
     with pytest.raises(ConfigError, match="split"):
         next(BENCHMARKS[name].iter_samples(roots(name), "tset"))
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
-def test_no_list(name, tmp_path):
+def test_an_absent_list_is_refused(name, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         BENCHMARKS[name].check(tmp_path)
 
@@ -157,7 +157,7 @@ def test_synthetic_has_nothing_to_convert(tmp_path):
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_worker_process_can_read_clips(name, roots):
-    """Benchmark and clips cross a process boundary: reading can be spread over workers."""
+    """Check that benchmark and clips can be pickled, so that several workers can read clips."""
     benchmark = BENCHMARKS[name]
     twin, clips = pickle.loads(pickle.dumps((benchmark, _clips(benchmark, roots))))
     assert twin.clips == benchmark.clips

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md says what the code has."""
+"""Agreement of docs/benchmarks.md with the code."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def table_under(heading):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_every_benchmark_with_its_official_numbers():
+def test_the_page_lists_every_benchmark_with_its_official_numbers():
     rows = {row[0].strip("`"): row for row in table_under("## The benchmarks")}
     assert set(rows) == set(BENCHMARKS)
     for name, benchmark in BENCHMARKS.items():
@@ -24,11 +24,11 @@ def test_every_benchmark_with_its_official_numbers():
         assert shown == list(benchmark.clips.values()), name
 
 
-def test_every_protocol_with_its_cut():
+def test_the_page_lists_every_protocol_with_its_iou_threshold():
     rows = {row[0].strip("`"): row[1] for row in table_under("### Protocols")}
     assert rows == {name: f"sigmoid > {p.iou_threshold}" for name, p in PROTOCOLS.items()}
 
 
-def test_every_measure():
+def test_the_page_lists_every_measure():
     named = [n for row in table_under("### Measures") for n in re.findall(r"`(\w+)`", row[0])]
     assert sorted(named) == sorted(MEASURES)

@@ -1,4 +1,4 @@
-"""The rules by which single benchmarks are read, and lists that are wrong."""
+"""Reading rules of the single benchmarks, and refusal of invalid lists."""
 
 import io
 
@@ -8,8 +8,8 @@ from PIL import Image
 
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.flickr import read_boxes
-from avsynth.benchmarks.frames import any_grey, bilevel
-from avsynth.benchmarks.v3 import BY_SHOTS, category_set
+from avsynth.benchmarks.frames import bilevel, not_black
+from avsynth.benchmarks.v3 import BY_SHOTS
 from avsynth.formats.logmel import logmel
 from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.waveform import decode_flac, encode_wav, read_audio
@@ -21,16 +21,16 @@ def patch_of(sample):
     return np.load(io.BytesIO(sample.logmel_npy), allow_pickle=False)
 
 
-def test_s4_train_has_its_one_labelled_frame(avsbench, patches_of_clip, truth_square):
+def test_s4_train_clips_have_only_their_labelled_frame(avsbench, patches_of_clip, square_mask):
     samples = list(BENCHMARKS["s4"].iter_samples(avsbench, "train"))
     assert [s.meta["num_frames"] for s in samples] == [1, 1]
     assert [s.key.rsplit("-", 1)[0] for s in samples] == ["horse_clip-clop", "cat_meowing"]
     for sample in samples:
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(1))
+        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(1))
 
 
-def test_frames_masks_sounds_and_log_mels_go_together(
-    avsbench, patches_of_clip, truth_square, tone_of
+def test_image_mask_audio_and_log_mel_of_a_frame_match(
+    avsbench, patches_of_clip, square_mask, tone_of
 ):
     samples = list(BENCHMARKS["s4"].iter_samples(avsbench, "val"))
     assert [s.meta["clip_key"] for s in samples[::5]] == ["-vid_val1", "vid_val0"]
@@ -41,16 +41,16 @@ def test_frames_masks_sounds_and_log_mels_go_together(
             / f"Single-source/s4_data/visual_frames/val/cat_meowing/vid_val0/vid_val0_{n + 1}.png"
         )
         assert sample.image == path.read_bytes()
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n + 1))
-        heard = decode_flac(sample.audio_flac)
-        assert np.abs(heard - tone_of(5)[n * 16000 : (n + 1) * 16000]).max() < 1e-4
+        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(n + 1))
+        audio = decode_flac(sample.audio_flac)
+        assert np.abs(audio - tone_of(5)[n * 16000 : (n + 1) * 16000]).max() < 1e-4
         assert np.array_equal(patch_of(sample), patches_of_clip(2)[n].numpy())
 
 
-def test_ms3_masks_by_any_colour_and_sounds_that_end_early(avsbench, truth_square):
+def test_ms3_masks_of_any_colour_and_audio_that_ends_early(avsbench, square_mask):
     samples = list(BENCHMARKS["ms3"].iter_samples(avsbench, "test"))
     for n, sample in enumerate(samples):
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n))
+        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(n))
         assert sample.meta["category"] == "multi-source"
     assert not png_to_mask(samples[0].mask_png).any()
     last = decode_flac(samples[4].audio_flac)
@@ -58,17 +58,17 @@ def test_ms3_masks_by_any_colour_and_sounds_that_end_early(avsbench, truth_squar
     assert not last[8000:].any()
 
 
-def test_v2_is_binary_with_ten_frames(avss, truth_square):
+def test_v2_is_binary_with_ten_frames(avss, square_mask):
     samples = list(BENCHMARKS["v2"].iter_samples(avss, "test"))
     assert {s.meta["clip_key"] for s in samples} == {"new_donkey1", "new_harp"}
     patches = logmel(read_audio(avss / "v2" / "new_donkey1" / "audio.wav")[0])
     for sample in samples[:10]:
         n = sample.meta["frame_index"]
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n))
+        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(n))
         assert np.array_equal(patch_of(sample), patches[n])
 
 
-def test_sound_shorter_than_its_frames_repeats_the_last_patch(avss, tone_of):
+def test_audio_shorter_than_the_frames_repeats_the_last_patch(avss, tone_of):
     path = avss / "v2" / "seen_b" / "audio.wav"
     whole = path.read_bytes()
     frames = 16000 * 8
@@ -92,13 +92,12 @@ def test_v3_joins_metadata_and_ignores_the_split_column(avss):
 
 def test_v3_category_sets_differ_between_0_and_k_shots(avss):
     sets = {
-        shots: category_set(c.category for c in BY_SHOTS[shots].list_clips(avss, "test"))
-        for shots in (0, 1)
+        shots: {c.category for c in BY_SHOTS[shots].list_clips(avss, "test")} for shots in (0, 1)
     }
-    assert sets == {0: ("boy", "donkey", "girl", "harp"), 1: ("boy", "donkey", "girl")}
+    assert sets == {0: {"donkey", "girl_boy", "harp"}, 1: {"donkey", "girl_boy"}}
 
 
-def test_v3_list_with_a_stranger(avss, rewrite_csv):
+def test_v3_list_with_an_unknown_clip_is_refused(avss, rewrite_csv):
     rewrite_csv(avss / "v3" / "meta_v3_unseen.csv", lambda rows: [*rows, {**rows[0], "uid": "who"}])
     with pytest.raises(DataError, match="1 unknown, first 'who'"):
         BY_SHOTS[0].check(avss)
@@ -116,21 +115,21 @@ def test_v3_list_with_a_stranger(avss, rewrite_csv):
         ("v3", "metadata.csv", "uid"),
     ],
 )
-def test_names_that_lead_elsewhere_are_refused(name, file, column, evil, roots, rewrite_csv):
+def test_names_that_leave_the_root_are_refused(name, file, column, evil, roots, rewrite_csv):
     root = roots(name)
     rewrite_csv(root / file, lambda rows: [{**rows[0], column: evil}, *rows[1:]])
     with pytest.raises(DataError, match=r"separators|a label of"):
         BENCHMARKS[name].check(root)
 
 
-def test_flickr_names_that_lead_elsewhere(flickr):
+def test_flickr_names_that_leave_the_root_are_refused(flickr):
     (flickr / "flickr_test.csv").write_text("../23\n")
     with pytest.raises(DataError, match="separators"):
         BENCHMARKS["flickr"].check(flickr)
 
 
 @pytest.mark.parametrize("name", ["s4", "ms3", "v2", "v3"])
-def test_a_clip_listed_twice(name, roots, rewrite_csv):
+def test_a_clip_listed_twice_is_refused(name, roots, rewrite_csv):
     root = roots(name)
     file = {
         "s4": "Single-source/s4_meta_data.csv",
@@ -143,7 +142,7 @@ def test_a_clip_listed_twice(name, roots, rewrite_csv):
         BENCHMARKS[name].check(root)
 
 
-def test_damaged_lists(avsbench):
+def test_damaged_lists_are_refused(avsbench):
     path = avsbench / "Multi-sources" / "ms3_meta_data.csv"
     path.write_text("video,split\na,train\n")
     with pytest.raises(DataError, match="columns video_id, split; found video, split"):
@@ -156,25 +155,25 @@ def test_damaged_lists(avsbench):
         BENCHMARKS["ms3"].check(avsbench)
 
 
-def test_mask_of_another_size(avsbench):
+def test_mask_of_another_size_is_refused(avsbench):
     clip = BENCHMARKS["s4"].list_clips(avsbench, "test")[0]
     Image.new("L", (8, 8)).save(clip.masks[2])
     with pytest.raises(DataError, match=r"\(32, 32\); found \(8, 8\)"):
         list(BENCHMARKS["s4"].iter_samples(avsbench, "test"))
 
 
-def test_too_short_a_sound(avss, tone_of):
+def test_too_short_audio_is_refused(avss, tone_of):
     (avss / "v2" / "seen_b" / "audio.wav").write_bytes(encode_wav(tone_of(0.5)))
-    with pytest.raises(DataError, match=r"0\.975 s of sound; found 0\.50 s"):
+    with pytest.raises(DataError, match=r"0\.975 s of audio; found 0\.50 s"):
         list(BENCHMARKS["v2"].iter_samples(avss, "val"))
 
 
-def test_mask_rules():
+def test_mask_decoders():
     grey = Image.fromarray(np.uint8([[0, 1, 255]]))
     assert bilevel(grey.point(lambda v: 255 * (v > 0))).tolist() == [[False, True, True]]
-    assert any_grey(grey).tolist() == [[False, True, True]]
+    assert not_black(grey).tolist() == [[False, True, True]]
     darkest = Image.fromarray(np.uint8([[[0, 0, 0], [0, 0, 64], [32, 0, 0]]]))
-    assert any_grey(darkest).tolist() == [[False, True, True]]
+    assert not_black(darkest).tolist() == [[False, True, True]]
 
 
 def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
@@ -203,7 +202,7 @@ def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
         "<a><b><bbox><w/><x>0</x><y>zero</y><x>5</x><y>5</y></bbox></b></a>",
     ],
 )  # fmt: skip
-def test_bad_annotations(xml, tmp_path):
+def test_bad_flickr_annotations_are_refused(xml, tmp_path):
     (tmp_path / "a.xml").write_text(xml)
     with pytest.raises(DataError, match=r"a\.xml"):
         read_boxes(tmp_path / "a.xml")

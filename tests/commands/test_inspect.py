@@ -1,4 +1,4 @@
-"""The command as its user types it: it serves, stops cleanly, and leaves nothing behind."""
+"""`avsynth inspect` as a process: it serves, stops cleanly, and leaves no process behind."""
 
 import json
 import signal
@@ -6,15 +6,20 @@ import signal
 import pytest
 
 from avsynth.formats.shards import ShardReader
-from tests.helpers.inspections import Inspection, left_over
+from tests.helpers.inspections import Inspection, linked_project, remaining_processes
 
 pytestmark = [pytest.mark.fiftyone, pytest.mark.slow, pytest.mark.xdist_group("fiftyone")]
 
 
-def test_an_inspection_serves_the_app_and_files_made_when_asked_for(project, tmp_path):
+@pytest.fixture
+def project(built, tmp_path, monkeypatch):
+    return linked_project(built, tmp_path, monkeypatch)
+
+
+def test_an_inspection_serves_the_app_and_makes_files_on_request(project, tmp_path):
     inspection = Inspection(project.root, "--max", "5", "--brain")
     try:
-        assert inspection.said[0].endswith("leaky splits")
+        assert inspection.printed[0].endswith("leaky splits")
         assert inspection.url.startswith("http://127.0.0.1:")
         assert inspection.url.endswith("/datasets/avs-synthetic?view=max-5")
         status, page = inspection.get("/datasets/avs-synthetic")
@@ -37,10 +42,10 @@ def test_an_inspection_serves_the_app_and_files_made_when_asked_for(project, tmp
     finally:
         code, errors = inspection.stop()
     assert (code, errors) == (0, "")
-    assert left_over(project.root) == []
+    assert remaining_processes(project.root) == []
 
 
-def test_two_inspections_at_once_and_one_that_is_killed(project):
+def test_two_inspections_run_at_once_and_one_is_killed(project):
     first = Inspection(project.root, "--max", "3")
     second = Inspection(project.root, "--category", "dog")
     try:
@@ -49,8 +54,8 @@ def test_two_inspections_at_once_and_one_that_is_killed(project):
         first.process.kill()
         first.process.communicate()
         assert second.get("/fiftyone")[0] == 200
-        assert left_over(project.root, 2.0) != []
+        assert remaining_processes(project.root, 2.0) != []
     finally:
         code, errors = second.stop(signal.SIGTERM)
     assert (code, errors) == (0, "")
-    assert left_over(project.root) == []
+    assert remaining_processes(project.root) == []

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests: what a page logs, shows and plays, and screenshots of it."""
+"""A headless Chromium for tests: a page's log, images and audio, and screenshots of it."""
 
 import base64
 import shutil
@@ -18,10 +18,10 @@ _FLAGS = (
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Any]:
-    """Start Chromium with a profile of its own; skip where it is not installed."""
+    """Yield a Chromium with a profile of its own; skip the test if it is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
-        pytest.skip("no headless browser here: install chromium and chromium-driver")
+        pytest.skip("no headless browser: install chromium and chromium-driver")
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
@@ -38,7 +38,7 @@ def browser(profile: Path) -> Iterator[Any]:
 
 
 def open_page(chrome: Any, path: Path, width_px: int) -> list[str]:
-    """Open a file at a width as if offline; return what the console says."""
+    """Open a file offline at a width; return the messages of the console."""
     metrics = {"width": width_px, "height": 900, "deviceScaleFactor": 1, "mobile": width_px < 500}
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     chrome.execute_cdp_cmd("Network.enable", {})
@@ -49,7 +49,7 @@ def open_page(chrome: Any, path: Path, width_px: int) -> list[str]:
 
 
 def screenshot(chrome: Any, path: Path, top_px: int = 0, height_px: int = 1800) -> None:
-    """Save a part of the page as PNG."""
+    """Write a part of the page as PNG."""
     width = chrome.execute_script("return document.documentElement.clientWidth")
     clip = {"x": 0, "y": top_px, "width": width, "height": height_px, "scale": 1}
     options = {"captureBeyondViewport": True, "clip": clip}

@@ -1,6 +1,7 @@
-"""An inspection as a user starts it: a process of its own that serves until it is stopped."""
+"""`avsynth inspect` in a process of its own, which serves until it is stopped."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,21 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
+from avsynth.core.paths import Layout
 from avsynth.inspection.fiftyone_app.database import URI_VARIABLE
 
 
+def linked_project(built: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """Return a copy of a finished build (hard links), with a cache of its own."""
+    shutil.copytree(built, folder / "project", copy_function=os.link)
+    monkeypatch.setenv("AVSYNTH_CACHE", str(folder / "cache"))
+    return Layout(folder / "project")
+
+
 class Inspection:
-    """``avsynth inspect`` on a project; ``url`` is what it printed."""
+    """``avsynth inspect`` on a project; ``printed`` is its output, ``url`` the App's address."""
 
     def __init__(self, root: Path, *arguments: str) -> None:
         environment = {k: v for k, v in os.environ.items() if k != URI_VARIABLE}
@@ -25,21 +35,21 @@ class Inspection:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=environment | {"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
-        self.said: list[str] = []
-        while not (self.said and self.said[-1].startswith("http")):
+        self.printed: list[str] = []
+        while not (self.printed and self.printed[-1].startswith("http")):
             line = self.process.stdout.readline().strip()
             assert line, self.process.communicate()[1]
-            self.said.append(line)
-        self.url = self.said[-1]
+            self.printed.append(line)
+        self.url = self.printed[-1]
 
     def get(self, path: str, limit_s: float = 30.0) -> tuple[int, bytes]:
-        """Ask the server; wait while it does not answer yet."""
+        """Return status and content of a path; wait until the server answers."""
         address = urllib.parse.urljoin(self.url, path)
         limit = time.monotonic() + limit_s
         while True:
             try:
-                with urllib.request.urlopen(address, timeout=30) as answer:
-                    return answer.status, answer.read()
+                with urllib.request.urlopen(address, timeout=30) as response:
+                    return response.status, response.read()
             except urllib.error.HTTPError as error:
                 return error.code, b""
             except OSError:
@@ -47,17 +57,18 @@ class Inspection:
                 time.sleep(0.1)
 
     def media(self, path: Path | str) -> tuple[int, bytes]:
+        """Return status and content of a media file, as the App requests it."""
         return self.get("/media?" + urllib.parse.urlencode({"filepath": str(path)}))
 
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
-        """Stop it; give its exit code and what it wrote to stderr."""
+        """Stop the inspection; return its exit code and its stderr."""
         self.process.send_signal(number)
         _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
 
-def left_over(root: Path, limit_s: float = 20.0) -> list[str]:
-    """Name the processes that still have to do with a project."""
+def remaining_processes(root: Path, limit_s: float = 20.0) -> list[str]:
+    """Return the command lines of a project's processes that run after ``limit_s``."""
     limit = time.monotonic() + limit_s
     while time.monotonic() < limit:
         lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]

@@ -1,4 +1,4 @@
-"""Hand-made worlds of a few pictures in the layouts of LVIS, COCO and Open Images."""
+"""Small worlds of a few images in the layouts of LVIS, COCO and Open Images."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def masks_params(filters: dict[str, object] | None = None, **sources: object) ->
 
 
 def params_of(source: str, filters: dict[str, object] | None = None) -> MasksParams:
-    """Settings that read the hand-made world of a source from the project's folder."""
+    """Return the parameters that read the small world of a source from the project's folder."""
     settings: dict[str, dict[str, object]] = {
         "lvis": {"root": ".", "files": ["lvis_v1_train.json"], "images": "."},
         "coco": {"root": ".", "files": ["instances_val2017.json"], "images": "."},
@@ -50,7 +50,7 @@ def params_of(source: str, filters: dict[str, object] | None = None) -> MasksPar
     return masks_params(filters, **{source: settings[source]})
 
 
-def write_picture(path: Path, height: int = HEIGHT, width: int = WIDTH) -> None:
+def write_image(path: Path, height: int = HEIGHT, width: int = WIDTH) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (width, height), (120, 90, 60)).save(path)
 
@@ -73,7 +73,7 @@ def annotation(
 
 
 def write_lvis(root: Path, name: str = "lvis_v1_train.json", **changes: object) -> Path:
-    """Write 3 pictures (the third is not on disk) with 7 masks, one of another category."""
+    """Write 2 images of 3 listed ones, with 7 masks, one of another category."""
     content = {
         "annotations": [
             annotation(1, 34, 378, SQUARE),
@@ -92,14 +92,15 @@ def write_lvis(root: Path, name: str = "lvis_v1_train.json", **changes: object) 
         "licenses": [{"id": 4, "name": "by", "url": "http://example.org/by"}],
         "categories": LVIS_CATEGORIES,
     } | changes
-    write_picture(root / "train2017" / f"{34:012d}.jpg")
-    write_picture(root / "val2017" / f"{49:012d}.jpg")
+    write_image(root / "train2017" / f"{34:012d}.jpg")
+    write_image(root / "val2017" / f"{49:012d}.jpg")
     path = root / name
     path.write_text(json.dumps(content))
     return path
 
 
 def write_coco(root: Path) -> Path:
+    """Write 2 images with 3 masks, one of them a crowd."""
     content = {
         "images": [
             image_entry(34, "val2017"),
@@ -113,7 +114,7 @@ def write_coco(root: Path) -> Path:
         "categories": COCO_CATEGORIES,
     }
     for number in (34, 49):
-        write_picture(root / "val2017" / f"{number:012d}.jpg")
+        write_image(root / "val2017" / f"{number:012d}.jpg")
     path = root / "instances_val2017.json"
     path.write_text(json.dumps(content))
     return path
@@ -124,8 +125,8 @@ DOG_MASK = f"{OPEN_IMAGE}_m0bt9lr_00000001.png"
 
 
 def write_openimages(root: Path, rows: list[tuple[str, str, str]] | None = None) -> Path:
-    """Write one picture and one dog mask of twice its size."""
-    write_picture(root / "validation" / f"{OPEN_IMAGE}.jpg")
+    """Write one image and one dog mask of twice its size."""
+    write_image(root / "validation" / f"{OPEN_IMAGE}.jpg")
     mask = np.zeros((2 * HEIGHT, 2 * WIDTH), bool)
     mask[20:60, 20:60] = True
     (root / "validation-masks").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A sample in the terminal: found by the beginning of its key, described, drawn."""
+"""One sample in the terminal: found by a prefix of its key, described, drawn."""
 
 import numpy as np
 import pytest
@@ -26,10 +26,10 @@ def test_a_sample_is_described_and_its_overlay_written(folder, tmp_path):
     assert f"{height} x {width} px" in text
 
 
-def test_a_key_that_is_none_or_several_is_refused(folder, tmp_path):
+def test_an_unknown_or_ambiguous_key_is_refused(folder, tmp_path):
     keys = ShardReader(folder).keys
     category = keys[0].rsplit("-", 1)[0]
-    with pytest.raises(DataError, match=r"one key that begins with .*Write more of it"):
+    with pytest.raises(DataError, match=r"one key that begins with .*Give more characters"):
         show_sample(folder, category, tmp_path)
     with pytest.raises(DataError, match="Did you mean"):
         show_sample(folder, "x" + keys[0], tmp_path)

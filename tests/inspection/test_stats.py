@@ -1,4 +1,4 @@
-"""Counts per category are those of the shards, and bars follow them."""
+"""Counts per category equal those of the shards; bars are proportional to them."""
 
 import io
 from collections import Counter
@@ -11,7 +11,7 @@ from avsynth.inspection.dataset_stats import measure_samples
 from avsynth.inspection.stats import BAR_WIDTH, dataset_table, terminal_table
 
 
-def test_counts_are_those_of_the_shards(built):
+def test_counts_equal_those_of_the_shards(built):
     folder = Layout(built).shards("avs-synthetic")
     reader = ShardReader(folder)
     counted = Counter(reader.meta(key)["category"] for key in reader.keys)
@@ -27,7 +27,7 @@ def test_counts_are_those_of_the_shards(built):
     assert all(len(row[1]) == round(BAR_WIDTH * row[2] / largest[2]) for row in rows)
 
 
-def test_areas_and_loudness_are_within_their_units(built):
+def test_areas_and_loudness_are_within_their_ranges(built):
     samples = measure_samples(Layout(built).shards("avs-synthetic"), "val")
     assert set(samples["split"]) == {"val"}
     assert samples["area_frac"].between(0.002, 0.95).all()

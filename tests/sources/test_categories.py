@@ -1,3 +1,5 @@
+"""Category tables and the choice of categories."""
+
 from pathlib import Path
 
 import pytest
@@ -19,11 +21,11 @@ TEN_OF_THE_PAPERS = {
 HEADER = ",".join(TABLE_COLUMNS)
 
 
-def test_the_ten_categories_that_the_papers_name_come_first():
+def test_the_ten_categories_named_by_the_papers_have_the_first_ranks():
     assert set(load_vocabulary().choose(10).names) == TEN_OF_THE_PAPERS
 
 
-def test_every_default_category_has_a_mask_source_and_a_sound():
+def test_every_default_category_has_masks_and_audio():
     for category in load_vocabulary().choose(46).categories:
         assert category.lvis, category.name
         assert category.vggsound, category.name
@@ -34,7 +36,7 @@ def test_46_is_a_prefix_of_60():
     assert vocabulary.choose(60).names[:46] == vocabulary.choose(46).names
 
 
-def test_labels_with_commas_are_whole():
+def test_labels_may_contain_commas():
     labels = load_vocabulary().label_to_category("vggsound")
     assert labels["donkey, ass braying"] == "donkey"
     assert labels["bird chirping, tweeting"] == "bird"
@@ -56,7 +58,7 @@ def test_an_unknown_name_suggests_the_nearest():
         load_vocabulary().choose(["guitr"])
 
 
-def test_a_chosen_table_reads_back(tmp_path: Path):
+def test_a_chosen_table_is_read_back(tmp_path: Path):
     layout = Layout(tmp_path)
     with pytest.raises(DataError, match="avsynth categories"):
         chosen_vocabulary(layout)
@@ -70,13 +72,13 @@ def test_a_chosen_table_reads_back(tmp_path: Path):
     [
         (f"{HEADER},vgsound\ndog,dog,,,,,,1,", "unknown column 'vgsound'.*'vggsound'"),
         ("category,lvis\ndog,dog", "no column 'openimages'"),
-        (f"{HEADER}\ndog,dog,,,,,,1\ndog,wolf,,,,,,2", "category 'dog' to stand once"),
-        (f"{HEADER}\ndog,dog,,,,,,1\ncat,dog,,,,,,2", "lvis 'dog' to stand once"),
-        (f"{HEADER}\ndog,dog,,,,,,first", "a rank of its own"),
-        (f"{HEADER}\ndog,dog,,,,,,1\ncat,cat,,,,,,1", "a rank of its own"),
+        (f"{HEADER}\ndog,dog,,,,,,1\ndog,wolf,,,,,,2", "category 'dog' once in the table"),
+        (f"{HEADER}\ndog,dog,,,,,,1\ncat,dog,,,,,,2", "lvis 'dog' once in the table"),
+        (f"{HEADER}\ndog,dog,,,,,,first", "a unique rank"),
+        (f"{HEADER}\ndog,dog,,,,,,1\ncat,cat,,,,,,1", "a unique rank"),
         (f"{HEADER}\n../dog,dog,,,,,,1", "letters, digits and _"),
     ],
 )
-def test_a_malformed_table_says_where(text: str, message: str):
+def test_a_malformed_table_is_refused(text: str, message: str):
     with pytest.raises(ConfigError, match=message):
         parse_vocabulary(text, "mine.csv")

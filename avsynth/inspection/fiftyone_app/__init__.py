@@ -1,1 +1,1 @@
-"""FiftyOne on shards, tables and scores; nothing here is imported unless someone looks."""
+"""FiftyOne on shards, tables and scores; imported by `avsynth inspect` only."""

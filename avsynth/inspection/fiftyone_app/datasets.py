@@ -1,7 +1,7 @@
-"""Rows -> FiftyOne datasets: one group per sample, its picture, spectrogram and preview.
+"""FiftyOne datasets of shards: one group per sample, with image, spectrogram and preview.
 
-A dataset grows with what has been looked at. Samples that are there already are left alone with
-their tags; those whose shards were written anew are replaced, their tags carried over.
+A dataset grows with each inspection. Samples that it contains already are kept with their tags.
+Samples of rewritten shards are replaced, and their tags are carried over.
 """
 
 from collections.abc import Iterator
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 GROUP = "group"
 SLICES = ("image", "spectrogram", "preview")
 TRUTH_FIELD = "truth"
-_EVERYWHERE = ("key", "split", "category")
-_NOT_SHOWN = ("key", "image", "x0_px", "y0_px", "x1_px", "y1_px", "height_px", "width_px")
-FIELDS = tuple(name for name in COLUMNS if name not in _NOT_SHOWN)
+_COMMON_FIELDS = ("key", "split", "category")
+_HIDDEN_COLUMNS = ("key", "image", "x0_px", "y0_px", "x1_px", "y1_px", "height_px", "width_px")
+FIELDS = tuple(name for name in COLUMNS if name not in _HIDDEN_COLUMNS)
 _BATCH = 2_000
 
 
 def sync_dataset(name: str, rows: pd.DataFrame, media: Path) -> "fiftyone.Dataset":
-    """Make sure that a dataset holds these samples.
+    """Add these samples to a dataset, unless it contains them already.
 
     Args:
-        name: of the dataset; made when absent.
-        rows: `avsynth.inspection.fiftyone_app.samples.COLUMNS`.
-        media: folder that the samples' files are made in.
+        name: the dataset's name; the dataset is created if absent.
+        rows: `avsynth.inspection.fiftyone_app.samples.COLUMNS`, one row per sample.
+        media: folder of the samples' files.
     """
-    dataset = _opened(name)
-    there = dict(zip(*_pictures(dataset).values(["key", "tar"]), strict=True))
+    dataset = _open_dataset(name)
+    present = dict(zip(*_image_slice(dataset).values(["key", "tar"]), strict=True))
     wanted = dict(zip(rows["key"], rows["tar"], strict=True))
-    stale = [key for key, tar in wanted.items() if there.get(key, tar) != tar]
+    stale = [key for key, tar in wanted.items() if present.get(key, tar) != tar]
     tags = tags_by_key(dataset, stale) if stale else {}
     if stale:
         dataset.delete_samples(_all_slices(dataset).match(_field("key").is_in(stale)))
-    missing = rows[[key not in there or key in tags for key in rows["key"]]]
+    missing = rows[[key not in present or key in tags for key in rows["key"]]]
     if len(missing):
         _insert(dataset, missing, media, tags)
     return dataset
@@ -57,9 +57,9 @@ def sync_dataset(name: str, rows: pd.DataFrame, media: Path) -> "fiftyone.Datase
 def tags_by_key(
     dataset: "fiftyone.Dataset", keys: list[str] | None = None
 ) -> dict[str, tuple[list[str], list[str], list[str]]]:
-    """Gather what reviewers did: key -> (tags of the sample, tags of its mask, its label).
+    """Read the reviewers' work: key -> (tags of the sample, tags of its mask, its labels).
 
-    A tag on the spectrogram or the preview counts as one on the sample.
+    A tag on the spectrogram or the preview counts as a tag on the sample.
     """
     found: dict[str, tuple[list[str], list[str], list[str]]] = {}
     view = _all_slices(dataset)
@@ -81,7 +81,7 @@ def _field(name: str) -> Any:
     return ViewField(name)
 
 
-def _pictures(dataset: "fiftyone.Dataset") -> "fiftyone.DatasetView":
+def _image_slice(dataset: "fiftyone.Dataset") -> "fiftyone.DatasetView":
     return dataset.select_group_slices("image")
 
 
@@ -89,7 +89,7 @@ def _all_slices(dataset: "fiftyone.Dataset") -> "fiftyone.DatasetView":
     return dataset.select_group_slices(_allow_mixed=True)
 
 
-def _opened(name: str) -> "fiftyone.Dataset":
+def _open_dataset(name: str) -> "fiftyone.Dataset":
     import fiftyone
 
     if fiftyone.dataset_exists(name):
@@ -104,7 +104,7 @@ def _opened(name: str) -> "fiftyone.Dataset":
         dataset.add_sample_field(field, kinds.get(field, fiftyone.StringField))
     detections = fiftyone.EmbeddedDocumentField
     dataset.add_sample_field(TRUTH_FIELD, detections, embedded_doc_type=fiftyone.Detections)
-    # Undeclared, these would not reach the server, which would then ask ffprobe for each.
+    # The server reads declared fields only; without these it runs ffprobe on each file.
     for field in ("width", "height", "frame_width", "frame_height"):
         dataset.add_sample_field(f"metadata.{field}", fiftyone.IntField)
     dataset.add_sample_field("metadata.frame_rate", fiftyone.FloatField)
@@ -116,8 +116,8 @@ def _insert(
 ) -> None:
     """Insert documents in bulk.
 
-    `Dataset.add_samples` builds three Python objects a document and takes milliseconds for each;
-    a test holds that its documents and ours are the same.
+    `Dataset.add_samples` builds three Python objects per document and takes milliseconds for each.
+    A test compares its documents with these.
     """
     batch: list[dict[str, Any]] = []
     for values in rows.itertuples(index=False, name=None):
@@ -135,23 +135,27 @@ def _insert(
 def documents(
     dataset_id: Any, row: dict[str, Any], media: Path, tags: list[str], mask_tags: list[str]
 ) -> Iterator[dict[str, Any]]:
-    """Make the three documents of a sample's group."""
+    """Yield the three documents of a sample's group."""
     from bson import ObjectId
 
     group = ObjectId()
     now = datetime.now(UTC)
     folder = media / row["key"]
     height, width = int(row["height_px"]), int(row["width_px"])
-    high, wide = preview_size(height, width)
-    video = {"_cls": "VideoMetadata", "frame_width": wide, "frame_height": high,
-             "frame_rate": float(FRAMES_PER_S)}  # fmt: skip
-    shown: dict[str, tuple[str, str, dict[str, Any]]] = {
+    preview_height, preview_width = preview_size(height, width)
+    video = {
+        "_cls": "VideoMetadata",
+        "frame_width": preview_width,
+        "frame_height": preview_height,
+        "frame_rate": float(FRAMES_PER_S),
+    }
+    slices: dict[str, tuple[str, str, dict[str, Any]]] = {
         "image": (row["image"], "image", _size(width, height)),
         "spectrogram": (SPECTROGRAM, "image", _size(*SPECTROGRAM_PX[::-1])),
         "preview": (PREVIEW, "video", video),
     }
-    for part, (name, media_type, metadata) in shown.items():
-        facts = FIELDS if part == "image" else _EVERYWHERE
+    for part, (name, media_type, metadata) in slices.items():
+        facts = FIELDS if part == "image" else _COMMON_FIELDS
         document = {
             "_id": ObjectId(),
             "_dataset_id": dataset_id,
@@ -167,7 +171,7 @@ def documents(
             **{field: row[field] for field in facts},
         }
         if part == "image":
-            document[TRUTH_FIELD] = _truth(row, folder, mask_tags)
+            document[TRUTH_FIELD] = _ground_truth(row, folder, mask_tags)
         yield document
 
 
@@ -175,7 +179,7 @@ def _size(width: int, height: int) -> dict[str, Any]:
     return {"_cls": "ImageMetadata", "width": width, "height": height}
 
 
-def _truth(row: dict[str, Any], folder: Path, tags: list[str]) -> dict[str, Any]:
+def _ground_truth(row: dict[str, Any], folder: Path, tags: list[str]) -> dict[str, Any]:
     from bson import ObjectId
 
     x0, y0, x1, y1 = (float(row[name]) for name in ("x0_px", "y0_px", "x1_px", "y1_px"))

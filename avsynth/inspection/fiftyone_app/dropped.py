@@ -1,4 +1,4 @@
-"""What the tables dropped and why: masks on their pictures, clips as spectrogram and sound."""
+"""FiftyOne dataset of dropped items and their reasons: masks on images, clips with spectrogram."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -19,28 +19,28 @@ from avsynth.formats.mask_rle import rle_to_mask
 from avsynth.formats.render import spectrogram
 from avsynth.formats.waveform import read_audio
 from avsynth.inspection.fiftyone_app.datasets import GROUP, TRUTH_FIELD
-from avsynth.inspection.fiftyone_app.media import PREVIEW, SPECTROGRAM, SPECTROGRAM_PX, video
-from avsynth.inspection.fiftyone_app.samples import Selection, choose
+from avsynth.inspection.fiftyone_app.media import PREVIEW, SPECTROGRAM, SPECTROGRAM_PX, encode_video
+from avsynth.inspection.fiftyone_app.samples import Selection, apply_selection
 from avsynth.runtime.errors import AvsynthError, DataError
 
 if TYPE_CHECKING:
     import fiftyone
 
 DATASET = "dropped"
-MOST = 1_000
-"""Rows that are shown unless more are asked for: their files are made at once."""
+DEFAULT_MAX_ROWS = 1_000
+"""Number of rows without ``--max``; the files of all rows are made before the App opens."""
 COLUMNS = (
     "key", "item", "stage", "source", "id", "category", "reason", "path", "licence", "url",
     "height_px", "width_px", "x0_px", "y0_px", "x1_px", "y1_px", "rle", "area_frac",
     "start_s", "duration_s", "loudness_db",
 )  # fmt: skip
-_SHOWN = ("item", "stage", "source", "category", "reason", "licence", "url")
-_NUMBERS = ("area_frac", "start_s", "duration_s", "loudness_db")
-_LONGEST_S = 10.0
+_TEXT_FIELDS = ("item", "stage", "source", "category", "reason", "licence", "url")
+_NUMBER_FIELDS = ("area_frac", "start_s", "duration_s", "loudness_db")
+_MAX_PREVIEW_S = 10.0
 
 
 def dropped_rows(params: Params, layout: Layout, selection: Selection) -> pd.DataFrame:
-    """List the masks and clips that a stage dropped: `COLUMNS`, sorted by key.
+    """Return the masks and clips that a stage dropped: `COLUMNS`, sorted by key.
 
     Raises:
         DataError: a table is absent or damaged, or nothing was dropped.
@@ -50,9 +50,10 @@ def dropped_rows(params: Params, layout: Layout, selection: Selection) -> pd.Dat
     rows["key"] = rows["item"] + "/" + rows["source"] + "/" + rows["id"]
     rows = rows.sort_values("key", ignore_index=True)[list(COLUMNS)]
     if rows.empty:
-        raise DataError(str(layout.interim), "rows that were dropped", "none", "All is well.")
-    most = MOST if selection.max is None else selection.max
-    return choose(rows, Selection(selection.category, selection.where, most))
+        fix = "Inspect a dataset of samples instead; the tables contain all items."
+        raise DataError(str(layout.interim), "dropped rows", "none", fix)
+    max_rows = DEFAULT_MAX_ROWS if selection.max is None else selection.max
+    return apply_selection(rows, Selection(selection.category, selection.where, max_rows))
 
 
 def _masks(params: Params, layout: Layout) -> pd.DataFrame:
@@ -89,7 +90,7 @@ def _clips(params: Params, layout: Layout) -> pd.DataFrame:
 
 
 def _dropped(table: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Join what the table itself dropped with what ``match`` dropped afterwards."""
+    """Return the rows that the table marks as dropped and those that ``match`` dropped later."""
     first = table[table["status"] == "dropped"]
     kept = table[table["status"] == "ok"].drop(columns="reason")
     matched = kept.merge(later, on=["source", "id"]).assign(stage="match")
@@ -98,11 +99,11 @@ def _dropped(table: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
 
 
 def fill_dataset(rows: pd.DataFrame, media: Path) -> "fiftyone.Dataset":
-    """Make the dataset anew from rows of `COLUMNS`, with a saved view for every reason.
+    """Rebuild the dataset from rows of `COLUMNS`, with a saved view for every reason.
 
     Args:
-        rows: a mask without a picture on disk, or a clip without its file, is shown without.
-        media: folder that masks, spectrograms and previews are made in.
+        rows: the dropped items; a grey image replaces a file that is absent or unreadable.
+        media: folder of the masks, spectrograms and previews.
     """
     import fiftyone
     from fiftyone import ViewField
@@ -133,8 +134,8 @@ def _samples(row: dict[Any, Any], media: Path) -> Iterator["fiftyone.Sample"]:
     except (AvsynthError, OSError, ValueError) as error:
         files = {"image": (_blank(folder), {"unreadable": str(error)})}
     group = fiftyone.Group()
-    facts = {name: row[name] for name in _SHOWN} | {"source_id": row["id"]}
-    facts |= {name: float(row[name]) for name in _NUMBERS if np.isfinite(row[name])}
+    facts = {name: row[name] for name in _TEXT_FIELDS} | {"source_id": row["id"]}
+    facts |= {name: float(row[name]) for name in _NUMBER_FIELDS if np.isfinite(row[name])}
     for part, (path, fields) in files.items():
         yield fiftyone.Sample(str(path), key=row["key"], **facts, **fields,
                               **{GROUP: group.element(part)})  # fmt: skip
@@ -146,42 +147,44 @@ Files = dict[str, tuple[Path, dict[str, Any]]]
 def _mask_files(row: dict[Any, Any], folder: Path) -> Files:
     import fiftyone
 
-    picture = Path(row["path"])
-    if not picture.is_file():
-        raise DataError(row["path"], "a picture", "no such file", "Fetch it.")
+    image = Path(row["path"])
+    if not image.is_file():
+        raise DataError(row["path"], "an image", "no such file", "Download it.")
     if not row["rle"]:
-        return {"image": (picture, {})}
+        return {"image": (image, {})}
     mask = rle_to_mask(row["rle"], int(row["height_px"]), int(row["width_px"]))
     x0, y0, x1, y1 = (int(row[name]) for name in ("x0_px", "y0_px", "x1_px", "y1_px"))
     if x1 <= x0 or y1 <= y0:
-        return {"image": (picture, {})}
+        return {"image": (image, {})}
     height, width = mask.shape
-    path = _made(folder / "mask.png", lambda to: _save(to, mask[y0:y1, x0:x1] * np.uint8(255)))
+    path = _make_once(folder / "mask.png", lambda to: _save(to, mask[y0:y1, x0:x1] * np.uint8(255)))
     box = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
-    one = fiftyone.Detection(label=row["category"], bounding_box=box, mask_path=str(path))
-    return {"image": (picture, {TRUTH_FIELD: fiftyone.Detections(detections=[one])})}
+    detection = fiftyone.Detection(label=row["category"], bounding_box=box, mask_path=str(path))
+    return {"image": (image, {TRUTH_FIELD: fiftyone.Detections(detections=[detection])})}
 
 
 def _clip_files(row: dict[Any, Any], folder: Path) -> Files:
     import fiftyone
 
-    sound, _ = read_audio(Path(row["path"]), 0.0, _LONGEST_S)
-    if not len(sound):
-        raise DataError(row["path"], "a sound", "none", "Fetch it again.")
-    bands = logmel(sound).reshape(-1, 64)
+    audio, _ = read_audio(Path(row["path"]), 0.0, _MAX_PREVIEW_S)
+    if not len(audio):
+        raise DataError(row["path"], "audio", "an empty file", "Download it again.")
+    bands = logmel(audio).reshape(-1, 64)
     height, width = SPECTROGRAM_PX
     still = np.asarray(Image.fromarray(spectrogram(bands, height)).resize((2 * width, height)))
-    picture = _made(folder / SPECTROGRAM, lambda to: _save(to, still))
-    preview = _made(folder / PREVIEW, lambda to: to.write_bytes(video(still, sound, height)))
+    image = _make_once(folder / SPECTROGRAM, lambda to: _save(to, still))
+    preview = _make_once(
+        folder / PREVIEW, lambda to: to.write_bytes(encode_video(still, audio, height))
+    )
     metadata = fiftyone.VideoMetadata(frame_width=2 * width, frame_height=height, frame_rate=20.0)
-    return {"image": (picture, {}), "preview": (preview, {"metadata": metadata})}
+    return {"image": (image, {}), "preview": (preview, {"metadata": metadata})}
 
 
 def _blank(folder: Path) -> Path:
-    return _made(folder / "blank.png", lambda to: _save(to, np.full((96, 96), 128, np.uint8)))
+    return _make_once(folder / "blank.png", lambda to: _save(to, np.full((96, 96), 128, np.uint8)))
 
 
-def _made(path: Path, write: Callable[[Path], object]) -> Path:
+def _make_once(path: Path, write: Callable[[Path], object]) -> Path:
     if not path.is_file():
         with whole_file(path) as temporary:
             write(temporary)

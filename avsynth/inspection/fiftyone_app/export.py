@@ -1,4 +1,4 @@
-"""A dataset with all its files in a folder, for a FiftyOne elsewhere; and the tags back from it."""
+"""Export of a dataset with all its files for another FiftyOne, and reading the tags back."""
 
 import json
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ SAMPLES_FILE = "samples.json"
 
 
 def make_all(folder: Path, rows: pd.DataFrame, media: Path, runtime: Runtime) -> None:
-    """Make every file of these samples that is not there yet.
+    """Make every file of these samples that does not exist yet.
 
     Args:
-        folder: of the shards.
-        rows: `avsynth.inspection.fiftyone_app.samples.COLUMNS`.
-        media: where.
-        runtime: how many workers.
+        folder: folder of the shards.
+        rows: `avsynth.inspection.fiftyone_app.samples.COLUMNS`, one row per sample.
+        media: folder of the samples' files.
+        runtime: its workers make the files.
     """
     names = list(zip(rows["tar"], rows["key"], rows["image"], strict=True))
     chunks = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
@@ -51,25 +51,25 @@ def export_view(view: "fiftyone.DatasetView", media: Path, out: Path) -> None:
     """Write a view in FiftyOne's own format: ``samples.json`` and the files.
 
     Raises:
-        DataError: the folder holds something already.
+        DataError: the folder is not empty.
     """
     from fiftyone.types import FiftyOneDataset
 
     if out.exists() and any(out.iterdir()):
-        raise DataError(str(out), "a new or empty folder", "files", "Name another folder.")
+        raise DataError(str(out), "a new or empty folder", "files", "Choose another folder.")
     view.export(
         export_dir=str(out), dataset_type=FiftyOneDataset, export_media=True, rel_dir=str(media)
     )
 
 
 def exported_documents(folder: Path) -> Iterator[dict[str, Any]]:
-    """Read the samples of an exported folder, as they stand in a database.
+    """Yield the samples of an exported folder, in the form that they have in a database.
 
     Raises:
-        DataError: it is no such folder.
+        DataError: the folder is not an export.
     """
     path = folder / SAMPLES_FILE
-    fix = "Name a folder that avsynth inspect --export or FiftyOne wrote (FiftyOneDataset)."
+    fix = "Choose a folder written by avsynth inspect --export or FiftyOne (FiftyOneDataset)."
     try:
         samples = json.loads(path.read_bytes())["samples"]
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The files that FiftyOne shows, made from a shard when someone looks at them and not before.
+"""The files that FiftyOne shows, made from a shard on the first request.
 
-A file's path says what it is made of: ``<cache>/inspect/<tar>/<key>/<name>``, where ``<tar>``
-is the beginning of the tar's SHA-256. What was made once stays; all of it can be deleted.
+A file's path is ``<cache>/inspect/<tar>/<key>/<name>``, where ``<tar>`` is the beginning of the
+tar's SHA-256. The files stay in the cache; they can be deleted at any time.
 """
 
 import io
@@ -31,7 +31,7 @@ Box = tuple[int, int, int, int]
 
 
 def tight_box(mask: NDArray[np.bool_]) -> Box:
-    """Find ``x0, y0, x1, y1`` of a mask's pixels; the whole picture when it has none."""
+    """Return ``x0, y0, x1, y1`` of a mask's pixels; the whole image if the mask is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return 0, 0, mask.shape[1], mask.shape[0]
@@ -39,7 +39,7 @@ def tight_box(mask: NDArray[np.bool_]) -> Box:
 
 
 def preview_size(height_px: int, width_px: int) -> tuple[int, int]:
-    """Say the preview's ``(H, W)`` for a picture: shrunk, even, the sound's strip below."""
+    """Return a preview's ``(H, W)``, both even: the shrunk image and the spectrogram below it."""
     scale = min(1.0, _PREVIEW_PX / max(height_px, width_px))
     return max(2, round(height_px * scale) // 2 * 2) + _STRIP_PX, max(
         2, round(width_px * scale) // 2 * 2
@@ -47,16 +47,16 @@ def preview_size(height_px: int, width_px: int) -> tuple[int, int]:
 
 
 def make_file(reader: ShardReader, key: str, path: Path) -> None:
-    """Make one of a sample's files, whole or not at all; several may make the same one at once.
+    """Make one of a sample's files atomically; several threads may make the same file at once.
 
     Args:
-        reader: of the sample's dataset.
-        key: the sample.
-        path: where; its name says what, see `file_content`.
+        reader: reader of the sample's dataset.
+        key: the sample's key.
+        path: the file; its name selects the content, see `file_content`.
 
     Raises:
-        DataError: no such key or file, or a damaged shard.
-        SpaceError: there is no room.
+        DataError: the key or the name is unknown, or the shard is damaged.
+        SpaceError: the disk is full.
     """
     content = file_content(reader.parts(key), path.name)
     own = path.with_name(f"{os.getpid()}-{threading.get_ident()}.{path.name}")
@@ -66,10 +66,10 @@ def make_file(reader: ShardReader, key: str, path: Path) -> None:
 
 
 def file_content(parts: dict[str, bytes], name: str) -> bytes:
-    """Make the bytes of a file: a picture of the shard, `MASK`, `SPECTROGRAM` or `PREVIEW`.
+    """Return the bytes of a file: the shard's image, `MASK`, `SPECTROGRAM` or `PREVIEW`.
 
     Raises:
-        DataError: there is no such file.
+        DataError: the name is unknown.
     """
     if name.startswith("image.") and name in parts:
         return parts[name]
@@ -96,27 +96,27 @@ def _spectrogram(parts: dict[str, bytes]) -> Pixels:
 
 
 def preview(parts: dict[str, bytes]) -> bytes:
-    """Make an mp4 of a sample: picture with its mask, spectrogram with a moving line, sound.
+    """Build an mp4 of a sample: image with its mask, spectrogram with a moving line, audio.
 
     Args:
-        parts: of the shard.
+        parts: the sample's files in the shard: name -> content.
 
     Returns:
-        H.264 and AAC, as browsers play them, as long as the sound.
+        H.264 and AAC, which browsers play, with the duration of the audio.
     """
     content = next(c for name, c in parts.items() if name.startswith("image."))
     image = decode_image(content)
     height, width = preview_size(*image.shape[:2])
     painted = overlay(shrink(image, _PREVIEW_PX), decode_mask(parts[MASK]), TRUTH)
-    picture = Image.fromarray(painted).resize((width, height - _STRIP_PX))
+    resized = Image.fromarray(painted).resize((width, height - _STRIP_PX))
     strip = Image.fromarray(_spectrogram(parts)).resize((width, _STRIP_PX))
-    still = np.concatenate([np.asarray(picture), np.asarray(strip)])
-    sound = decode_flac(parts["audio.flac"]).astype(np.float32)
-    return video(still, sound, _STRIP_PX)
+    still = np.concatenate([np.asarray(resized), np.asarray(strip)])
+    audio = decode_flac(parts["audio.flac"]).astype(np.float32)
+    return encode_video(still, audio, _STRIP_PX)
 
 
 def _frames(still: Pixels, count: int, strip_px: int) -> Iterator[Pixels]:
-    """Draw the line that moves over the strip."""
+    """Yield the frames of a line that moves over the spectrogram."""
     for i in range(count):
         frame = still.copy()
         at = i * (frame.shape[1] - 2) // max(1, count - 1)
@@ -124,30 +124,35 @@ def _frames(still: Pixels, count: int, strip_px: int) -> Iterator[Pixels]:
         yield frame
 
 
-def video(still: Pixels, sound: NDArray[np.float32], strip_px: int) -> bytes:
-    """Make an mp4 (H.264, AAC) of a still picture and a sound, with a line that moves in time.
+def encode_video(still: Pixels, audio: NDArray[np.float32], strip_px: int) -> bytes:
+    """Build an mp4 (H.264, AAC) of a still image and audio, with a line that moves in time.
 
     Args:
-        still: uint8 ``[H, W, 3]``, both sizes even; the spectrogram is its lowest part.
-        sound: float32 ``[S]``, mono, 16 kHz.
-        strip_px: the height of that part.
+        still: uint8 ``[H, W, 3]``, H and W even; its lowest rows are the spectrogram.
+        audio: float32 ``[S]``, mono, 16 kHz.
+        strip_px: the number of those rows.
     """
     import av
 
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=FRAMES_PER_S)
-        video.height, video.width = still.shape[:2]
-        video.pix_fmt = "yuv420p"
-        video.options = {"preset": "veryfast", "crf": "23", "tune": "stillimage", "threads": "1"}
-        audio = container.add_stream("aac", rate=_SAMPLE_RATE_HZ, layout="mono")
-        count = max(1, round(len(sound) / _SAMPLE_RATE_HZ * FRAMES_PER_S))
+        video_stream = container.add_stream("libx264", rate=FRAMES_PER_S)
+        video_stream.height, video_stream.width = still.shape[:2]
+        video_stream.pix_fmt = "yuv420p"
+        video_stream.options = {
+            "preset": "veryfast",
+            "crf": "23",
+            "tune": "stillimage",
+            "threads": "1",
+        }
+        audio_stream = container.add_stream("aac", rate=_SAMPLE_RATE_HZ, layout="mono")
+        count = max(1, round(len(audio) / _SAMPLE_RATE_HZ * FRAMES_PER_S))
         for pixels in _frames(still, count, strip_px):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(video.encode())
-        spoken = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        spoken.sample_rate, spoken.pts = _SAMPLE_RATE_HZ, 0
-        spoken.time_base = Fraction(1, _SAMPLE_RATE_HZ)
-        container.mux(audio.encode(spoken))
-        container.mux(audio.encode())
+            container.mux(video_stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video_stream.encode())
+        samples = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
+        samples.sample_rate, samples.pts = _SAMPLE_RATE_HZ, 0
+        samples.time_base = Fraction(1, _SAMPLE_RATE_HZ)
+        container.mux(audio_stream.encode(samples))
+        container.mux(audio_stream.encode())
     return buffer.getvalue()

@@ -1,7 +1,7 @@
-"""Which samples are looked at, and what is known of them before any pixel is read.
+"""Selection of samples, with their sizes, boxes, areas and loudness.
 
-Sizes, boxes, areas and loudness come from the tables of the build, when they are there; a
-dataset without tables (a converted benchmark) is measured from its masks and sounds.
+These measurements come from the tables of the build if they exist. A dataset without tables (a
+converted benchmark) is measured from its masks and its audio.
 """
 
 import hashlib
@@ -37,64 +37,64 @@ MEASURED = (
 )  # fmt: skip
 COLUMNS = ("key", "split", "tar", "image", *FROM_META, *MEASURED)
 SILENCE_DB = -200.0
-"""Stands for digital silence, whose level is no number."""
+"""Level of digital silence, in place of minus infinity."""
 TAR_DIGITS = 16
 FACTS_FILE = "facts.json"
-"""Beside a tar's files in the cache: key -> `MEASURED`."""
+"""File in a tar's folder of the cache: key -> `MEASURED`."""
 Facts = dict[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to look at; None means no limit."""
+    """The samples to inspect; None means no limit."""
 
     category: str | None = None
     where: str | None = None
-    """A condition on the columns, as pandas reads it: ``area_frac < 0.01 and split == 'test'``."""
+    """A condition for `DataFrame.query`: ``area_frac < 0.01 and split == 'test'``."""
     max: int | None = None
-    """At most so many samples, drawn by their keys, so that the same ones come again."""
+    """Maximum number of samples, chosen by a hash of their keys: the same in every run."""
 
 
 def select_rows(
     layout: Layout, dataset: str, selection: Selection, runtime: Runtime
 ) -> pd.DataFrame:
-    """List the samples of a dataset: `COLUMNS`, in the order of the shards.
+    """Return the selected samples of a dataset: `COLUMNS`, in shard order.
 
     Args:
-        layout: of the project.
+        layout: the project's paths.
         dataset: a folder below data/shards.
-        selection: which samples.
-        runtime: workers for measuring, and the cache that what was measured is kept in.
+        selection: the samples to return.
+        runtime: workers that measure, and the cache of the measurements.
 
     Raises:
-        DataError: no such dataset, a damaged shard, or nothing is selected.
-        ConfigError: an unknown category, or a condition that pandas refuses.
+        DataError: the dataset is absent, a shard is damaged, or no sample is selected.
+        ConfigError: the category is unknown, or pandas rejects the condition.
     """
     reader = ShardReader(layout.shards(dataset))
     first, last = selection, Selection()
-    if selection.where is not None:  # It may ask for what has to be measured.
+    if selection.where is not None:  # It may refer to measured columns.
         first, last = Selection(selection.category), selection
-    rows = choose(_of_shards(reader), first)
+    rows = apply_selection(_of_shards(reader), first)
     rows = _measured(layout, rows, dataset, runtime)[list(COLUMNS)]
-    return choose(rows, last).reset_index(drop=True)
+    return apply_selection(rows, last).reset_index(drop=True)
 
 
-def choose(rows: pd.DataFrame, selection: Selection) -> pd.DataFrame:
-    """Take the rows that are asked for.
+def apply_selection(rows: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+    """Return the selected rows.
 
     Args:
-        rows: with the columns key and category.
-        selection: which.
+        rows: rows with the columns key and category.
+        selection: the rows to return.
 
     Raises:
-        DataError: there are none.
-        ConfigError: an unknown category, or a condition that pandas refuses.
+        DataError: no row is selected.
+        ConfigError: the category is unknown, or pandas rejects the condition.
     """
     if selection.category is not None:
         known = rows["category"].unique()
         if selection.category not in known:
             raise ConfigError(
-                "--category", "a category that is there", repr(selection.category),
+                "--category", "a category of the dataset", repr(selection.category),
                 suggest(selection.category, map(str, known)),
             )  # fmt: skip
         rows = rows[rows["category"] == selection.category]
@@ -102,12 +102,12 @@ def choose(rows: pd.DataFrame, selection: Selection) -> pd.DataFrame:
         rows = _where(rows, selection.where)
     rows = _limited(rows, selection.max)
     if rows.empty:
-        raise DataError("inspect", "rows to show", "none", "Ask for less with --where.")
+        raise DataError("inspect", "rows to show", "none", "Relax the condition of --where.")
     return rows
 
 
 def tar_name(sha256: str) -> str:
-    """Name the folder of a tar's files in the cache."""
+    """Return the name of a tar's folder in the cache."""
     return sha256[:TAR_DIGITS]
 
 
@@ -119,30 +119,32 @@ def _of_shards(reader: ShardReader) -> pd.DataFrame:
             meta = reader.meta(key)
             image = next(name for name in reader.names(key) if name.startswith("image."))
             rows.append((key, shard.split, tar, image, *(meta.get(n, "") for n in FROM_META)))
-        reader.close()  # The pages of all tars together may be more than fits in memory.
+        reader.close()  # The mapped pages of all tars may not fit in memory.
     return pd.DataFrame(rows, columns=[*COLUMNS[: -len(MEASURED)]])
 
 
-def _limited(rows: pd.DataFrame, most: int | None) -> pd.DataFrame:
-    if most is None or len(rows) <= most:
+def _limited(rows: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
+    if max_rows is None or len(rows) <= max_rows:
         return rows
-    lots = rows["key"].map(lambda key: hashlib.sha256(key.encode()).digest())
-    return rows.loc[sorted(lots.sort_values().index[:most])]
+    digests = rows["key"].map(lambda key: hashlib.sha256(key.encode()).digest())
+    return rows.loc[sorted(digests.sort_values().index[:max_rows])]
 
 
 def _where(rows: pd.DataFrame, condition: str) -> pd.DataFrame:
     try:
         chosen = rows.query(condition)
-    except Exception as error:  # pandas raises whatever its parser meets
+    except Exception as error:  # pandas raises many kinds of errors here
         fix = f"Write a condition on: {', '.join(COLUMNS)}."
         raise ConfigError("--where", "a condition", f"{condition!r} ({error})", fix) from None
     if not isinstance(chosen, pd.DataFrame):
-        raise ConfigError("--where", "a condition", repr(condition), "Compare a column.")
+        raise ConfigError(
+            "--where", "a condition", repr(condition), "Compare a column with a value."
+        )
     return chosen
 
 
 def _measured(layout: Layout, rows: pd.DataFrame, dataset: str, runtime: Runtime) -> pd.DataFrame:
-    """Add `MEASURED`: from the tables where they know a sample, else from its shard."""
+    """Add `MEASURED`: from the tables if they contain the sample, else from its shard."""
     rows = rows.merge(_mask_facts(layout), how="left", on=["mask_source", "mask_id"])
     rows["loudness_db"] = _loudness(layout, rows)
     unknown = rows["height_px"].isna() | rows["loudness_db"].isna()
@@ -154,8 +156,8 @@ def _measured(layout: Layout, rows: pd.DataFrame, dataset: str, runtime: Runtime
     measured = [facts[str(key)] for key in rows.loc[unknown, "key"]]
     for name, values in zip(MEASURED, zip(*measured, strict=True), strict=False):
         rows.loc[unknown, name] = values
-    whole = list(MEASURED[:6])
-    rows[whole] = rows[whole].astype("int64")
+    pixels = list(MEASURED[:6])
+    rows[pixels] = rows[pixels].astype("int64")
     return rows
 
 
@@ -172,7 +174,7 @@ def _mask_facts(layout: Layout) -> pd.DataFrame:
 
 
 def _loudness(layout: Layout, rows: pd.DataFrame) -> list[float]:
-    """Look the loudness of every sample's second up; NaN where no table knows it."""
+    """Return the loudness of every sample's second; NaN if no table contains it."""
     known: dict[tuple[str, str], str] = {}
     for path in sorted(layout.audio("any").parent.glob("*.parquet")):
         table = read_table(path, AudioClip, ("source", "clip_id", "second_db"))
@@ -181,13 +183,14 @@ def _loudness(layout: Layout, rows: pd.DataFrame) -> list[float]:
     levels = []
     for source, clip, second in zip(rows.clip_source, rows.clip_id, rows.second, strict=True):
         listed = known.get((source, clip), "").split()
-        there = isinstance(second, int) and second < len(listed)
-        levels.append(max(float(listed[second]), SILENCE_DB) if there else float("nan"))
+        known_second = isinstance(second, int) and second < len(listed)
+        level = max(float(listed[second]), SILENCE_DB) if known_second else float("nan")
+        levels.append(level)
     return levels
 
 
 def _measure_tar(folder: Path, cache: Path, wanted: tuple[str, list[str]]) -> Facts:
-    """Measure samples of one tar, those that were never measured before."""
+    """Measure the samples of one tar; measurements in the cache are reused."""
     tar, keys = wanted
     path = cache / tar / FACTS_FILE
     try:
@@ -212,7 +215,7 @@ def _measure(parts: dict[str, bytes]) -> list[float]:
 
 
 def dataset_of_tar(layout: Layout, tar: str) -> Path | None:
-    """Find the folder of shards that holds the tar of this name in the cache."""
+    """Return the folder of shards that contains the tar with this `tar_name`, or None."""
     for index in sorted(layout.shards("any").parent.glob("*/index.json")):
         shards = json.loads(index.read_bytes()).get("shards", [])
         if any(tar_name(shard["sha256"]) == tar for shard in shards):

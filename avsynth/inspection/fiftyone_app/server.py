@@ -1,7 +1,7 @@
-"""The App's server, which makes a sample's files at the moment the App asks for them.
+"""The App's server, which makes a sample's files when the App requests them.
 
-FiftyOne's own server hands out any file of the machine that a page asks for by path; here it
-hands out the files of the inspection and refuses the rest.
+FiftyOne's own server returns any file of the machine whose path a page requests. This one returns
+the files of the inspection only.
 """
 
 import asyncio
@@ -24,36 +24,36 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Media:
-    """Says which files the App may have, and makes those that are not there yet.
+    """The files that the App may read; absent ones are made on request.
 
     Args:
-        layout: of the project.
-        folder: the inspection's folder of the cache.
-        pictures: folders of the mask sources, whose pictures are shown as they lie.
+        layout: the project's paths.
+        folder: the inspection's folder in the cache.
+        images: image folders of the mask sources, which the App reads directly.
     """
 
-    def __init__(self, layout: Layout, folder: Path, pictures: Iterable[Path]) -> None:
+    def __init__(self, layout: Layout, folder: Path, images: Iterable[Path]) -> None:
         self.layout, self.folder = layout, folder
-        self.readable = [*pictures, layout.predictions]
+        self.readable = [*images, layout.predictions]
         self._reader = lru_cache(maxsize=None)(self._open)
 
-    def ready(self, path: Path) -> bool:
-        """Make sure that a file exists; False when it is none that may be handed out."""
+    def provide(self, path: Path) -> bool:
+        """Make a file if it is absent; return False if the App may not read it."""
         if ".." in path.parts or not path.is_absolute():
             return False
         if any(path.is_relative_to(folder) for folder in self.readable):
             return path.is_file()
         if not path.is_relative_to(self.folder):
             return False
-        return path.is_file() or self._made(path)
+        return path.is_file() or self._make(path)
 
-    def _made(self, path: Path) -> bool:
-        place = path.relative_to(self.folder).parts
-        reader = self._reader(place[0]) if len(place) == 3 else None
+    def _make(self, path: Path) -> bool:
+        parts = path.relative_to(self.folder).parts
+        reader = self._reader(parts[0]) if len(parts) == 3 else None
         if reader is None:
             return False
         try:
-            make_file(reader, place[1], path)
+            make_file(reader, parts[1], path)
         except AvsynthError:
             return False
         return True
@@ -67,8 +67,8 @@ def serve(media: Media, listener: socket.socket) -> None:
     """Serve the App until Ctrl-C or SIGTERM.
 
     Args:
-        media: what may be handed out.
-        listener: bound to the address to serve on; closed in the end.
+        media: the files that the App may read.
+        listener: socket bound to the address of the App; closed at the end.
     """
     from fiftyone.server.app import app
     from fiftyone.server.events import set_port
@@ -77,8 +77,8 @@ def serve(media: Media, listener: socket.socket) -> None:
 
     async def with_media(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/media":
-            asked = parse_qs(scope["query_string"].decode()).get("filepath", [""])[0]
-            if not await asyncio.to_thread(media.ready, Path(asked)):
+            requested = parse_qs(scope["query_string"].decode()).get("filepath", [""])[0]
+            if not await asyncio.to_thread(media.provide, Path(requested)):
                 await send({"type": "http.response.start", "status": 404, "headers": []})
                 await send({"type": "http.response.body", "body": b"no such file"})
                 return

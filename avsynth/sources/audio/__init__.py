@@ -1,4 +1,4 @@
-"""Audio sources, sound decoding and the front end of the networks."""
+"""Audio sources: each yields `AudioClip`s of the chosen categories from one dataset's files."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,18 +1,18 @@
-"""AudioSet: 10-second stretches of YouTube videos, each with one or more labels.
+"""AudioSet: 10-second segments of YouTube videos, each with one or more labels.
 
 Where: https://research.google.com/audioset/download.html (segment lists) and
-https://github.com/audioset/ontology (``ontology.json``); the sounds are fetched from YouTube.
+https://github.com/audioset/ontology (``ontology.json``); the audio comes from YouTube.
 Paper: J. Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events",
-ICASSP 2017. Licence: lists CC BY 4.0, ontology CC BY-SA 4.0; every sound stays its uploader's.
+ICASSP 2017. Licence: lists CC BY 4.0, ontology CC BY-SA 4.0; audio belongs to its uploader.
 
-Layout below ``audio.audioset.root``: the lists (``tables``), csvs with three ``#`` lines, then
-YouTube id, start, end, quoted label ids; ``ontology``, which names the ids; and the clips in
-``media`` or one folder deeper. A file is named by the YouTube id, with or without a ``Y`` before
-it (ids may begin with a dash), alone or followed by ``_`` and the start: ``30``, ``000030``,
+Layout below ``audio.sources.audioset.root``: the lists (``tables``), csvs with three ``#`` lines,
+then YouTube id, start, end, quoted label ids; ``ontology``, label id -> name; and the clips in
+``media`` or one folder deeper. A clip's file name is the YouTube id, optionally with the prefix
+``Y`` (ids may begin with a dash), optionally followed by ``_`` and the start: ``30``, ``000030``,
 ``30.000``, ``30000`` (ms), ``30.000_40.000`` or ``30.0-40.0``.
 
-Quirks: a segment often carries both a label and its parents ("Bark", "Dog", "Animal"); two labels
-of ours that belong to different categories make the clip ambiguous, and it is dropped.
+Quirks: a segment often has both a label and its parents ("Bark", "Dog", "Animal"). A clip whose
+labels belong to two of our categories is ambiguous and is dropped.
 """
 
 import json
@@ -43,10 +43,10 @@ _COLUMNS = "YouTube id, start, end, label ids"
 def iter_clips(
     layout: Layout, params: AudioParams, vocabulary: Vocabulary, runtime: Runtime
 ) -> Iterator[AudioClip]:
-    """Yield every clip of the lists that has a label of the vocabulary, used or dropped.
+    """Yield every listed clip that has a label of the vocabulary, used or dropped.
 
     Raises:
-        DataError: a list, the ontology or the folder of clips is absent or of another kind.
+        DataError: a list, the ontology or the folder of clips is absent or invalid.
     """
     root = layout.resolve(params.audioset.root)
     folder = root / params.audioset.media
@@ -66,17 +66,18 @@ def _split_of(table: str) -> str:
 
 
 def _read_ontology(path: Path) -> dict[str, str]:
-    """Read label id to display name."""
+    """Read the ontology: label id -> display name."""
     try:
         if names := {entry["id"]: entry["name"] for entry in json.loads(path.read_bytes())}:
             return names
         found = "no label"
     except OSError as error:
-        found = error.strerror or "nothing"
+        found = error.strerror or str(error)
     except (ValueError, KeyError, TypeError) as error:
         found = repr(error)
     expected = "AudioSet's ontology.json (a list of id and name)"
-    raise DataError(str(path), expected, found, "Mend audio.audioset.ontology in params.yaml.")
+    fix = "Correct audio.sources.audioset.ontology in params.yaml."
+    raise DataError(str(path), expected, found, fix)
 
 
 def _parse(cells: Sequence[str], names: dict[str, str], split: str) -> ListedRow:

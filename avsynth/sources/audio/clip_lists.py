@@ -1,4 +1,4 @@
-"""What the lists of YouTube clips share: rows that may be bad, files that may be absent."""
+"""Readers of YouTube clip lists: rows may be invalid, and listed files may be absent."""
 
 import csv
 import os
@@ -10,53 +10,53 @@ from pathlib import Path
 from avsynth.core.records import AudioClip
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError
-from avsynth.sources.audio.loudness import drop, listed_clip
+from avsynth.sources.audio.loudness import make_clip, mark_dropped
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRow:
-    """One row of a list: a stretch of a video and its labels."""
+    """One row of a list: a segment of a video and its labels."""
 
     clip_id: str
     video_id: str
     start_s: float
     labels: tuple[str, ...]
     stems: tuple[str, ...]
-    """File names without suffix under which the clip may lie, the likeliest first."""
+    """Possible file names of the clip, without suffix, most likely first."""
     split_hint: str
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that could not be understood."""
+    """A row that could not be parsed."""
 
     where: str
     """File name and line number."""
 
 
 def is_youtube_id(text: str) -> bool:
-    """Tell whether a text is a YouTube id: only then may it become part of a path."""
+    """Check that a text is a YouTube id: only then may it become part of a path."""
     return _YOUTUBE_ID.fullmatch(text) is not None
 
 
 def read_rows(
     table: Path, parse: Callable[[Sequence[str]], ListedRow], columns: str
 ) -> Iterator[ListedRow | BadRow]:
-    """Read a csv row by row; a row that ``parse`` refuses (ValueError) becomes a `BadRow`.
+    """Read a csv row by row; a row for which ``parse`` raises ValueError becomes a `BadRow`.
 
-    Empty lines and lines that begin with ``#`` are left out.
+    Empty lines and lines that begin with ``#`` are skipped.
 
     Args:
-        table: the csv.
-        parse: makes a row of cells into a record.
-        columns: what a row should hold, for messages.
+        table: the csv file.
+        parse: cells of a row -> record.
+        columns: the expected columns, for messages.
 
     Raises:
-        DataError: absent, not UTF-8, or most rows are bad: it is another kind of file.
+        DataError: the file is absent, empty or not UTF-8, or most of its rows are invalid.
     """
-    fix = "Mend the file, or its name in params.yaml."
+    fix = "Fix the file, or correct its name in params.yaml."
     rows: list[ListedRow | BadRow] = []
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
@@ -69,30 +69,31 @@ def read_rows(
                 except ValueError:
                     rows.append(BadRow(f"{table.name}:{reader.line_num}"))
     except OSError as error:
-        raise DataError(str(table), f"a csv ({columns})", error.strerror or "", fix) from None
+        raise DataError(
+            str(table), f"a csv ({columns})", error.strerror or str(error), fix
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(str(table), f"a csv ({columns})", str(error), fix) from None
     bad = [row for row in rows if isinstance(row, BadRow)]
     if 2 * len(bad) > len(rows) or not rows:
-        found = f"{len(bad)} of {len(rows)} rows that are not"
+        found = f"{len(bad)} invalid rows of {len(rows)}"
         raise DataError(bad[0].where if bad else str(table), f"rows of {columns}", found, fix)
     yield from rows
 
 
 def find_media(folder: Path) -> dict[str, str]:
-    """List the sound files of a folder and of the folders in it.
+    """List the audio files of a folder and of its subfolders.
 
     Returns:
-        Name without suffix to path relative to the folder. Of several suffixes the first of
-        `AUDIO_SUFFIXES` counts.
+        File name without suffix -> path relative to the folder. Of files that differ only in the
+        suffix, the one that comes first in `AUDIO_SUFFIXES` is listed.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: the folder does not exist.
     """
     if not folder.is_dir():
-        raise DataError(
-            str(folder), "a folder of sound files", "no such folder", "Mend it in params.yaml."
-        )
+        fix = "Create it, or correct the source's folder in params.yaml."
+        raise DataError(str(folder), "a folder of audio files", "no such folder", fix)
     found = []
     for name in _files(folder):
         stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
@@ -105,7 +106,7 @@ def find_media(folder: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Name what lies in a folder and one folder deeper, relative to it."""
+    """Yield the files of a folder and of its subfolders, as paths relative to the folder."""
     # os.scandir: a folder of 200,000 clips takes pathlib ten times as long.
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -123,31 +124,31 @@ def list_clips(
     media: dict[str, str],
     licence: str,
 ) -> Iterator[AudioClip]:
-    """Make clips of rows: choose the category, find the file.
+    """Yield a clip for each clip id of the rows: choose its category and find its file.
 
     Args:
         source: the source's name.
-        rows: of its lists; rows without a label of the vocabulary are no clips of ours.
-        category_of: label to our category.
-        media: what `find_media` found.
-        licence: of the list and the sound.
+        rows: rows of its lists; rows without a label of the vocabulary are skipped.
+        category_of: label -> our category.
+        media: file name without suffix -> path, as returned by `find_media`.
+        licence: licence of the list and of the audio.
 
     Yields:
-        One record per clip, not yet heard. Reasons: ``bad_row``, ``missing_file``,
+        One record per clip, not measured yet. Reasons: ``bad_row``, ``missing_file``,
         ``ambiguous_label`` (its labels belong to two categories, in one row or in two).
     """
     clips: dict[str, list[ListedRow]] = {}
     for row in rows:
         if isinstance(row, BadRow):
-            yield drop(listed_clip(source, "", "", row.where), "bad_row")
+            yield mark_dropped(make_clip(source, "", "", row.where), "bad_row")
         elif not category_of.keys().isdisjoint(row.labels):
             clips.setdefault(row.clip_id, []).append(row)
-    for clip_id, same in clips.items():
-        first = same[0]
-        labels = tuple(dict.fromkeys(label for row in same for label in row.labels))
+    for clip_id, group in clips.items():
+        first = group[0]
+        labels = tuple(dict.fromkeys(label for row in group for label in row.labels))
         categories = {category_of[label] for label in labels if label in category_of}
         path = next((media[stem] for stem in first.stems if stem in media), "")
-        clip = listed_clip(
+        clip = make_clip(
             source,
             min(categories),
             ";".join(labels),
@@ -160,7 +161,7 @@ def list_clips(
             url=f"https://www.youtube.com/watch?v={first.video_id}&t={int(first.start_s)}",
         )
         if len(categories) > 1:
-            clip = drop(clip, "ambiguous_label")
+            clip = mark_dropped(clip, "ambiguous_label")
         elif not path:
-            clip = drop(clip, "missing_file")
+            clip = mark_dropped(clip, "missing_file")
         yield clip

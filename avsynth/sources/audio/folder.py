@@ -1,13 +1,13 @@
-"""A folder of one's own sounds: ``<root>/<category or label>/<file>``.
+"""A folder of the user's own audio files: ``<root>/<category or label>/<file>``.
 
-A subfolder is named by our category, an LVIS name, a VGGSound or an AudioSet label; case does not
-count, and a space may be an underscore. Files: wav, flac, ogg, mp3, mp4, m4a, webm.
+A subfolder is named by our category, an LVIS name, a VGGSound or an AudioSet label; case is
+ignored, and a space equals an underscore. Files: wav, flac, ogg, mp3, mp4, m4a, webm.
 
-An optional ``<root>/clips.csv`` tells more about files. Columns: ``filename``, and any of
-``video_id`` (or ``src_file``): the recording that the file was cut from, ``licence`` (or
-``clip_license``), ``author``, ``url`` (or ``src_url``). Files cut from one recording never stand in
-two splits; without the csv every file counts as a recording of its own. ESC-50's own table, with
-links and licences added, is of this form.
+An optional ``<root>/clips.csv`` describes the files. Columns: ``filename``, and any of ``video_id``
+(or ``src_file``): the recording that the file was cut from, ``licence`` (or ``clip_license``),
+``author``, ``url`` (or ``src_url``). Files of one recording are never in two splits; without the
+csv every file is a recording of its own. ESC-50's own table, with links and licences added, has
+this format.
 """
 
 import csv
@@ -21,7 +21,7 @@ from avsynth.core.records import AudioClip
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError, suggest
 from avsynth.runtime.options import Runtime
-from avsynth.sources.audio.loudness import listed_clip, measure_clips
+from avsynth.sources.audio.loudness import make_clip, measure_clips
 from avsynth.sources.categories import SourceName, Vocabulary
 
 _CREDITS_FILE = "clips.csv"
@@ -36,7 +36,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class _Credit:
-    """Where a file comes from; empty where the csv does not say."""
+    """Origin of a file; fields that the csv lacks are empty."""
 
     video_id: str = ""
     licence: str = ""
@@ -47,10 +47,10 @@ class _Credit:
 def iter_clips(
     layout: Layout, params: AudioParams, vocabulary: Vocabulary, runtime: Runtime
 ) -> Iterator[AudioClip]:
-    """Yield every sound file in a subfolder named by the vocabulary, used or dropped.
+    """Yield every audio file in a subfolder named by the vocabulary, used or dropped.
 
     Raises:
-        DataError: no such folder, no subfolder of a known name, or a clips.csv of another kind.
+        DataError: the folder is absent, no subfolder has a known name, or clips.csv is invalid.
     """
     root = layout.resolve(params.folder.root)
     yield from measure_clips(_list_files(root, vocabulary), root, params.filters, runtime)
@@ -59,7 +59,7 @@ def iter_clips(
 def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
     category_of = _names(vocabulary)
     folders = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
-    known = [p for p in folders if _plain(p.name) in category_of]
+    known = [p for p in folders if _normalise(p.name) in category_of]
     if not known:
         raise DataError(
             str(root),
@@ -75,9 +75,9 @@ def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
             clip_id = path.relative_to(root).as_posix()
             credit = credit_of.get(path.name, _Credit())
             by = f" (by {credit.author})" if credit.author else ""
-            yield listed_clip(
+            yield make_clip(
                 "folder",
-                category_of[_plain(folder.name)],
+                category_of[_normalise(folder.name)],
                 folder.name,
                 clip_id,
                 video_id=credit.video_id or clip_id,
@@ -88,23 +88,23 @@ def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
 
 
 def _names(vocabulary: Vocabulary) -> dict[str, str]:
-    """Map every name that a subfolder may have to a category; our own names come first."""
-    names = {_plain(name): name for name in vocabulary.names}
+    """Map every name that a subfolder may have to a category; our own names take precedence."""
+    names = {_normalise(name): name for name in vocabulary.names}
     for source in _LABEL_SOURCES:
         for label, category in vocabulary.label_to_category(source).items():
-            names.setdefault(_plain(label), category)
+            names.setdefault(_normalise(label), category)
     return names
 
 
-def _plain(name: str) -> str:
+def _normalise(name: str) -> str:
     return "_".join(name.casefold().split())
 
 
 def _read_credits(path: Path) -> dict[str, _Credit]:
-    """Read clips.csv: file name to credit."""
+    """Read clips.csv: file name -> credit."""
     if not path.exists():
         return {}
-    fix = "Mend the file, or remove it."
+    fix = "Fix the file, or remove it."
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))

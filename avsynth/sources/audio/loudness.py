@@ -1,4 +1,4 @@
-"""Listed clips to measured ones: decode each file once, note its loudness, drop what is unfit."""
+"""Measurement of listed clips: decode each file once, add its loudness, drop unusable clips."""
 
 import itertools
 import math
@@ -19,17 +19,17 @@ from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 
-def listed_clip(source: str, category: str, label: str, clip_id: str, **known: object) -> AudioClip:
-    """Make the record of a clip that was listed and not yet heard.
+def make_clip(source: str, category: str, label: str, clip_id: str, **fields: object) -> AudioClip:
+    """Build the record of a clip that is listed but not measured yet.
 
     Args:
         source: the source's name.
-        category: our name.
-        label: the source's own.
+        category: our category name.
+        label: the source's label.
         clip_id: unique in the source.
-        known: other fields of `AudioClip`.
+        fields: other fields of `AudioClip`.
     """
-    blank: dict[str, object] = {
+    defaults: dict[str, object] = {
         "video_id": clip_id,
         "audio_path": "",
         "start_s": 0.0,
@@ -37,39 +37,39 @@ def listed_clip(source: str, category: str, label: str, clip_id: str, **known: o
         "sample_rate_hz": 0,
         "rms_db": math.nan,
     }
-    return AudioClip(clip_id, source, category, label, **{**blank, **known})  # type: ignore[arg-type]
+    return AudioClip(clip_id, source, category, label, **{**defaults, **fields})  # type: ignore[arg-type]
 
 
-def drop(clip: AudioClip, reason: str) -> AudioClip:
-    """Mark a clip as dropped."""
+def mark_dropped(clip: AudioClip, reason: str) -> AudioClip:
+    """Return a copy of the clip that is marked as dropped."""
     return replace(clip, status="dropped", reason=reason)
 
 
 def measure_clips(
     clips: Iterable[AudioClip], root: Path, filters: AudioFilters, runtime: Runtime
 ) -> Iterator[AudioClip]:
-    """Hear every listed clip and fill in duration, rate and loudness.
+    """Decode every listed clip and fill in duration, rate and loudness.
 
     Args:
-        clips: as listed by a source; dropped ones are handed on as they are.
+        clips: clips listed by a source; dropped clips are yielded unchanged.
         root: the folder that ``audio_path`` is relative to.
-        filters: what a clip must be to be used.
-        runtime: decoding is spread over its workers.
+        filters: the shortest and the quietest usable clip.
+        runtime: its workers decode the files.
 
     Yields:
-        Every clip once. Reasons given here: ``undecodable``, ``too_short`` (less than asked, or no
-        whole second), ``silent``.
+        Every clip once. Reasons set here: ``undecodable``, ``too_short`` (shorter than
+        ``min_duration_s`` or than 1 s), ``silent``.
     """
     listed = list(clips)
     yield from (clip for clip in listed if clip.status != "ok")
-    there = [clip for clip in listed if clip.status == "ok"]
-    what = f"sounds of {there[0].source}" if there else "sounds"
-    heard = map_items(partial(measure_clip, root=root, filters=filters), there, runtime)
-    yield from track(heard, what, len(there), runtime)
+    usable = [clip for clip in listed if clip.status == "ok"]
+    title = f"audio of {usable[0].source}" if usable else "audio"
+    measured = map_items(partial(measure_clip, root=root, filters=filters), usable, runtime)
+    yield from track(measured, title, len(usable), runtime)
 
 
 def measure_clip(clip: AudioClip, root: Path, filters: AudioFilters) -> AudioClip:
-    """Hear one clip; see `measure_clips`."""
+    """Decode and measure one clip; see `measure_clips`."""
     path = root / clip.audio_path
     length, energy = 0, 0.0
     seconds: list[float] = []
@@ -80,7 +80,7 @@ def measure_clip(clip: AudioClip, root: Path, filters: AudioFilters) -> AudioCli
             energy += float(np.square(waveform, dtype=np.float64).sum())
             seconds += second_db(waveform)
     except DataError:
-        return drop(clip, "undecodable")
+        return mark_dropped(clip, "undecodable")
     level_db = 10 * math.log10(energy / length) if energy > 0 else -math.inf
     measured = replace(
         clip,
@@ -90,14 +90,14 @@ def measure_clip(clip: AudioClip, root: Path, filters: AudioFilters) -> AudioCli
         second_db=" ".join(f"{level:.1f}" for level in seconds),
     )
     if length < filters.min_duration_s * SAMPLE_RATE_HZ or not seconds:
-        return drop(measured, "too_short")
+        return mark_dropped(measured, "too_short")
     if level_db < filters.min_rms_db or level_db == -math.inf:
-        return drop(measured, "silent")
+        return mark_dropped(measured, "silent")
     return measured
 
 
 def _minutes(path: Path) -> Iterator[Waveform]:
-    """Read a file minute by minute: an hour of sound takes no more memory than a minute."""
+    """Yield a file's audio minute by minute: an hour needs no more memory than a minute."""
     for minute in itertools.count():
         waveform, _ = read_audio(path, 60.0 * minute, 60.0)
         yield waveform

@@ -1,15 +1,15 @@
 """VGGSound: 10-second clips of YouTube videos, each with one label.
 
-Where: https://www.robots.ox.ac.uk/~vgg/data/vggsound/ (the list; the clips are fetched from
+Where: https://www.robots.ox.ac.uk/~vgg/data/vggsound/ (the list; the clips come from
 YouTube). Paper: H. Chen et al., "VGGSound: A Large-scale Audio-Visual Dataset", ICASSP 2020.
-Licence: the list is CC BY 4.0; every sound stays its uploader's.
+Licence: the list is CC BY 4.0; audio belongs to its uploader.
 
-Layout below ``audio.vggsound.root``: the list (``table``), a csv **without header** of YouTube id,
-start second, label, split (train or test); and the clips in ``media`` or one folder deeper, named
-``<id>_<start, six digits>`` with suffix wav, flac, ogg, mp3, mp4, m4a or webm.
+Layout below ``audio.sources.vggsound.root``: the list (``table``), a csv **without header** of
+YouTube id, start second, label, split (train or test); and the clips in ``media`` or one folder
+deeper, named ``<id>_<start, six digits>`` with suffix wav, flac, ogg, mp3, mp4, m4a or webm.
 
 Quirks: labels contain commas and are quoted; one is misspelt ("eletric blender running"); clips
-last 9.9 to 10.1 s; most disks hold only a part of the list, as videos vanish.
+last 9.9 to 10.1 s; parts of the list are missing on most disks, because videos are deleted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ from avsynth.sources.audio.loudness import measure_clips
 from avsynth.sources.categories import Vocabulary
 
 _LICENCE = "list: CC BY 4.0; sound: its YouTube uploader's"
-_LATEST_S = 1_000_000
+_MAX_START_S = 1_000_000
 
 
 def iter_clips(
@@ -38,7 +38,7 @@ def iter_clips(
     """Yield every clip of the list whose label is in the vocabulary, used or dropped.
 
     Raises:
-        DataError: the list or the folder of clips is absent or of another kind.
+        DataError: the list or the folder of clips is absent or invalid.
     """
     root = layout.resolve(params.vggsound.root)
     folder = root / params.vggsound.media
@@ -53,7 +53,7 @@ def _parse(cells: Sequence[str]) -> ListedRow:
     video_id, start, label, split = cells
     if not (is_youtube_id(video_id) and start.isdecimal() and split in ("train", "test") and label):
         raise ValueError
-    if int(start) >= _LATEST_S:
+    if int(start) >= _MAX_START_S:
         raise ValueError
     clip_id = f"{video_id}_{int(start):06d}"
     return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split)

@@ -9,7 +9,7 @@ from avsynth.core.records import MaskRecord
 from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import coco, lvis, openimages
 
-if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
+if TYPE_CHECKING:  # pandas would cost 40 MB and 0.3 s in every worker
     from avsynth.sources.categories import Vocabulary
 
 IterMasks = Callable[[Layout, MasksParams, "Vocabulary", Runtime], Iterator[MaskRecord]]

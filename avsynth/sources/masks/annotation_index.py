@@ -1,12 +1,12 @@
-"""An on-disk index of a COCO-family annotation file, polygons included, opened in milliseconds.
+"""`InstanceIndex`: an on-disk index of a COCO-family annotation file, polygons included.
 
-The file is cut into runs of some ten thousand annotations. Inside a run the annotations are
-sorted by category, so the rows of a category are one extent per run: a contiguous range of rows
-and of segmentation bytes. Writing needs the memory of one run, whatever the file's size; reading
-some categories touches their extents only.
+Opening it takes milliseconds. The annotations are split into runs of about ten thousand and sorted
+by category within a run, so a category is one extent per run: a contiguous range of rows and of
+segmentation bytes. Writing needs the memory of one run, for any file size. Reading some categories
+reads their extents only.
 
-A folder holds ``rows.bin`` (`indexing.ROW`), ``segmentations.bin`` (the file's own JSON text, one
-after the other), ``extents.npy`` (`indexing.EXTENT`), ``images.jsonl`` and ``meta.json``.
+A folder holds ``rows.bin`` (`index_writer.ROW`), ``segmentations.bin`` (the file's own JSON text,
+concatenated), ``extents.npy`` (`index_writer.EXTENT`), ``images.jsonl`` and ``meta.json``.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _images = msgspec.json.Decoder(Image)
 
 @dataclass(frozen=True)
 class InstanceIndex:
-    """An index that lies in ``folder``; see the module's text."""
+    """An index in ``folder``; the module's docstring describes its files."""
 
     folder: Path
     categories: tuple[SourceCategory, ...]
@@ -40,7 +40,7 @@ class InstanceIndex:
     extents: NDArray[Any]
 
     def count(self) -> dict[int, int]:
-        """Count the annotations of each category id."""
+        """Return category id -> number of annotations."""
         counts = {c.id: 0 for c in self.categories}
         for category_id, rows in zip(
             self.extents["category_id"].tolist(), self.extents["rows"].tolist(), strict=True
@@ -49,7 +49,7 @@ class InstanceIndex:
         return counts
 
     def extents_of(self, category_ids: Iterable[int]) -> NDArray[Any]:
-        """Choose the extents of some categories."""
+        """Return the extents of some categories, as `EXTENT`."""
         chosen: NDArray[Any] = self.extents[
             np.isin(self.extents["category_id"], list(category_ids))
         ]
@@ -59,7 +59,7 @@ class InstanceIndex:
         """Yield the annotations of each extent.
 
         Yields:
-            Rows as `ROW`, and the JSON text of each row's segmentation.
+            The rows as `ROW`, and the JSON text of each row's segmentation.
         """
         with (self.folder / "segmentations.bin").open("rb") as file:
             for rows, extent in zip(self.rows(extents), extents, strict=True):
@@ -76,22 +76,22 @@ class InstanceIndex:
                 yield np.frombuffer(file.read(count * ROW.itemsize), ROW)
 
     def images(self, extents: NDArray[Any]) -> dict[int, Image]:
-        """Read the entries of the pictures in some extents, by picture id."""
+        """Read the image entries of some extents: image id -> entry."""
         parts = [np.empty(0, np.int64), *(rows["image_id"] for rows in self.rows(extents))]
-        shown = set(np.concatenate(parts).tolist())
+        wanted = set(np.concatenate(parts).tolist())
         images: dict[int, Image] = {}
         with (self.folder / "images.jsonl").open("rb") as file:
             while lines := file.readlines(_PIECE_BYTES):
                 found = _images.decode_lines(b"".join(lines))
-                images.update((image.id, image) for image in found if image.id in shown)
+                images.update((image.id, image) for image in found if image.id in wanted)
         return images
 
 
 def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
-    """Open the index of an annotation file; make it first if the cache has none.
+    """Open the index of an annotation file; build it first if the cache has none.
 
     Raises:
-        DataError: the file is absent, truncated, not JSON, or JSON of another kind.
+        DataError: the file is absent, truncated, not JSON, or JSON of another format.
         SpaceError: the cache cannot be written.
     """
     if not path.is_file():
@@ -99,7 +99,7 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
             str(path),
             "an annotation file",
             "no such file",
-            "Put it there, or name the right one in params.yaml.",
+            "Put the file there, or correct its name in params.yaml.",
         )
     key = f"{_digest(path, runtime)}-{FORMAT}"
     return load_index(
@@ -115,12 +115,12 @@ def _cached(runtime: Runtime, kind: str, key: str, make: Callable[[Path], None])
             str(cache_root(runtime)),
             "a cache folder with room for a copy of the annotation file",
             error.strerror or str(error),
-            "Free some space, or name another folder with --cache-dir.",
+            "Free disk space, or choose another folder with --cache-dir.",
         ) from None
 
 
 def _digest(path: Path, runtime: Runtime) -> str:
-    """Hash a file, once for as long as neither its size nor its time of change differs."""
+    """Return a file's sha256; cached until its inode, size or modification time changes."""
     status = path.stat()
     state = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
     key = hashlib.sha256(repr(state).encode()).hexdigest()[:32]

@@ -1,8 +1,8 @@
 """COCO 2017 instances: masks of 80 categories.
 
-Where to get it: https://cocodataset.org. Licence: annotations CC BY 4.0; every picture has its own
+Where to get it: https://cocodataset.org. Licence: annotations CC BY 4.0; every image has its own
 Flickr licence. Layout: ``annotations/instances_{train,val}2017.json``, ``train2017/``,
-``val2017/``. Quirks: crowd regions come as uncompressed run lengths with ``iscrowd`` 1.
+``val2017/``. Quirks: crowd regions are uncompressed run lengths with ``iscrowd`` 1.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,
+    image_name,
     iter_indexed,
     match_names,
-    picture_name,
     split_of,
 )
 
-if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
+if TYPE_CHECKING:  # pandas would cost 40 MB and 0.3 s in every worker
     from avsynth.sources.categories import Vocabulary
 
 CATEGORIES = 80
@@ -35,8 +35,8 @@ def iter_masks(
     """Yield every COCO mask of the vocabulary, usable or not.
 
     Raises:
-        DataError: a file is absent, damaged or not COCO; a picture folder is absent.
-        ConfigError: the vocabulary has a COCO name that COCO has not.
+        DataError: a file is absent, damaged or not COCO; an image folder is absent.
+        ConfigError: the vocabulary has a COCO name that is not in COCO.
     """
     root, images = layout.resolve(params.coco.root), layout.resolve(params.coco.images)
     labels = vocabulary.label_to_category("coco")
@@ -47,10 +47,10 @@ def iter_masks(
                 str(root / name),
                 "COCO instances",
                 f"{len(index.categories)} categories with synsets, as in LVIS",
-                "Name it under masks.lvis, or name instances_train2017.json here.",
+                "Move it to masks.sources.lvis, or set instances_train2017.json here.",
             )
         categories = match_names("coco", index.categories, labels, CATEGORIES)
         file = AnnotationFile("coco", root / name, images, categories, params.filters)
         folder = f"{split_of(root / name)}2017"
-        name_of = partial(picture_name, default_folder=folder)
+        name_of = partial(image_name, default_folder=folder)
         yield from iter_indexed(file, index, name_of, runtime)

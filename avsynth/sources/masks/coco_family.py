@@ -1,4 +1,4 @@
-"""From an annotation index to mask records: what LVIS and COCO have in common."""
+"""Mask records from an annotation index: the code shared by LVIS and COCO."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ from avsynth.sources.masks.annotation_index import InstanceIndex
 from avsynth.sources.masks.coco_json import Image, SourceCategory
 from avsynth.sources.masks.filters import refuse_labelling, refuse_shape
 
-_PICTURE = re.compile(r"(?:^|/)((?:train|val|test|unlabeled)\d{4})/(\d{12})\.jpg$", re.ASCII)
+_IMAGE_NAME = re.compile(r"(?:^|/)((?:train|val|test|unlabeled)\d{4})/(\d{12})\.jpg$", re.ASCII)
 _SPLIT = re.compile(r"(train|val|test)(?!.*(?:train|val|test))", re.ASCII)
 
-# The eight licences of COCO's pictures, for files that give the number without the list.
+# The eight licences of COCO's images, for files that have licence numbers but no list.
 _COCO_LICENCES = {
     1: "http://creativecommons.org/licenses/by-nc-sa/2.0/",
     2: "http://creativecommons.org/licenses/by-nc/2.0/",
@@ -33,9 +33,9 @@ _COCO_LICENCES = {
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """One annotation file of a source, and where its pictures lie.
+    """One annotation file of a source, and the folder of its images.
 
-    ``categories`` maps the file's category ids to our names; ``images`` is the folder that holds
+    ``categories`` maps the file's category ids to our names; ``images`` is the folder that contains
     ``train2017/`` and ``val2017/``.
     """
 
@@ -46,11 +46,11 @@ class AnnotationFile:
     filters: MaskFilters
     folders: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def has_picture(self, name: str) -> bool:
-        """Say whether a picture exists; each folder is listed once.
+    def has_image(self, name: str) -> bool:
+        """Check that an image file exists; each folder is listed once.
 
         Raises:
-            DataError: the folder itself is absent.
+            DataError: the folder is absent.
         """
         folder, _, file = name.partition("/")
         if folder not in self.folders:
@@ -64,31 +64,31 @@ def _listing(folder: Path, where: str) -> frozenset[str]:
     except OSError as error:
         raise DataError(
             where,
-            f"the picture folder {folder}",
+            f"the image folder {folder}",
             error.strerror or str(error),
-            "Unpack the pictures there, or mend the source's images in params.yaml.",
+            "Unpack the images there, or correct the source's images in params.yaml.",
         ) from None
 
 
-def picture_name(image: Image, default_folder: str = "") -> str:
-    """Name a picture by the tail of its ``coco_url``, e.g. ``train2017/000000000034.jpg``.
+def image_name(image: Image, default_folder: str = "") -> str:
+    """Return the end of an image's ``coco_url``, e.g. ``train2017/000000000034.jpg``.
 
     Args:
-        image: the file's entry.
-        default_folder: goes before ``file_name`` where the entry has no ``coco_url``.
+        image: the image's entry in the annotation file.
+        default_folder: the folder of ``file_name`` if the entry has no ``coco_url``.
 
     Returns:
-        Empty when the name is not of that form or does not carry the picture's id.
+        Folder and file name; empty if they have another form or contain another image's id.
     """
     text = image.coco_url or f"{default_folder}/{image.file_name}"
-    match = _PICTURE.search(text)
+    match = _IMAGE_NAME.search(text)
     if match is None or int(match[2]) != image.id:
         return ""
     return f"{match[1]}/{match[2]}.jpg"
 
 
 def split_of(path: Path) -> str:
-    """Read the split off a file name such as ``lvis_v1_train.json``; empty if it has none."""
+    """Return the split in a file name such as ``lvis_v1_train.json``; empty if there is none."""
     match = _SPLIT.search(path.stem)
     return match[1] if match else ""
 
@@ -99,16 +99,16 @@ def match_names(
     label_to_category: Mapping[str, str],
     full: int,
 ) -> dict[int, str]:
-    """Map a file's category ids to ours, by name, else by a synonym that only one of them has.
+    """Map a file's category ids to our names, by name or else by a synonym of one category only.
 
     Args:
         source: the source's name, which is its column in the category table.
-        categories: of the file.
-        label_to_category: the source's labels and our names.
-        full: how many categories the whole dataset has; a file with fewer may lack a label.
+        categories: the file's categories.
+        label_to_category: the source's label -> our name.
+        full: number of categories of the complete dataset; a smaller file may lack a label.
 
     Raises:
-        ConfigError: the file has all of the dataset's categories and still lacks a label.
+        ConfigError: the file has all categories of the dataset but lacks a label.
     """
     by_name = {c.name: c.id for c in categories}
     by_synonym: dict[str, list[int]] = {}
@@ -123,7 +123,7 @@ def match_names(
         elif len(categories) == full:
             raise ConfigError(
                 f"masks/{source}",
-                f"names that the dataset has in the category table's column {source}",
+                f"names of the dataset in the category table's column {source}",
                 f"{label!r} (category {ours!r})",
                 suggest(label, by_name),
             )
@@ -139,12 +139,12 @@ def iter_indexed(
     """Yield a record for every annotation of the file's chosen categories.
 
     Args:
-        file: the file and its pictures.
-        index: its index.
-        name_of: gives a picture's path below the picture folder, or empty; see `picture_name`.
-        runtime: says whether to show progress.
+        file: the annotation file and its images.
+        index: the file's index.
+        name_of: image entry -> path below the image folder, or empty; see `image_name`.
+        runtime: whether to show progress.
     """
-    pictures = index.images(index.extents_of(file.categories))
+    images = index.images(index.extents_of(file.categories))
     licences = _COCO_LICENCES | {one.id: one.url or one.name for one in index.licences}
     split = split_of(file.path)
     prefix = re.sub(r"[^\w.-]", "_", file.path.stem)
@@ -153,12 +153,12 @@ def iter_indexed(
     for rows, texts in extents:
         columns = (rows[name].tolist() for name in ("id", "image_id", "category_id", "crowd"))
         for id_, image_id, category_id, crowd, text in zip(*columns, texts, strict=True):
-            image = pictures.get(image_id) or Image(image_id, 0, 0)
+            image = images.get(image_id) or Image(image_id, 0, 0)
             name = name_of(image)
             reason = refuse_labelling(
                 bool(crowd), category_id not in image.not_exhaustive_category_ids, file.filters
             )
-            if not name or not file.has_picture(name):
+            if not name or not file.has_image(name):
                 reason = "missing_image"
             rle, box, area_frac, reason = _shape(text, image, file.filters, reason)
             yield MaskRecord(
@@ -186,7 +186,7 @@ def iter_indexed(
 def _shape(
     text: bytes, image: Image, filters: MaskFilters, reason: str
 ) -> tuple[str, tuple[int, int, int, int], float, str]:
-    """Rasterise one segmentation unless it is refused already."""
+    """Rasterise one segmentation, unless it already has a reason to be dropped."""
     nothing = ("", (0, 0, 0, 0), 0.0)
     if reason:
         return *nothing, reason

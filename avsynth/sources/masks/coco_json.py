@@ -1,10 +1,10 @@
-"""Read an annotation file of the COCO family (COCO instances, LVIS) as a stream.
+"""Streaming reader of annotation files of the COCO family (COCO instances, LVIS).
 
-Such a file is one JSON object whose long arrays (``annotations``, ``images``) may stand in any
-order. It is read a megabyte at a time; each piece is cut between two elements of the array
-and decoded to typed structs, with the polygons left as raw bytes, so that memory does not grow
-with the file. A cut is right if and only if the piece before it decodes, because a JSON prefix
-parses in one way only. Where no cut can be found, the element-wise parser of `ijson` takes over.
+Such a file is one JSON object whose long arrays (``annotations``, ``images``) may have any order.
+It is read a megabyte at a time. Each piece is cut between two elements of the array and decoded
+to typed structs, with the polygons left as raw bytes, so memory does not grow with the file. A
+cut is right if and only if the piece before it decodes, because a JSON prefix parses in one way
+only. If no cut is found, the element-wise parser of `ijson` reads the rest.
 """
 
 import json
@@ -22,20 +22,20 @@ from avsynth.runtime.errors import DataError
 
 CHUNK_BYTES = 1 << 20
 _WINDOW_LIMIT = 64 << 20
-_MOST_END_CANDIDATES = 8
+_MAX_END_CANDIDATES = 8
 _ELEMENTS = 4096
 _SPACE = b" \t\r\n"
 _ARRAY_END = re.compile(rb"\}\s*\]")
 
 
-# Bounds that the index's columns can hold; a file beyond them is damaged or not of this family.
+# Bounds of the index's columns; a file beyond them is damaged or not of this family.
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 SmallId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
 
 
 class Annotation(msgspec.Struct, gc=False):
-    """One instance; ``segmentation`` keeps the file's own JSON text."""
+    """One instance; ``segmentation`` is the file's own JSON text."""
 
     id: Id
     image_id: Id
@@ -47,7 +47,7 @@ class Annotation(msgspec.Struct, gc=False):
 
 
 class Image(msgspec.Struct, gc=False):
-    """One picture; ``coco_url`` is in both datasets, ``file_name`` in COCO only."""
+    """One image; ``coco_url`` is in both datasets, ``file_name`` in COCO only."""
 
     id: Id
     height: Side
@@ -60,7 +60,7 @@ class Image(msgspec.Struct, gc=False):
 
 
 class SourceCategory(msgspec.Struct, gc=False):
-    """One category as the file names it; only LVIS has synsets and synonyms."""
+    """One category under the file's name; only LVIS has synsets and synonyms."""
 
     id: SmallId
     name: str
@@ -92,10 +92,10 @@ _REQUIRED = ("annotations", "images", "categories")
 def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
     """Yield ``(section, elements)`` pieces in the file's order; elements as in `SECTIONS`.
 
-    An array that is present and empty yields one empty piece.
+    An empty array yields one empty piece.
 
     Raises:
-        DataError: the file is absent, truncated, not JSON, or JSON of another kind.
+        DataError: the file is absent, truncated, not JSON, or JSON of another format.
     """
     done: Counter[str] = Counter()
     try:
@@ -104,7 +104,7 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
                 for name, items in _stream_chunks(file):
                     done[name] += len(items)
                     yield name, items
-            except _UncleanError:
+            except _NoCutError:
                 file.seek(0)
                 for name, items in _stream_elements(file, Counter(done)):
                     done[name] += len(items)
@@ -112,7 +112,7 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from None
     except msgspec.ValidationError as error:
-        raise _damaged(path, f"another kind of JSON ({error})") from None
+        raise _damaged(path, f"JSON of another format ({error})") from None
     except (ValueError, RecursionError, ijson.JSONError) as error:
         first_line, _, _ = str(error).partition("\n")
         raise _damaged(path, f"damaged or truncated JSON ({first_line})") from None
@@ -126,16 +126,16 @@ def _damaged(path: Path, found: str) -> DataError:
         str(path),
         "an annotation file with the arrays " + ", ".join(_REQUIRED),
         found,
-        "Fetch the file again, or name the right one in params.yaml.",
+        "Get the file again, or correct its name in params.yaml.",
     )
 
 
-class _UncleanError(Exception):
-    """The quick way cannot cut this file."""
+class _NoCutError(Exception):
+    """The fast reader found no cut in this file."""
 
 
 class _Window:
-    """The part of the file that is in memory, and where reading stands in it."""
+    """The part of the file that is in memory, and the read position in it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -143,10 +143,10 @@ class _Window:
         self.at = 0
 
     def grow(self) -> bool:
-        """Drop what was read, append as much as is left, at least a chunk; False at the end."""
+        """Drop the bytes already read and at least double the rest; return False at the end."""
         rest = self.data[self.at :]
         if len(rest) > _WINDOW_LIMIT:
-            raise _UncleanError
+            raise _NoCutError
         more = self._file.read(max(CHUNK_BYTES, len(rest)))
         self.data = rest + more
         self.at = 0
@@ -164,37 +164,38 @@ class _Window:
             if not self.grow():
                 return b""
 
-    def take(self, byte: bytes) -> None:
+    def expect(self, byte: bytes) -> None:
+        """Skip white space and one byte, which must be this one."""
         if self.peek() != byte:
-            raise _UncleanError
+            raise _NoCutError
         self.at += 1
 
     def value(self) -> Any:
         """Read one JSON value of moderate size."""
         self.peek()
         while True:
-            # A character cut in two by the window's end belongs to a value that goes on after it.
+            # A character cut at the window's end belongs to a value that continues after it.
             text = self.data[self.at :].decode("utf-8", "ignore")
             try:
                 value, end = json.JSONDecoder().raw_decode(text)
             except json.JSONDecodeError:
                 end = len(text)
-            if end < len(text):  # a number that touches the window's end may go on
+            if end < len(text):  # a number at the window's end may continue after it
                 self.at += len(text[:end].encode())
                 return value
             if not self.grow():
-                raise _UncleanError
+                raise _NoCutError
 
 
 def _stream_chunks(file: BinaryIO) -> Iterator[tuple[str, list[Any]]]:
     window = _Window(file)
-    window.take(b"{")
+    window.expect(b"{")
     more = window.peek() != b"}"
     while more:
         name = window.value()
-        window.take(b":")
+        window.expect(b":")
         if not isinstance(name, str):
-            raise _UncleanError
+            raise _NoCutError
         if name in SECTIONS and window.peek() == b"[":
             for items in _array(window, _DECODERS[name]):
                 yield name, items
@@ -202,14 +203,14 @@ def _stream_chunks(file: BinaryIO) -> Iterator[tuple[str, list[Any]]]:
             window.value()
         more = window.peek() != b"}"
         if more:
-            window.take(b",")
-    window.take(b"}")
+            window.expect(b",")
+    window.expect(b"}")
     if window.peek():
-        raise _UncleanError
+        raise _NoCutError
 
 
 def _array(window: _Window, decoder: "msgspec.json.Decoder[list[Any]]") -> Iterator[list[Any]]:
-    window.take(b"[")
+    window.expect(b"[")
     if window.peek() == b"]":
         window.at += 1
         yield []
@@ -223,20 +224,20 @@ def _array(window: _Window, decoder: "msgspec.json.Decoder[list[Any]]") -> Itera
         if cut and (items := _decode(decoder, data[start:cut])) is not None:
             yield items
             window.at = cut
-            window.take(b",")
+            window.expect(b",")
             continue
-        for match in islice(_ARRAY_END.finditer(data, start), _MOST_END_CANDIDATES):
+        for match in islice(_ARRAY_END.finditer(data, start), _MAX_END_CANDIDATES):
             items = _decode(decoder, data[start : match.start() + 1])
             if items is not None:
                 yield items
                 window.at = match.end()
                 return
         if not (more and window.grow()):
-            raise _UncleanError
+            raise _NoCutError
 
 
 def _last_cut(data: bytes, start: int) -> int:
-    """Find the end of the last element that another one follows; 0 if there is none."""
+    """Return the end of the last element that has a successor; 0 if there is none."""
     at = data.rfind(b"{", start)
     while at > start:
         before = data[max(start, at - 64) : at].rstrip(_SPACE)
@@ -258,7 +259,7 @@ def _decode(decoder: "msgspec.json.Decoder[list[Any]]", piece: bytes) -> list[An
 
 
 def _stream_elements(file: BinaryIO, done: Counter[str]) -> Iterator[tuple[str, list[Any]]]:
-    """Go on element by element, after the ``done`` first ones of each section."""
+    """Yield the elements of each section after the first ``done``, parsed one by one."""
     for name, decoder in _DECODERS.items():
         file.seek(0)
         rest = islice(ijson.items(file, f"{name}.item", use_float=True), done[name], None)

@@ -1,21 +1,21 @@
-"""Which masks are usable, and the reason when one is not."""
+"""Filters of masks: each returns the reason to drop a mask, or an empty text."""
 
 from avsynth.core.params.building import MaskFilters
 from avsynth.formats.mask_rle import Box
 
-REFUSALS = ("crowd", "not_exhaustive", "empty", "too_small", "too_large", "border")
-"""Reasons that are a choice or a fact of the labelling; every other one says that the data is
+FILTER_REASONS = ("crowd", "not_exhaustive", "empty", "too_small", "too_large", "border")
+"""Reasons that come from a filter or from the labelling. Every other reason means that data is
 missing or damaged."""
 
 
 def refuse_shape(box: Box, area_px: int, height: int, width: int, filters: MaskFilters) -> str:
-    """Judge a mask by its pixels.
+    """Return the reason to drop a mask because of its pixels.
 
     Args:
         box: tight ``(x0, y0, x1, y1)``, ends exclusive.
-        area_px: the number of mask pixels.
-        height: of the picture in pixels.
-        width: of the picture in pixels.
+        area_px: number of mask pixels.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
         filters: the limits.
 
     Returns:
@@ -35,12 +35,12 @@ def refuse_shape(box: Box, area_px: int, height: int, width: int, filters: MaskF
 
 
 def refuse_labelling(crowd: bool, exhaustive: bool, filters: MaskFilters) -> str:
-    """Judge a mask by how its picture was labelled.
+    """Return the reason to drop a mask because of how its image was labelled.
 
     Args:
         crowd: the mask covers a group, not one instance.
-        exhaustive: every instance of the category is marked in the picture.
-        filters: what to refuse.
+        exhaustive: every instance of the category is labelled in the image.
+        filters: the reasons to apply.
 
     Returns:
         Empty, or ``crowd`` or ``not_exhaustive``.

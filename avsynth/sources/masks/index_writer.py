@@ -1,4 +1,4 @@
-"""Write the index of an annotation file, in the format of `annotation_index`."""
+"""Writer of the index of an annotation file, in the format of `annotation_index`."""
 
 from itertools import chain, islice
 from pathlib import Path
@@ -77,7 +77,7 @@ def write_index(path: Path, folder: Path, runtime: Runtime) -> None:
 
 
 def annotation_rows(items: list[Annotation]) -> NDArray[Any]:
-    """Turn annotations into an array of `ROW`, in their order."""
+    """Return annotations as an array of `ROW`, in the same order."""
     count = len(items)
     rows = np.empty(count, ROW)
     rows["id"] = np.fromiter([a.id for a in items], np.int64, count)
@@ -92,26 +92,26 @@ def annotation_rows(items: list[Annotation]) -> NDArray[Any]:
 
 
 class _RunWriter:
-    """Collects annotations and writes them run by run."""
+    """Collector of annotations that writes them run by run."""
 
     def __init__(self, rows_file: BinaryIO, text_file: BinaryIO) -> None:
         self._rows_file, self._text_file = rows_file, text_file
         self._rows: list[NDArray[Any]] = []
         self._texts: list[msgspec.Raw] = []
         self._extents: list[NDArray[Any]] = [np.empty(0, EXTENT)]
-        self._held_bytes = 0
+        self._collected_bytes = 0
 
     def add(self, items: list[Annotation]) -> None:
-        """Take annotations; write a run when enough are held."""
+        """Add annotations; write a run if `RUN_BYTES` of segmentations are collected."""
         rows = annotation_rows(items)
         self._rows.append(rows)
         self._texts += [a.segmentation for a in items]
-        self._held_bytes += int(rows["bytes"].sum())
-        if self._held_bytes >= RUN_BYTES:
+        self._collected_bytes += int(rows["bytes"].sum())
+        if self._collected_bytes >= RUN_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held as one run."""
+        """Write the collected annotations as one run."""
         if not self._texts:
             return
         rows = np.concatenate(self._rows)
@@ -122,16 +122,16 @@ class _RunWriter:
         in_order = (self._texts[i] for i in order.tolist())
         while piece := b"".join(islice(in_order, _PIECE)):  # small enough for the CPU's cache
             self._text_file.write(piece)
-        self._rows, self._texts, self._held_bytes = [], [], 0
+        self._rows, self._texts, self._collected_bytes = [], [], 0
 
     def extents(self) -> NDArray[Any]:
-        """All extents so far, by category."""
+        """Return all extents written so far, sorted by category."""
         extents = np.concatenate(self._extents)
         return extents[np.argsort(extents["category_id"], kind="stable")]
 
 
 def _extents_of(rows: NDArray[Any], rows_at: int, bytes_at: int) -> NDArray[Any]:
-    """Find the extents of rows that are sorted by category and written at these offsets."""
+    """Return the extents of rows that are sorted by category and written at these offsets."""
     category_ids, firsts, counts = np.unique(
         rows["category_id"], return_index=True, return_counts=True
     )

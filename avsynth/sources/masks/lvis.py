@@ -1,11 +1,11 @@
-"""LVIS v1: instance masks of 1,203 categories on COCO 2017's pictures.
+"""LVIS v1: instance masks of 1,203 categories on COCO 2017's images.
 
-Where to get it: https://www.lvisdataset.org (annotations), https://cocodataset.org (pictures).
-Licence: annotations CC BY 4.0; every picture has its own Flickr licence.
+Where to get it: https://www.lvisdataset.org (annotations), https://cocodataset.org (images).
+Licence: annotations CC BY 4.0; every image has its own Flickr licence.
 Layout: ``lvis_v1_train.json``, ``lvis_v1_val.json``, ``train2017/``, ``val2017/``.
-Quirks: the val file uses pictures of both folders; a picture is named by ``coco_url`` only; a
-category may be marked incompletely in a picture (``not_exhaustive_category_ids``). LVIS v0.5 has
-other category ids under the same layout, so categories are matched by name, never by id.
+Quirks: the val file uses images of both folders; an image's file name is in ``coco_url`` only; the
+masks of a category may be incomplete in an image (``not_exhaustive_category_ids``). LVIS v0.5 has
+other category ids in the same layout, so categories are matched by name, never by id.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,17 +19,17 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,
+    image_name,
     iter_indexed,
     match_names,
-    picture_name,
 )
 from avsynth.sources.masks.coco_json import SourceCategory
 
-if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
+if TYPE_CHECKING:  # pandas would cost 40 MB and 0.3 s in every worker
     from avsynth.sources.categories import Vocabulary
 
 V1_CATEGORIES = 1203
-# Ids that v0.5 gives to names that v1 has under another id, or no longer.
+# Ids in v0.5 of names that have another id in v1, or none.
 _V05_IDS = {"acorn": 1, "airplane": 4, "alarm_clock": 5, "bus_(vehicle)": 181, "zucchini": 1230}
 
 
@@ -39,8 +39,8 @@ def iter_masks(
     """Yield every LVIS mask of the vocabulary, usable or not.
 
     Raises:
-        DataError: a file is absent, damaged, LVIS v0.5 or not LVIS; a picture folder is absent.
-        ConfigError: the vocabulary has an LVIS name that LVIS v1 has not.
+        DataError: a file is absent, damaged, LVIS v0.5 or not LVIS; an image folder is absent.
+        ConfigError: the vocabulary has an LVIS name that is not in LVIS v1.
     """
     root, images = layout.resolve(params.lvis.root), layout.resolve(params.lvis.images)
     labels = vocabulary.label_to_category("lvis")
@@ -49,7 +49,7 @@ def iter_masks(
         _check_version(str(root / name), index.categories)
         categories = match_names("lvis", index.categories, labels, V1_CATEGORIES)
         file = AnnotationFile("lvis", root / name, images, categories, params.filters)
-        yield from iter_indexed(file, index, picture_name, runtime)
+        yield from iter_indexed(file, index, image_name, runtime)
 
 
 def _check_version(where: str, categories: Sequence[SourceCategory]) -> None:
@@ -58,12 +58,12 @@ def _check_version(where: str, categories: Sequence[SourceCategory]) -> None:
             where,
             "LVIS v1 annotations",
             f"{len(categories)} categories without synsets, as in COCO",
-            "Name it under masks.coco, or name lvis_v1_train.json here.",
+            "Move it to masks.sources.coco, or set lvis_v1_train.json here.",
         )
     if any(c.id > V1_CATEGORIES or _V05_IDS.get(c.name) == c.id for c in categories):
         raise DataError(
             where,
             f"LVIS v1 ({V1_CATEGORIES} categories)",
             f"LVIS v0.5 ({len(categories)} categories under other ids)",
-            "Fetch lvis_v1_train.json and lvis_v1_val.json from https://www.lvisdataset.org.",
+            "Get lvis_v1_train.json and lvis_v1_val.json from https://www.lvisdataset.org.",
         )

@@ -1,12 +1,12 @@
 """Open Images V5 to V7: instance masks of 350 categories.
 
 Where to get it: https://storage.googleapis.com/openimages/web/download_v7.html.
-Licence: annotations CC BY 4.0; pictures are listed as CC BY 2.0.
-Layout: ``<split>-annotations-object-segmentation.csv``; masks in ``<split>-masks/``, or as the
-sixteen zips unpack, ``<split>-masks-<0..f>/``, either beside the csv or in ``<split>-masks/``;
-pictures ``<split>/<ImageID>.jpg`` or ``<split>_<0..f>/<ImageID>.jpg``.
-Quirks: a mask PNG has another size than its picture and is resized to it by nearest neighbour;
-rows name masks that are in none of the zips; labels are MIDs such as ``/m/0bt9lr``.
+Licence: annotations CC BY 4.0; images are listed as CC BY 2.0.
+Layout: ``<split>-annotations-object-segmentation.csv``; masks in ``<split>-masks/``, or in
+the folders of the sixteen zips, ``<split>-masks-<0..f>/``, beside the csv or in ``<split>-masks/``;
+images ``<split>/<ImageID>.jpg`` or ``<split>_<0..f>/<ImageID>.jpg``.
+Quirks: mask and image differ in size, so the mask is resized to the image by nearest neighbour;
+some rows name masks that no zip contains; labels are MIDs such as ``/m/0bt9lr``.
 """
 
 import re
@@ -30,11 +30,11 @@ from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 from avsynth.sources.masks.filters import refuse_shape
 
-if TYPE_CHECKING:  # it brings pandas: 40 MB and 0.3 s in every worker
+if TYPE_CHECKING:  # pandas would cost 40 MB and 0.3 s in every worker
     from avsynth.sources.categories import Vocabulary
 
-_PICTURES_URL = "https://open-images-dataset.s3.amazonaws.com"
-PICTURE_LICENCE = "https://creativecommons.org/licenses/by/2.0/"
+_IMAGES_URL = "https://open-images-dataset.s3.amazonaws.com"
+IMAGE_LICENCE = "https://creativecommons.org/licenses/by/2.0/"
 _COLUMNS = ("MaskPath", "ImageID", "LabelName")
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _MASK_PATH = re.compile(r"[0-9a-f]{16}_m[0-9a-z_]+_[0-9a-f]{8}\.png", re.ASCII)
@@ -58,7 +58,7 @@ def iter_masks(
     """Yield every Open Images mask of the vocabulary, usable or not, in the order of the csvs.
 
     Raises:
-        DataError: a csv is absent, damaged or of another kind; a split has no picture folder.
+        DataError: a csv is absent or invalid, or a split has no image folder.
     """
     root = layout.resolve(params.openimages.root)
     categories = vocabulary.label_to_category("openimages")
@@ -77,13 +77,13 @@ def _check_folders(root: Path, split: str) -> None:
                 "masks/openimages",
                 f"the folder {root / folder}",
                 "no such folder",
-                "Unpack it there, or take the split out of params.yaml.",
+                "Unpack it there, or remove the split from params.yaml.",
             )
 
 
 def _read_rows(path: Path, categories: dict[str, str]) -> Iterator[list[_Row]]:
-    """Stream a csv and yield batches of the lines whose label is wanted."""
-    import pyarrow as pa  # here: the workers that read masks do without its 50 MB
+    """Stream a csv and yield batches of the lines whose label is in the vocabulary."""
+    import pyarrow as pa  # imported here: the workers that read masks save its 50 MB
     import pyarrow.compute as pc
     import pyarrow.csv as pa_csv
 
@@ -107,27 +107,27 @@ def _read_rows(path: Path, categories: dict[str, str]) -> Iterator[list[_Row]]:
             str(path),
             "an Open Images csv with the columns " + ", ".join(_COLUMNS),
             str(error).splitlines()[0],
-            "Fetch it again, or name the right root under masks.sources.openimages.",
+            "Get it again, or correct the root in masks.sources.openimages.",
         ) from None
 
 
 def _read_masks(root: Path, split: str, filters: MaskFilters, rows: list[_Row]) -> list[MaskRecord]:
-    """Read a batch of masks; runs in a worker."""
+    """Read a batch of masks; runs in a worker process."""
     return [_read_mask(root, split, filters, row) for row in rows]
 
 
 def _read_mask(root: Path, split: str, filters: MaskFilters, row: _Row) -> MaskRecord:
-    picture, size, mask, reason = "", (0, 0), None, ""
+    image_path, size, mask, reason = "", (0, 0), None, ""
     if not (_IMAGE_ID.fullmatch(row.image_id) and _MASK_PATH.fullmatch(row.mask_path)):
         reason = "bad_id"
     elif not row.mask_path.startswith(row.image_id):
         reason = "wrong_mask"
     else:
-        picture = _find_picture(root, split, row.image_id)
-        size, reason = _picture_size(root / picture) if picture else ((0, 0), "missing_image")
+        image_path = _find_image(root, split, row.image_id)
+        size, reason = _image_size(root / image_path) if image_path else ((0, 0), "missing_image")
     if not reason:
         mask, reason = _find_mask(root, split, row.mask_path, size)
-    return _record(row, split, picture, size, filters, mask, reason)
+    return _record(row, split, image_path, size, filters, mask, reason)
 
 
 def _find(root: Path, candidates: tuple[str, ...]) -> str:
@@ -135,21 +135,21 @@ def _find(root: Path, candidates: tuple[str, ...]) -> str:
     return next((path for path in candidates if (root / path).is_file()), "")
 
 
-def _find_picture(root: Path, split: str, image_id: str) -> str:
+def _find_image(root: Path, split: str, image_id: str) -> str:
     return _find(root, (f"{split}/{image_id}.jpg", f"{split}_{image_id[0]}/{image_id}.jpg"))
 
 
-def _picture_size(path: Path) -> tuple[tuple[int, int], str]:
-    """Read ``(height, width)`` off a picture's header."""
+def _image_size(path: Path) -> tuple[tuple[int, int], str]:
+    """Read ``(height, width)`` from an image's header; return them with the reason to drop it."""
     try:
-        with Image.open(path) as picture:
-            return (picture.height, picture.width), ""
+        with Image.open(path) as image:
+            return (image.height, image.width), ""
     except (OSError, SyntaxError, Image.DecompressionBombError):
         return (0, 0), "bad_image"
 
 
 def _find_mask(root: Path, split: str, name: str, size: tuple[int, int]) -> tuple[Mask | None, str]:
-    """Read a mask and resize it to the picture's ``(height, width)``."""
+    """Read a mask and resize it to the image's ``(height, width)``."""
     zipped = f"{split}-masks-{name[0]}"
     path = _find(
         root, (f"{split}-masks/{name}", f"{split}-masks/{zipped}/{name}", f"{zipped}/{name}")
@@ -163,13 +163,12 @@ def _find_mask(root: Path, split: str, name: str, size: tuple[int, int]) -> tupl
     if not _same_shape(mask.shape, size):
         return None, "size_mismatch"
     if mask.shape != size:
-        picture = Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST)
-        mask = np.asarray(picture)
+        mask = np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
     return mask, ""
 
 
 def _same_shape(mask: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Say whether two sizes have one aspect ratio, up to the rounding of either to whole pixels."""
+    """Check that two sizes have one aspect ratio, up to the rounding of either to whole pixels."""
     height, width = mask
     slack = _RATIO_SLACK + 1 / min(height, width, *size)
     return abs(height * size[1] / (width * size[0]) - 1) <= slack
@@ -178,7 +177,7 @@ def _same_shape(mask: tuple[int, ...], size: tuple[int, int]) -> bool:
 def _record(
     row: _Row,
     split: str,
-    picture: str,
+    image_path: str,
     size: tuple[int, int],
     filters: MaskFilters,
     mask: Mask | None,
@@ -193,7 +192,7 @@ def _record(
         source="openimages",
         category=row.category,
         image_id=f"openimages/{row.image_id}",
-        image_path=picture,
+        image_path=image_path,
         height_px=height,
         width_px=width,
         rle=rle,
@@ -203,8 +202,8 @@ def _record(
         y1_px=box[3],
         area_frac=area / (height * width) if area else 0.0,
         split_hint=_SPLIT_HINT[split],
-        licence=PICTURE_LICENCE,
-        url=f"{_PICTURES_URL}/{split}/{row.image_id}.jpg",
+        licence=IMAGE_LICENCE,
+        url=f"{_IMAGES_URL}/{split}/{row.image_id}.jpg",
         status="dropped" if reason else "ok",
         reason=reason,
     )

@@ -1,7 +1,5 @@
-"""A finished toy build to look at, and one database for the whole session."""
+"""Fixtures: a finished toy build to inspect, and one database for the session."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,22 +7,20 @@ import pytest
 
 from avsynth.core.paths import Layout
 from avsynth.inspection.fiftyone_app.database import URI_VARIABLE, database
+from tests.helpers.inspections import linked_project
 
 
 @pytest.fixture
 def project(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    """A finished build of one's own (hard links), with a cache of its own."""
-    root = tmp_path / "project"
-    shutil.copytree(built, root, copy_function=os.link)
-    monkeypatch.setenv("AVSYNTH_CACHE", str(tmp_path / "cache"))
-    return Layout(root)
+    """Return a copy of the finished build (hard links), with a cache of its own."""
+    return linked_project(built, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def database_uri(tmp_path_factory: pytest.TempPathFactory):
     with database(tmp_path_factory.mktemp("database")) as uri:
         yield uri
-        if "fiftyone" in sys.modules:  # It leaves its connections open.
+        if "fiftyone" in sys.modules:  # FiftyOne leaves its connections open.
             import mongoengine
             from fiftyone.core.odm import database as connections
 
@@ -34,7 +30,7 @@ def database_uri(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def fiftyone(database_uri: str, monkeypatch: pytest.MonkeyPatch):
-    """FiftyOne on a database without any dataset."""
+    """Return FiftyOne with a database that has no dataset."""
     for name, value in {
         URI_VARIABLE: database_uri,
         "FIFTYONE_DO_NOT_TRACK": "1",

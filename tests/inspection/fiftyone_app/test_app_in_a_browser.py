@@ -1,6 +1,6 @@
-"""The App in a real browser: grid with masks, sample with spectrogram and sound, saved views.
+"""The App in a real browser: grid with masks, sample with spectrogram and audio, saved views.
 
-Screenshots lie in the folder that AVSYNTH_SCREENSHOTS names, when it is set.
+Screenshots are written to the folder in AVSYNTH_SCREENSHOTS, if that is set.
 """
 
 import os
@@ -16,18 +16,18 @@ from PIL import Image
 
 from avsynth.building.reviews import read_reviews
 from tests.helpers.browsing import browser
-from tests.helpers.inspections import Inspection, left_over
+from tests.helpers.inspections import Inspection, remaining_processes
 from tests.helpers.score_rows import scored_project
 
 pytestmark = [
     pytest.mark.browser, pytest.mark.fiftyone, pytest.mark.slow,
     pytest.mark.xdist_group("fiftyone"),
 ]  # fmt: skip
-HARMLESS = (
+EXPECTED_MESSAGES = (
     "fonts.googleapis.com", "react-spring", "preloaded using link preload", "sample not attached",
 )  # fmt: skip
-"""What the App itself says: fonts it cannot load offline, advice of an animation library, a sample
-that was closed while it was drawn."""
+"""Messages of the App itself: fonts that it cannot load offline, advice of an animation library, a
+sample that was closed while it was drawn."""
 
 PLAYS = """
 const done = arguments[arguments.length - 1];
@@ -52,7 +52,7 @@ def layout(built, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(layout, tmp_path_factory):
-    """The App on scored shards, open in a browser."""
+    """Yield the App on scored shards, open in a browser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AVSYNTH_CACHE", str(tmp_path_factory.mktemp("cache")))
         with browser(tmp_path_factory.mktemp("profile")) as chrome:
@@ -63,11 +63,11 @@ def app(layout, tmp_path_factory):
                 yield App(chrome, inspection, tmp_path_factory.mktemp("screenshots"))
             finally:
                 inspection.stop()
-    assert left_over(layout.root) == []
+    assert remaining_processes(layout.root) == []
 
 
 class App:
-    """What a reviewer does with the mouse."""
+    """The actions of a reviewer in the App."""
 
     def __init__(self, chrome, inspection, folder):
         self.chrome, self.inspection = chrome, inspection
@@ -79,7 +79,7 @@ class App:
         self.wait(lambda: len(self.cells()) > 0)
         for button in self.texts("Dismiss"):
             button.click()
-        time.sleep(3)  # Pictures and masks are drawn on canvases: nothing says when they are done.
+        time.sleep(3)  # Canvases of images and masks fire no event when they are drawn.
 
     def cells(self):
         return self.chrome.find_elements("css selector", "[data-cy='looker']")
@@ -113,12 +113,12 @@ class App:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB")).astype(int)
 
-    def complaints(self):
+    def unexpected_messages(self):
         logged = [entry["message"] for entry in self.chrome.get_log("browser")]
-        return [m for m in logged if not any(word in m for word in HARMLESS)]
+        return [m for m in logged if not any(word in m for word in EXPECTED_MESSAGES)]
 
 
-def test_the_grid_shows_pictures_with_their_masks(app, layout):
+def test_the_grid_shows_images_with_their_masks(app, layout):
     app.open(app.inspection.url)
     rows = pd.read_csv(layout.scores / "test" / "save.csv")
     assert f"{len(rows)} groups" in app.page()
@@ -127,12 +127,12 @@ def test_the_grid_shows_pictures_with_their_masks(app, layout):
     box.click()
     time.sleep(2)
     without = app.shot("grid-without-masks")
-    box.click()  # The App remembers it for the next page.
+    box.click()  # The App keeps the setting for the next page.
     assert (np.abs(with_masks - without).sum(axis=2) > 30).mean() > 0.01
-    assert app.complaints() == []
+    assert app.unexpected_messages() == []
 
 
-def test_a_sample_shows_its_spectrogram_and_plays_its_sound(app):
+def test_a_sample_shows_its_spectrogram_and_plays_its_audio(app):
     app.open(app.inspection.url)
     app.click_on(app.cells()[0])
     app.wait(lambda: "Annotate" in app.page())
@@ -147,10 +147,10 @@ def test_a_sample_shows_its_spectrogram_and_plays_its_sound(app):
     assert "error" not in played, played
     assert 0.9 < played["duration"] < 1.2
     assert played["audio"] > 1000
-    assert app.complaints() == []
+    assert app.unexpected_messages() == []
 
 
-def test_a_saved_view_opens_by_its_address_and_holds_the_worst(app):
+def test_a_saved_view_of_the_worst_samples_opens_by_its_address(app):
     base = app.inspection.url.split("?")[0]
     app.open(f"{base}?view=worst-of-test-save")
     assert "worst of test save" in app.chrome.page_source
@@ -158,7 +158,7 @@ def test_a_saved_view_opens_by_its_address_and_holds_the_worst(app):
     app.click_on(app.cells()[0])
     app.wait(lambda: "iou_test_save" in app.page())
     app.shot("worst-sample")
-    assert app.complaints() == []
+    assert app.unexpected_messages() == []
 
 
 def test_a_tag_given_in_the_app_is_pulled_as_a_review(app, layout):

@@ -1,4 +1,4 @@
-"""One database per project: shared, gone with its last user whatever that one died of."""
+"""One database per project: shared, stopped when its last user exits or is killed."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def hold(folder: Path) -> subprocess.Popen[str]:
 
 
 def processes(folder: Path) -> list[psutil.Process]:
-    """The database and its keeper."""
+    """Return the processes of the database and of its keeper."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
@@ -62,7 +62,7 @@ def answers(uri: str) -> bool:
         return True
 
 
-def test_two_users_share_one_and_the_last_one_ends_it(tmp_path):
+def test_two_users_share_a_database_that_stops_after_the_last(tmp_path):
     with database(tmp_path) as first:
         with database(tmp_path) as second:
             assert first == second
@@ -74,7 +74,7 @@ def test_two_users_share_one_and_the_last_one_ends_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_users_that_start_at_once_and_are_killed_leave_nothing(tmp_path):
+def test_users_that_start_at_once_and_are_killed_leave_no_process(tmp_path):
     users = [hold(tmp_path) for _ in range(3)]
     try:
         uris = {user.stdout.readline().strip() for user in users}
@@ -93,7 +93,7 @@ def test_users_that_start_at_once_and_are_killed_leave_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_keeper_takes_the_database_along_and_the_next_one_starts_it_again(tmp_path):
+def test_a_killed_keeper_stops_the_database_and_the_next_user_restarts_it(tmp_path):
     with database(tmp_path) as uri:
         assert answers(uri)
         keeper = next(
@@ -109,35 +109,35 @@ def test_a_killed_keeper_takes_the_database_along_and_the_next_one_starts_it_aga
 
 
 @pytest.mark.slow
-def test_what_one_project_keeps_another_does_not_see(tmp_path):
+def test_two_projects_have_two_databases(tmp_path):
     with database(tmp_path / "a") as a, database(tmp_path / "b") as b:
         assert a != b
     assert gone(tmp_path)
 
 
-def test_a_database_of_ones_own_is_used_and_left_alone(tmp_path, monkeypatch):
+def test_a_database_named_in_the_environment_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv(URI_VARIABLE, "mongodb://example.org:27017")
     with database(tmp_path / "never") as uri:
         assert uri == "mongodb://example.org:27017"
     assert not (tmp_path / "never").exists()
 
 
-def test_a_database_that_cannot_start_says_why(tmp_path):
+def test_a_database_that_cannot_start_is_an_error_with_its_log(tmp_path):
     (tmp_path / "data").write_text("in the way")
     with (
         pytest.raises(DataError, match=r"a database that starts.*mongod\.log"),
         database(tmp_path),
     ):
-        pytest.fail("there is none")
+        pytest.fail("the database must not start")
     assert gone(tmp_path)
 
 
-def test_the_databases_program_comes_with_the_extra():
+def test_the_extra_installs_the_database_program():
     run = subprocess.run([mongod(), "--version"], capture_output=True, text=True, check=True)
     assert "db version" in run.stdout
 
 
-def test_without_the_extra_it_says_what_to_install(project):
+def test_without_the_extra_the_message_names_the_package(project):
     program = (
         "import sys; sys.modules['fiftyone'] = None\n"
         "sys.argv = ['avsynth', 'inspect', '--root', sys.argv[1]]\n"

@@ -1,4 +1,4 @@
-"""Datasets in FiftyOne itself: what they hold, and how they grow without losing a tag."""
+"""Datasets in FiftyOne: their content, and how they grow without losing a tag."""
 
 import io
 import json
@@ -11,12 +11,18 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from avsynth.building.reviews import read_reviews
-from avsynth.commands.inspect import Looked, inspect, pull
+from avsynth.commands.inspect import InspectOptions, inspect, pull
 from avsynth.core.params.load import load_params
 from avsynth.core.records import Sample
 from avsynth.formats.shards import ShardReader, write_index, write_shard
 from avsynth.inspection.fiftyone_app.datasets import sync_dataset, tags_by_key
-from avsynth.inspection.fiftyone_app.duplicates import EXACT, LEAKY, NEAR, SIMILARITY, think
+from avsynth.inspection.fiftyone_app.duplicates import (
+    EXACT,
+    LEAKY,
+    NEAR,
+    SIMILARITY,
+    find_duplicates,
+)
 from avsynth.inspection.fiftyone_app.samples import Selection, select_rows
 from avsynth.inspection.fiftyone_app.scores import scored_runs
 from avsynth.inspection.fiftyone_app.views import add_scores, save_selection, save_views
@@ -35,14 +41,14 @@ pytestmark = [
 NAME = "avs-synthetic"
 
 
-def picture(dataset, key):
+def image_sample(dataset, key):
     from fiftyone import ViewField
 
     return dataset.select_group_slices("image").match(ViewField("key") == key).first()
 
 
 def shape(document):
-    """The names and types of a document, whatever its values."""
+    """Return the names and types of a document's values."""
     if isinstance(document, dict):
         return {name: shape(value) for name, value in document.items()}
     if isinstance(document, list):
@@ -50,7 +56,7 @@ def shape(document):
     return type(document)
 
 
-def test_documents_inserted_in_bulk_are_those_that_fiftyone_makes(fiftyone, project, tmp_path):
+def test_documents_inserted_in_bulk_equal_those_of_fiftyone(fiftyone, project, tmp_path):
     rows = select_rows(project, NAME, Selection(max=1), Runtime())
     dataset = sync_dataset(NAME, rows, tmp_path)
     ours = list(dataset._sample_collection.find())
@@ -76,12 +82,12 @@ def test_a_dataset_grows_and_keeps_its_tags(fiftyone, project, tmp_path):
     more = select_rows(project, NAME, Selection(max=8), Runtime())
     dataset = sync_dataset(NAME, few, tmp_path)
     assert dataset.count() == 3
-    sample = picture(dataset, few["key"][0])
+    sample = image_sample(dataset, few["key"][0])
     sample.tags.append("bad mask")
     sample.save()
     dataset = sync_dataset(NAME, more, tmp_path)
     assert dataset.count() == 8
-    assert picture(dataset, few["key"][0]).id == sample.id
+    assert image_sample(dataset, few["key"][0]).id == sample.id
     assert dataset.count_sample_tags() == {"bad mask": 1}
     view = save_selection(dataset, Selection(max=3), list(few["key"]))
     assert set(dataset.load_saved_view(view).values("key")) == set(few["key"])
@@ -91,7 +97,7 @@ def test_samples_of_rewritten_shards_are_replaced_with_their_tags(fiftyone, proj
     rows = select_rows(project, NAME, Selection(max=4), Runtime())
     dataset = sync_dataset(NAME, rows, tmp_path)
     key = rows["key"][1]
-    sample = picture(dataset, key)
+    sample = image_sample(dataset, key)
     sample.tags.append("bad sound")
     sample["truth"].detections[0].tags.append("bad mask")
     sample.save()
@@ -117,7 +123,7 @@ def test_scores_become_fields_and_views(fiftyone, built, tmp_path):
     add_scores(dataset, runs)
     save_views(dataset, runs, -50.0)
     table = pd.read_csv(layout.scores / "test" / "save.csv").set_index("key")
-    sample = picture(dataset, keys[0])
+    sample = image_sample(dataset, keys[0])
     assert sample["iou_test_save"] == pytest.approx(table.loc[keys[0], "iou"])
     assert sample["f_test_save"] == pytest.approx(table.loc[keys[0], "fscore"])
     worst = dataset.load_saved_view("worst of test save").values("iou_test_save")
@@ -127,8 +133,8 @@ def test_scores_become_fields_and_views(fiftyone, built, tmp_path):
     assert gap["gap_synthetic_real"] == pytest.approx(
         gap["iou_zeroshot_save_real"] - gap["iou_zeroshot_save_synthetic"]
     )
-    apart = dataset.load_saved_view("models disagree").values("disagreement")
-    assert apart == sorted(apart, reverse=True)
+    disagreements = dataset.load_saved_view("models disagree").values("disagreement")
+    assert disagreements == sorted(disagreements, reverse=True)
     stored = dataset.exists("predicted_test_save").count()
     assert stored == len(list((layout.predictions / "test" / "save").glob("*.png"))) > 0
     (layout.scores / "test" / "save.csv").unlink()
@@ -140,7 +146,7 @@ def test_scores_become_fields_and_views(fiftyone, built, tmp_path):
 def test_views_of_tiny_masks_quiet_clips_and_tags(fiftyone, project, tmp_path):
     rows = select_rows(project, NAME, Selection(), Runtime())
     dataset = sync_dataset(NAME, rows, tmp_path)
-    sample = picture(dataset, rows["key"][3])
+    sample = image_sample(dataset, rows["key"][3])
     sample["truth"].detections[0].tags.append("bad mask")
     sample.save()
     save_views(dataset, [], quiet_db=-20.0)
@@ -152,8 +158,8 @@ def test_views_of_tiny_masks_quiet_clips_and_tags(fiftyone, project, tmp_path):
     assert dataset.load_saved_view("tagged").values("key") == [rows["key"][3]]
 
 
-def planted(folder: Path, source: ShardReader) -> list[str]:
-    """Write shards of 12 pictures, a copy of one and a relit, recompressed one, across splits."""
+def write_planted(folder: Path, source: ShardReader) -> list[str]:
+    """Write shards of 12 images, a copy of one and a relit, recompressed one, across splits."""
 
     def sample(key, number, content=None):
         parts = source.parts(keys[number])
@@ -181,50 +187,50 @@ def planted(folder: Path, source: ShardReader) -> list[str]:
     return ["dog-0000000000", "dog-0000000001", "dog-a000000000", "dog-b000000000"]
 
 
-def test_the_brain_finds_planted_duplicates_and_leaks_and_nothing_else(fiftyone, project, tmp_path):
-    suspects = planted(project.shards("planted"), ShardReader(project.shards(NAME)))
+def test_exactly_the_planted_duplicates_and_leaks_are_found(fiftyone, project, tmp_path):
+    suspects = write_planted(project.shards("planted"), ShardReader(project.shards(NAME)))
     rows = select_rows(project, "planted", Selection(), Runtime())
     dataset = sync_dataset("planted", rows, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = think(dataset, ShardReader(project.shards("planted")), rows)
+        found = find_duplicates(dataset, ShardReader(project.shards("planted")), rows)
     assert found == {EXACT: 2, NEAR: 4, LEAKY: 4}
     for name in (NEAR, LEAKY):
         assert set(dataset.load_saved_view(name).values("key")) == set(suspects)
     assert set(dataset.load_saved_view(EXACT).values("key")) == {suspects[0], suspects[2]}
-    pictures = dataset.select_group_slices("image")
-    nearest = pictures.sort_by_similarity(
-        picture(dataset, suspects[1]).id, k=2, brain_key=SIMILARITY
+    images = dataset.select_group_slices("image")
+    nearest = images.sort_by_similarity(
+        image_sample(dataset, suspects[1]).id, k=2, brain_key=SIMILARITY
     )
     assert nearest.values("key") == [suspects[1], suspects[3]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert think(dataset, ShardReader(project.shards("planted")), rows) == found
+        assert find_duplicates(dataset, ShardReader(project.shards("planted")), rows) == found
 
 
-def test_frames_of_a_video_are_no_duplicates(fiftyone, project, tmp_path):
-    planted(project.shards("planted"), ShardReader(project.shards(NAME)))
+def test_frames_of_a_video_are_not_duplicates(fiftyone, project, tmp_path):
+    write_planted(project.shards("planted"), ShardReader(project.shards(NAME)))
     rows = select_rows(project, "planted", Selection(), Runtime()).assign(image_id="")
-    videos = rows.assign(clip_key=["a", "b", "a", "b", *rows["key"][4:]])  # test comes first
+    videos = rows.assign(clip_key=["a", "b", "a", "b", *rows["key"][4:]])  # the test shard is first
     dataset = sync_dataset("planted", videos, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reader = ShardReader(project.shards("planted"))
-        assert think(dataset, reader, videos) == {EXACT: 0, NEAR: 0, LEAKY: 0}
-        assert think(dataset, reader, rows.assign(clip_key=rows["key"]))[EXACT] == 2
+        assert find_duplicates(dataset, reader, videos) == {EXACT: 0, NEAR: 0, LEAKY: 0}
+        assert find_duplicates(dataset, reader, rows.assign(clip_key=rows["key"]))[EXACT] == 2
 
 
-def opened(project, dataset=NAME, out=None, **selection):
-    """Do what `avsynth inspect` does, all but serving."""
+def export_samples(project, dataset=NAME, out=None, **selection):
+    """Run `avsynth inspect`, which serves only without ``out``; return its lines."""
     params = load_params(project.root)
-    said: list[str] = []
-    looked = Looked(dataset, Selection(**selection), export=out)
-    inspect(looked, params, project, Runtime(cache_dir=project.root / "cache"), said.append)
-    return said
+    lines: list[str] = []
+    options = InspectOptions(dataset, Selection(**selection), export=out)
+    inspect(options, params, project, Runtime(cache_dir=project.root / "cache"), lines.append)
+    return lines
 
 
-def test_what_was_dropped_is_shown_with_its_reason(fiftyone, project, tmp_path):
-    opened(project, "dropped", tmp_path / "out", max=10_000)
+def test_dropped_items_are_shown_with_their_reasons(fiftyone, project, tmp_path):
+    export_samples(project, "dropped", tmp_path / "out", max=10_000)
     dataset = fiftyone.load_dataset("dropped")
     shown = Counter(zip(dataset.values("item"), dataset.values("reason"), strict=True))
     expected: Counter[tuple[str, str]] = Counter()
@@ -252,9 +258,9 @@ def _count(expected, path, item):
 
 
 def test_a_tag_in_the_app_becomes_a_drop_of_match(fiftyone, project, tmp_path):
-    opened(project, out=tmp_path / "out", max=6)
+    export_samples(project, out=tmp_path / "out", max=6)
     dataset = fiftyone.load_dataset(NAME)
-    masks = picture(dataset, dataset.first()["key"])
+    masks = image_sample(dataset, dataset.first()["key"])
     masks["truth"].detections[0].tags.append("bad mask")
     masks.save()
     last = dataset.select_group_slices("preview").last()
@@ -263,7 +269,7 @@ def test_a_tag_in_the_app_becomes_a_drop_of_match(fiftyone, project, tmp_path):
     params = load_params(project.root)
     path, lines = pull(NAME, None, params, project)
     assert path == project.root / "reviews.csv"
-    assert lines == ["2 reviews of 6 samples, 2 in all", "left alone, no verdicts: 'funny' (1)"]
+    assert lines == ["2 reviews of 6 samples, 2 in all", "ignored tags, not verdicts: 'funny' (1)"]
     by_verdict = {review.verdict: review for review in read_reviews(path)}
     assert by_verdict["bad_mask"].id == masks["mask_id"]
     assert by_verdict["bad_sound"].key == last["key"]
@@ -288,7 +294,7 @@ def test_a_tag_in_the_app_becomes_a_drop_of_match(fiftyone, project, tmp_path):
 
 def test_an_export_is_reviewed_elsewhere_and_pulled_back(fiftyone, project, tmp_path):
     out = tmp_path / "out"
-    assert opened(project, out=out, max=3) == [f"wrote {out}"]
+    assert export_samples(project, out=out, max=3) == [f"wrote {out}"]
     content = json.loads((out / "samples.json").read_bytes())
     assert len(content["samples"]) == 9
     for sample in content["samples"]:
@@ -307,19 +313,19 @@ def test_an_export_is_reviewed_elsewhere_and_pulled_back(fiftyone, project, tmp_
     (review,) = read_reviews(path)
     assert (review.key, review.verdict, review.label) == (key, "wrong_category", "wolf")
     with pytest.raises(DataError, match="new or empty folder"):
-        opened(project, out=out, max=3)
+        export_samples(project, out=out, max=3)
 
 
-def test_what_was_dropped_is_neither_thought_about_nor_pulled(project):
+def test_dropped_items_have_no_duplicates_and_no_reviews(project):
     params = load_params(project.root)
-    looked = Looked("dropped", Selection(), brain=True)
+    options = InspectOptions("dropped", Selection(), brain=True)
     with pytest.raises(ConfigError, match="--brain"):
-        inspect(looked, params, project, Runtime(), print)
+        inspect(options, params, project, Runtime(), print)
     with pytest.raises(ConfigError, match="--dataset"):
         pull("dropped", None, params, project)
 
 
-def test_pulling_what_is_not_there_says_so(fiftyone, project, tmp_path):
+def test_pulling_an_unopened_dataset_or_a_wrong_export_is_refused(fiftyone, project, tmp_path):
     params = load_params(project.root)
     with pytest.raises(DataError, match="avsynth inspect"):
         pull("s4", None, params, project)

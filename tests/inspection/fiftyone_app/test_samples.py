@@ -1,3 +1,5 @@
+"""Selection and measurement of samples."""
+
 import json
 import shutil
 
@@ -28,7 +30,7 @@ def test_every_sample_of_the_shards_is_a_row(project):
     assert rows["loudness_db"].between(-200, 0).all()
 
 
-def test_what_the_tables_say_is_what_the_pixels_say(project):
+def test_measurements_of_the_tables_equal_those_of_the_shards(project):
     known = rows_of(project)
     shutil.rmtree(project.interim)
     measured = rows_of(project)
@@ -50,7 +52,7 @@ def test_a_box_is_tight(project):
         assert inside[:, -1].any()
 
 
-def test_selections_narrow_one_another(project):
+def test_category_and_condition_are_combined(project):
     everything = rows_of(project)
     category = everything["category"].mode()[0]
     of_category = rows_of(project, category=category)
@@ -61,14 +63,14 @@ def test_selections_narrow_one_another(project):
     assert list(small["key"]) == list(expected["key"])
 
 
-def test_a_limited_draw_is_the_same_again_and_grows(project):
+def test_a_limited_selection_is_deterministic_and_part_of_a_larger_one(project):
     few, more = rows_of(project, max=5), rows_of(project, max=9)
     assert list(few["key"]) == list(rows_of(project, max=5)["key"])
     assert len(few) == 5
     assert set(few["key"]) < set(more["key"])
 
 
-def test_a_wrong_selection_says_what_there_is(project):
+def test_an_invalid_selection_is_refused_with_a_suggestion(project):
     with pytest.raises(ConfigError, match=r"--category.*'dgo'.*Did you mean 'dog'"):
         rows_of(project, category="dgo")
     with pytest.raises(ConfigError, match=r"--where.*area_fraction.*area_frac"):
@@ -87,17 +89,17 @@ def test_a_tar_is_found_by_its_name_in_the_cache(project):
     assert dataset_of_tar(project, "0" * 16) is None
 
 
-def test_what_was_measured_is_not_measured_again(project, tmp_path):
+def test_measurements_are_cached(project, tmp_path):
     shutil.rmtree(project.interim)
     first = rows_of(project, max=4)
     again = rows_of(project, max=4)
     assert (first == again).all(axis=None)
     files = sorted((tmp_path / "cache").rglob("facts.json"))
-    kept = {key: facts for path in files for key, facts in json.loads(path.read_text()).items()}
-    assert set(kept) == set(first["key"])
+    cached = {key: facts for path in files for key, facts in json.loads(path.read_text()).items()}
+    assert set(cached) == set(first["key"])
     key = first["key"][0]
     path = next(p for p in files if key in json.loads(p.read_text()))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: [*kept[key][:-1], -77.0]}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: [*cached[key][:-1], -77.0]}))
     changed = rows_of(project, max=6).set_index("key")
     assert changed.loc[key, "loudness_db"] == -77.0
     path.write_text("damaged")

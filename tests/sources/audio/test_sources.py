@@ -1,4 +1,4 @@
-"""One contract for all audio sources, then what is particular to each."""
+"""Contract of all audio sources, then the rules of each source."""
 
 import json
 import math
@@ -33,21 +33,21 @@ def tone(seconds: float, gain: float = 0.5) -> np.ndarray:
     return (gain * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
 
 
-def write_sounds(folder: Path, names: dict[str, str]) -> None:
-    """Write one file for each role; the role decides what is in it."""
+def write_audio_files(folder: Path, names: dict[str, str]) -> None:
+    """Write one file per role; the role sets its content."""
     folder.mkdir(parents=True, exist_ok=True)
     for role, name in names.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        sound = {"short": tone(0.9), "mute": np.zeros(48_000, np.float32)}.get(role, tone(2.5))
-        encoded = encode_flac(sound) if path.suffix == ".flac" else encode_wav(sound)
+        audio = {"short": tone(0.9), "mute": np.zeros(48_000, np.float32)}.get(role, tone(2.5))
+        encoded = encode_flac(audio) if path.suffix == ".flac" else encode_wav(audio)
         path.write_bytes(b"RIFF, not really" if role == "broken" else encoded)
 
 
 def write_vggsound(root: Path) -> None:
     ids = {"dog": DOG, "cat": CAT, "both": BOTH, "short": SHORT, "mute": MUTE, "broken": BROKEN}
-    write_sounds(root / "vggsound" / "audio", {r: f"{i}_000007.wav" for r, i in ids.items()})
-    write_sounds(root / "vggsound" / "audio", {"bird": f"deeper/{BIRD}_000030.flac"})
+    write_audio_files(root / "vggsound" / "audio", {r: f"{i}_000007.wav" for r, i in ids.items()})
+    write_audio_files(root / "vggsound" / "audio", {"bird": f"deeper/{BIRD}_000030.flac"})
     rows = [f"{DOG},7,dog barking,train", f"{CAT},7,cat purring,test",
             f"{GONE},7,dog baying,train", f"{BOTH},7,dog barking,train",
             f"{BOTH},7,cat meowing,train", f"{MUTE},7,dog baying,test",
@@ -61,7 +61,7 @@ def write_audioset(root: Path) -> None:
     ids = {"dog": f"{DOG}.wav", "cat": f"Y{CAT}.wav", "both": f"{BOTH}_7.wav",
            "mute": f"Y{MUTE}_7.000.wav", "short": f"{SHORT}_000007.wav",
            "broken": f"{BROKEN}_7000.wav", "bird": f"a/{BIRD}_7.000_17.000.flac"}  # fmt: skip
-    write_sounds(root / "audioset" / "clips", ids)
+    write_audio_files(root / "audioset" / "clips", ids)
     rows = [f'{DOG}, 7.000, 17.000, "/m/dog,/m/bark,/m/unknown"', f'{CAT}, 7.000, 17.000, "/m/cat"',
             f'{GONE}, 7.000, 17.000, "/m/dog"', f'{BOTH}, 7.000, 17.000, "/m/dog,/m/cat"',
             f'{MUTE}, 7.000, 17.000, "/m/bark"', f'{HORSE}, 7.000, 17.000, "/m/car"']  # fmt: skip
@@ -75,11 +75,11 @@ def write_audioset(root: Path) -> None:
 
 
 def write_folder(root: Path) -> None:
-    write_sounds(root / "sounds", {
+    write_audio_files(root / "sounds", {
         "dog": "dog/a.wav", "cat": "Cat purring/b.wav", "mute": "dog/mute.wav",
         "short": "cat/short.wav", "broken": "horse/broken.wav", "bird": "bird/c.flac",
         "mouse": "mouse_(computer_equipment)/d.wav", "tuba": "tuba/e.wav"})  # fmt: skip
-    (root / "sounds" / "dog" / "readme.txt").write_text("no sound")
+    (root / "sounds" / "dog" / "readme.txt").write_text("no audio")
 
 
 def make_params(**changes: object) -> AudioParams:
@@ -137,7 +137,7 @@ def test_every_source_has_a_contract_case():
 
 @pytest.mark.parametrize("source", EXPECTED)
 class TestContract:
-    def test_every_clip_is_counted_once_with_its_reason(self, source, world):
+    def test_every_clip_is_listed_once_with_its_reason(self, source, world):
         clips = clips_of(source, world)
         assert reasons(clips) == EXPECTED[source]
         assert len({clip.clip_id for clip in clips}) == len(clips)
@@ -158,7 +158,7 @@ class TestContract:
             assert clip.video_id
             assert clip.reason == ""
 
-    def test_only_the_vocabulary_is_taken(self, source, world):
+    def test_only_categories_of_the_vocabulary_are_listed(self, source, world):
         clips = clips_of(source, world, load_vocabulary().choose(["bird"]))
         assert {clip.category for clip in clips if clip.reason != "bad_row"} == {"bird"}
         assert reasons(clips)["ok"] == 1
@@ -210,7 +210,7 @@ class TestYoutubeLists:
         f"{DOG},7,bird chirping, tweeting,train",
     ])  # fmt: skip
     def test_bad_rows_are_dropped_and_never_become_paths(self, tmp_path, row):
-        write_sounds(tmp_path / "vggsound" / "audio", {"dog": f"{DOG}_000007.wav"})
+        write_audio_files(tmp_path / "vggsound" / "audio", {"dog": f"{DOG}_000007.wav"})
         table = tmp_path / "vggsound" / "vggsound.csv"
         table.write_text(f"{DOG},7,dog barking,train\n{row}\n")
         clips = clips_of("vggsound", Layout(tmp_path))
@@ -228,16 +228,16 @@ class TestYoutubeLists:
             clips_of("vggsound", Layout(tmp_path))
         assert "vggsound.csv" in caught.value.where
 
-    def test_a_listed_clip_twice_with_one_category_is_one_clip(self, tmp_path):
-        write_sounds(tmp_path / "vggsound" / "audio", {"dog": f"{DOG}_000007.wav"})
+    def test_a_clip_listed_twice_with_one_category_is_one_clip(self, tmp_path):
+        write_audio_files(tmp_path / "vggsound" / "audio", {"dog": f"{DOG}_000007.wav"})
         rows = [f"{DOG},7,dog barking,train", f"{DOG},7,dog baying,train"]
         (tmp_path / "vggsound" / "vggsound.csv").write_text("\n".join(rows))
         [clip] = clips_of("vggsound", Layout(tmp_path))
         assert (clip.status, clip.label) == ("ok", "dog barking;dog baying")
 
-    def test_lossless_files_come_first(self, tmp_path):
+    def test_lossless_files_take_precedence(self, tmp_path):
         names = {"a": f"{DOG}_000007.flac", "b": f"{DOG}_000007.wav"}
-        write_sounds(tmp_path / "vggsound" / "audio", names)
+        write_audio_files(tmp_path / "vggsound" / "audio", names)
         (tmp_path / "vggsound" / "vggsound.csv").write_text(f"{DOG},7,dog barking,train\n")
         [clip] = clips_of("vggsound", Layout(tmp_path))
         assert clip.audio_path.endswith(".wav")
@@ -251,16 +251,16 @@ class TestYoutubeLists:
 
 
 class TestFolder:
-    def test_a_long_recording_is_heard_to_its_end(self, tmp_path):
-        sound = np.concatenate([tone(60), np.zeros(48_000, np.float32), tone(60.5, 0.05)])
+    def test_a_long_recording_is_measured_to_its_end(self, tmp_path):
+        audio = np.concatenate([tone(60), np.zeros(48_000, np.float32), tone(60.5, 0.05)])
         (tmp_path / "sounds" / "dog").mkdir(parents=True)
-        (tmp_path / "sounds" / "dog" / "long.flac").write_bytes(encode_flac(sound))
+        (tmp_path / "sounds" / "dog" / "long.flac").write_bytes(encode_flac(audio))
         [clip] = clips_of("folder", Layout(tmp_path))
         assert clip.duration_s == 123.5
         assert clip.second_db.split() == ["-9.0"] * 60 + ["-inf"] * 3 + ["-29.0"] * 60
-        assert clip.rms_db == pytest.approx(rms_db(sound), abs=0.05)
+        assert clip.rms_db == pytest.approx(rms_db(audio), abs=0.05)
 
-    def test_names_of_subfolders(self, world):
+    def test_subfolders_are_named_by_category_or_label(self, world):
         used = {c.clip_id: c for c in clips_of("folder", world)}
         assert used["Cat purring/b.wav"].category == "cat"
         assert used["Cat purring/b.wav"].label == "Cat purring"
@@ -276,7 +276,7 @@ class TestFolder:
         "filename,src_file,clip_license,author,src_url",
     ])  # fmt: skip
     def test_files_of_one_recording_share_its_credit(self, tmp_path, header):
-        write_sounds(tmp_path / "sounds", {n: f"dog/{n}.wav" for n in ("a", "b", "c")})
+        write_audio_files(tmp_path / "sounds", {n: f"dog/{n}.wav" for n in ("a", "b", "c")})
         rows = [f"{n}.wav,110389,CC-BY,An Author,https://example.org/1" for n in "ab"]
         (tmp_path / "sounds" / "clips.csv").write_text("\n".join([header, *rows]))
         first, second, third = clips_of("folder", Layout(tmp_path))
@@ -286,24 +286,24 @@ class TestFolder:
         assert first.url == "https://example.org/1"
 
     def test_credits_without_file_names_are_refused(self, tmp_path):
-        write_sounds(tmp_path / "sounds", {"a": "dog/a.wav"})
+        write_audio_files(tmp_path / "sounds", {"a": "dog/a.wav"})
         (tmp_path / "sounds" / "clips.csv").write_text("name,licence\na.wav,CC0\n")
         with pytest.raises(DataError, match="'filename'"):
             clips_of("folder", Layout(tmp_path))
 
-    def test_credits_cannot_point_outside(self, tmp_path):
-        write_sounds(tmp_path / "sounds", {"a": "dog/a.wav"})
+    def test_credits_cannot_leave_the_folder(self, tmp_path):
+        write_audio_files(tmp_path / "sounds", {"a": "dog/a.wav"})
         (tmp_path / "sounds" / "clips.csv").write_text("filename,licence\n../../secret.wav,CC0\n")
         assert [c.audio_path for c in clips_of("folder", Layout(tmp_path))] == ["dog/a.wav"]
 
     def test_unknown_folder_names_suggest_the_nearest(self, tmp_path):
-        write_sounds(tmp_path / "sounds", {"a": "hors/a.wav"})
+        write_audio_files(tmp_path / "sounds", {"a": "hors/a.wav"})
         with pytest.raises(DataError, match="Did you mean 'horse'"):
             clips_of("folder", Layout(tmp_path))
 
 
 class TestRealData:
-    """Clips and lists as their publishers give them out."""
+    """Clips and lists as published."""
 
     def test_vggsound(self, realdata):
         sources = {"vggsound": {"root": "vggsound", "table": "vggsound.csv", "media": "."}}
@@ -311,9 +311,9 @@ class TestRealData:
         found = AUDIO_SOURCES["vggsound"](Layout(realdata), params, vocabulary, Runtime())
         clips = {clip.clip_id: clip for clip in found}
         assert {clip.reason for clip in clips.values()} == {"", "missing_file"}
-        there = [p for p in (realdata / "vggsound").glob("*/*") if p.stem in clips]
-        assert {p.suffix for p in there} == {".wav", ".mp4"}
-        for path in there:
+        present = [p for p in (realdata / "vggsound").glob("*/*") if p.stem in clips]
+        assert {p.suffix for p in present} == {".wav", ".mp4"}
+        for path in present:
             clip = clips[path.stem]
             assert clip.status == "ok"
             assert 9.9 < clip.duration_s < 10.1

@@ -1,4 +1,4 @@
-"""The on-disk index gives back what the file says, whatever the size of its runs."""
+"""The on-disk index returns the content of the annotation file, for any size of its runs."""
 
 import json
 import random
@@ -9,8 +9,7 @@ import pytest
 
 from avsynth.runtime.errors import DataError, SpaceError
 from avsynth.runtime.options import Runtime
-from avsynth.sources.masks import annotation_index as index_module
-from avsynth.sources.masks import index_writer as indexing
+from avsynth.sources.masks import annotation_index, index_writer
 from avsynth.sources.masks.annotation_index import load_index, open_index
 from avsynth.sources.masks.index_writer import write_index
 
@@ -46,8 +45,8 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("run_bytes", [1, 300, 2000, 1 << 24])
 @pytest.mark.parametrize("wanted", [[5], [1, 900], [901], [], [1, 5, 7, 900]])
-def test_the_rows_of_categories_come_back(path, tmp_path, monkeypatch, run_bytes, wanted):
-    monkeypatch.setattr(indexing, "RUN_BYTES", run_bytes)
+def test_the_rows_of_categories_are_read_back(path, tmp_path, monkeypatch, run_bytes, wanted):
+    monkeypatch.setattr(index_writer, "RUN_BYTES", run_bytes)
     folder = tmp_path / "index"
     folder.mkdir()
     write_index(path, folder, Runtime())
@@ -66,35 +65,35 @@ def test_the_rows_of_categories_come_back(path, tmp_path, monkeypatch, run_bytes
         assert (row["image_id"], row["crowd"]) == (entry["image_id"], entry["iscrowd"])
         assert row["area"] == np.float32(entry["area"])
         assert row["bbox"].tolist() == entry["bbox"]
-    shown = {a["image_id"] for a in expected.values()}
+    image_ids = {a["image_id"] for a in expected.values()}
     assert {i: image.coco_url for i, image in index.images(index.extents_of(wanted)).items()} == {
-        i: f"u{i}" for i in shown
+        i: f"u{i}" for i in image_ids
     }
 
 
-def test_categories_licences_and_counts_come_back(path, tmp_path):
+def test_categories_licences_and_counts_are_read_back(path, tmp_path):
     index = open_index(path, Runtime(cache_dir=tmp_path))
     assert [(c.id, c.name, c.synonyms) for c in index.categories][1] == (5, "c5", ("x",))
     assert [one.url for one in index.licences] == ["u"]
     assert index.count() == COUNTS
 
 
-def test_the_index_is_made_once_and_again_when_the_file_changes(path, tmp_path, monkeypatch):
-    made = []
+def test_the_index_is_built_once_and_again_when_the_file_changes(path, tmp_path, monkeypatch):
+    built = []
     monkeypatch.setattr(
-        index_module, "write_index", lambda *a, real=write_index: made.append(a) or real(*a)
+        annotation_index, "write_index", lambda *a, real=write_index: built.append(a) or real(*a)
     )
     runtime = Runtime(cache_dir=tmp_path / "cache")
     first = open_index(path, runtime)
     assert open_index(path, runtime).folder == first.folder
-    assert len(made) == 1
+    assert len(built) == 1
     copy = path.with_name("copy.json")
     copy.write_bytes(path.read_bytes())
     assert open_index(copy, runtime).folder == first.folder  # the same bytes elsewhere
-    assert len(made) == 1
+    assert len(built) == 1
     path.write_text(json.dumps(FILE | {"licenses": []}))
     assert open_index(path, runtime).licences == ()
-    assert len(made) == 2
+    assert len(built) == 2
 
 
 def test_a_damaged_file_leaves_no_index_behind(path, tmp_path):
@@ -107,6 +106,6 @@ def test_a_damaged_file_leaves_no_index_behind(path, tmp_path):
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(path, tmp_path):
-    (tmp_path / "cache").write_text("a file stands where the folder should be")
+    (tmp_path / "cache").write_text("a file in place of the folder")
     with pytest.raises(SpaceError, match="--cache-dir"):
         open_index(path, Runtime(cache_dir=tmp_path / "cache"))

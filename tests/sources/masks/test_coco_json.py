@@ -1,4 +1,4 @@
-"""The streaming reader against `json.loads`, whatever the layout; and damaged files."""
+"""The streaming reader compared with `json.loads` for many layouts; and damaged files."""
 
 import json
 import random
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avsynth.runtime.errors import DataError
-from avsynth.sources.masks import coco_json as instances
+from avsynth.sources.masks import coco_json
 from avsynth.sources.masks.coco_json import stream_sections
 
 SEGMENTATIONS = [
@@ -21,7 +21,7 @@ SEGMENTATIONS = [
 
 
 def annotation_file(count=40):
-    """Make a file's content with everything that may stand in one."""
+    """Return the content of a file with every kind of entry that may occur."""
     rng = random.Random(1)
     return {
         "info": {"description": "a }, { b ] } ] \u00e9\u4e2d", "annotations": [1, {"id": 2}]},
@@ -94,8 +94,8 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("chunk", [64, 700, 1 << 20])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_reads_as_json_does(tmp_path, monkeypatch, layout, chunk):
-    monkeypatch.setattr(instances, "CHUNK_BYTES", chunk)
+def test_every_layout_reads_as_with_json_loads(tmp_path, monkeypatch, layout, chunk):
+    monkeypatch.setattr(coco_json, "CHUNK_BYTES", chunk)
     content = annotation_file()
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content, **LAYOUTS[layout]), encoding="utf-8")
@@ -103,8 +103,8 @@ def test_every_layout_reads_as_json_does(tmp_path, monkeypatch, layout, chunk):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_keys_may_stand_in_any_order(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(instances, "CHUNK_BYTES", 500)
+def test_keys_may_have_any_order(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(coco_json, "CHUNK_BYTES", 500)
     rng = random.Random(seed)
     content = annotation_file()
     shuffled = dict(rng.sample(sorted(content.items()), len(content)))
@@ -118,29 +118,29 @@ def test_keys_may_stand_in_any_order(tmp_path, monkeypatch, seed):
 
 
 def test_a_file_without_clean_cuts_is_read_element_by_element(tmp_path, monkeypatch):
-    """Objects nested in annotations look like the ends of elements; the result is the same."""
-    monkeypatch.setattr(instances, "CHUNK_BYTES", 300)
-    monkeypatch.setattr(instances, "_WINDOW_LIMIT", 900)
+    """Check the slow path: objects nested in annotations look like the ends of elements."""
+    monkeypatch.setattr(coco_json, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(coco_json, "_WINDOW_LIMIT", 900)
     content = annotation_file()
     for entry in content["annotations"][25:]:
         entry["parts"] = [{"x": [{"y": 1}, {"y": 2}]}, {"x": []}] * 30
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content))
-    slow = []
+    slow_calls = []
     monkeypatch.setattr(
-        instances,
+        coco_json,
         "_stream_elements",
-        lambda *a, real=instances._stream_elements: slow.append(1) or real(*a),
+        lambda *a, real=coco_json._stream_elements: slow_calls.append(1) or real(*a),
     )
     sections = read(path)
-    assert slow
+    assert slow_calls
     assert [a.id for a in sections["annotations"]] == list(range(40))
     assert len(sections["images"]) == len(content["images"])
 
 
 @pytest.mark.parametrize("kept_frac", [0.0, 0.001, 0.2, 0.5, 0.73, 0.9, 0.999])
 def test_a_truncated_file_is_an_error(tmp_path, monkeypatch, kept_frac):
-    monkeypatch.setattr(instances, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(coco_json, "CHUNK_BYTES", 1000)
     text = json.dumps(annotation_file())
     path = tmp_path / "a.json"
     path.write_text(text[: int(len(text) * kept_frac)])
@@ -164,21 +164,21 @@ def test_every_cut_of_a_small_file_is_an_error(tmp_path):
         ("7", "without the array"),
         ('{"a": 1}', "'annotations' 'images' 'categories'"),
         ('{"annotations": {}, "images": [], "categories": []}', "without the array 'annotations'"),
-        ('{"annotations": [1], "images": [], "categories": []}', "another kind"),
-        ('{"annotations": [{"a": 1}], "images": [], "categories": []}', "another kind"),
-        ('{"annotations": [], "images": [{"id": "x"}], "categories": []}', "another kind"),
+        ('{"annotations": [1], "images": [], "categories": []}', "another format"),
+        ('{"annotations": [{"a": 1}], "images": [], "categories": []}', "another format"),
+        ('{"annotations": [], "images": [{"id": "x"}], "categories": []}', "another format"),
         (
             f'{{"annotations": [{{"id": {2**70}, "image_id": 1, "category_id": 1}}]}}',
-            "another kind",
+            "another format",
         ),
-        ('{"images": [{"id": 1, "height": 0, "width": 9}]}', "another kind"),
-        ('{"images": [{"id": 1, "height": 9, "width": 99999999}]}', "another kind"),
+        ('{"images": [{"id": 1, "height": 0, "width": 9}]}', "another format"),
+        ('{"images": [{"id": 1, "height": 9, "width": 99999999}]}', "another format"),
         ('{"annotations": [], "images": [], "categories": []} {', "damaged"),
         ("not json", "damaged"),
         ("\ufeff{}", "damaged"),
     ],
 )
-def test_json_of_another_kind_is_an_error(tmp_path, text, found):
+def test_json_of_another_format_is_an_error(tmp_path, text, found):
     path = tmp_path / "a.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as caught:
@@ -192,16 +192,16 @@ def test_an_absent_file_is_an_error(tmp_path):
         read(tmp_path / "none.json")
 
 
-def test_empty_arrays_are_present(tmp_path):
+def test_empty_arrays_are_yielded(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"images": [ ], "annotations": [], "categories": []}')
     assert read(path) == {"images": [], "annotations": [], "categories": []}
 
 
-def read_plainly(text):
+def read_with_json(text):
     """Return the ids that `json.loads` finds; None for a file that must be refused.
 
-    Bytes that are not UTF-8 are no fault: fields that nobody reads are passed over unread.
+    Bytes that are not UTF-8 are accepted: the reader skips unused fields without decoding them.
     """
     try:
         content = json.loads(text.decode("utf-8", "replace"))
@@ -215,7 +215,7 @@ def read_plainly(text):
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_damaged_byte_is_an_error_or_harmless(tmp_path, data):
-    """Whatever is cut out or put in: what is read is what `json.loads` reads, or it is refused."""
+    """Check that a file with changed bytes is refused or read as `json.loads` reads it."""
     text = json.dumps(annotation_file(6)).encode()
     at = data.draw(st.integers(0, len(text) - 1))
     size = data.draw(st.integers(0, 3))
@@ -230,7 +230,7 @@ def test_a_damaged_byte_is_an_error_or_harmless(tmp_path, data):
     except DataError:
         return
     found = {n: [e.id for e in sections[n]] for n in ("annotations", "images", "categories")}
-    assert found == read_plainly(broken)
+    assert found == read_with_json(broken)
 
 
 def test_nesting_without_end_is_an_error(tmp_path):

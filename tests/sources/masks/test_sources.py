@@ -1,4 +1,4 @@
-"""What every mask source must keep, on the toy world; and their own rules on hand-made ones."""
+"""Contract of all mask sources on the toy world; rules of each source on small worlds."""
 
 from pathlib import Path
 
@@ -69,8 +69,8 @@ def test_contract_of_a_source(source, toy_world, tmp_path):
 def check_usable(record, images: Path):
     assert record.licence
     assert record.url.startswith("http")
-    with Image.open(images / record.image_path) as picture:
-        assert picture.size == (record.width_px, record.height_px)
+    with Image.open(images / record.image_path) as image:
+        assert image.size == (record.width_px, record.height_px)
     mask = rle_to_mask(record.rle, record.height_px, record.width_px)
     ys, xs = np.nonzero(mask)
     box = (record.x0_px, record.y0_px, record.x1_px, record.y1_px)
@@ -78,7 +78,7 @@ def check_usable(record, images: Path):
     assert record.area_frac == pytest.approx(mask.mean(), abs=1e-12)
 
 
-def test_lvis_counts_every_fate_of_a_mask(tmp_path):
+def test_lvis_masks_have_their_reasons(tmp_path):
     worlds.write_lvis(tmp_path)
     records = by_id(records_of(tmp_path, "lvis"))
     assert {i: r.reason for i, r in records.items()} == {
@@ -111,14 +111,14 @@ def test_lvis_counts_every_fate_of_a_mask(tmp_path):
         ({"drop_not_exhaustive": True}, "not_exhaustive"),
     ],
 )
-def test_filters_refuse_the_cat_with_a_reason(tmp_path, filters, reason):
+def test_filters_drop_the_cat_with_a_reason(tmp_path, filters, reason):
     worlds.write_lvis(tmp_path)
     cat = by_id(records_of(tmp_path, "lvis", filters))["lvis_v1_train-2"]
     assert (cat.status, cat.reason) == ("dropped", reason)
 
 
 @pytest.mark.parametrize(("drop_crowd", "reason"), [(True, "crowd"), (False, "")])
-def test_coco_crowds_are_a_choice(tmp_path, drop_crowd, reason):
+def test_coco_crowds_are_dropped_on_request(tmp_path, drop_crowd, reason):
     worlds.write_coco(tmp_path)
     records = by_id(records_of(tmp_path, "coco", {"drop_crowd": drop_crowd}))
     crowd = records["instances_val2017-900100000034"]
@@ -143,7 +143,7 @@ def test_lvis_names_and_lone_synonyms_match_but_never_ids(tmp_path):
     records = by_id(records_of(tmp_path, "lvis"))
     assert records["lvis_v1_train-4"].category == "dog"
     assert records["lvis_v1_train-2"].category == "cat"
-    assert "lvis_v1_train-1" not in records  # its id is the real dog's, its name is not
+    assert "lvis_v1_train-1" not in records  # it has the id of the real dog, but another name
 
 
 def test_a_synonym_of_two_categories_matches_neither(tmp_path):
@@ -152,7 +152,7 @@ def test_a_synonym_of_two_categories_matches_neither(tmp_path):
     assert records_of(tmp_path, "lvis") == []
 
 
-def test_a_name_that_full_lvis_has_not_is_an_error(tmp_path):
+def test_a_name_that_complete_lvis_lacks_is_an_error(tmp_path):
     many = [
         {"id": i, "name": f"thing_{i}", "synset": f"t{i}.n.01", "synonyms": []}
         for i in range(1, 1203)
@@ -163,7 +163,7 @@ def test_a_name_that_full_lvis_has_not_is_an_error(tmp_path):
         records_of(tmp_path, "lvis", categories=("dog",))
 
 
-def test_lvis_v05_is_refused_by_both_names(tmp_path):
+def test_lvis_v05_is_refused_and_both_versions_are_named(tmp_path):
     old = [{**e, "id": e["id"] + 1} for e in worlds.LVIS_CATEGORIES]
     worlds.write_lvis(tmp_path, categories=old)
     with pytest.raises(DataError, match=r"LVIS v1 .*LVIS v0\.5"):
@@ -173,7 +173,7 @@ def test_lvis_v05_is_refused_by_both_names(tmp_path):
 @pytest.mark.parametrize(
     ("source", "found"), [("lvis", "without synsets"), ("coco", "with synsets")]
 )
-def test_the_other_dataset_s_file_is_refused(tmp_path, source, found):
+def test_a_file_of_the_other_dataset_is_refused(tmp_path, source, found):
     writers = {"lvis": worlds.write_coco, "coco": worlds.write_lvis}
     names = {"lvis": "lvis_v1_train.json", "coco": "instances_val2017.json"}
     writers[source](tmp_path).rename(tmp_path / names[source])
@@ -181,11 +181,11 @@ def test_the_other_dataset_s_file_is_refused(tmp_path, source, found):
         records_of(tmp_path, source)
 
 
-def test_a_missing_picture_folder_is_an_error(tmp_path):
+def test_a_missing_image_folder_is_an_error(tmp_path):
     worlds.write_lvis(tmp_path)
     (tmp_path / "val2017" / f"{49:012d}.jpg").unlink()
     (tmp_path / "val2017").rmdir()
-    with pytest.raises(DataError, match=r"picture folder .*val2017"):
+    with pytest.raises(DataError, match=r"image folder .*val2017"):
         records_of(tmp_path, "lvis")
 
 
@@ -209,14 +209,14 @@ def test_a_missing_or_truncated_json_is_an_error(tmp_path, source):
         "",
     ],
 )
-def test_a_picture_name_that_is_not_its_own_is_not_followed(tmp_path, url):
+def test_an_image_name_with_another_id_is_not_followed(tmp_path, url):
     images = [worlds.image_entry(34, "train2017") | {"coco_url": url}]
     worlds.write_lvis(tmp_path, images=images)
     dog = by_id(records_of(tmp_path, "lvis"))["lvis_v1_train-1"]
     assert (dog.reason, dog.image_path) == ("missing_image", "")
 
 
-def test_openimages_mask_is_resized_to_the_picture(tmp_path):
+def test_openimages_mask_is_resized_to_the_image(tmp_path):
     worlds.write_openimages(tmp_path)
     (record,) = records_of(tmp_path, "openimages")
     assert record.status == "ok"
@@ -261,21 +261,21 @@ def test_openimages_rows_have_reasons(tmp_path, row, reason):
     assert record.reason == reason
 
 
-def test_openimages_mask_of_another_shape_or_kind_is_dropped(tmp_path):
+def test_unusable_openimages_masks_and_images_are_dropped(tmp_path):
     worlds.write_openimages(tmp_path)
     path = tmp_path / "validation-masks" / worlds.DOG_MASK
     Image.new("1", (worlds.HEIGHT, worlds.WIDTH), 1).save(path)
     assert records_of(tmp_path, "openimages")[0].reason == "size_mismatch"
-    path.write_bytes(b"not a picture")
+    path.write_bytes(b"not an image")
     assert records_of(tmp_path, "openimages")[0].reason == "bad_mask"
     Image.new("1", (worlds.WIDTH, worlds.HEIGHT), 0).save(path)
     assert records_of(tmp_path, "openimages")[0].reason == "empty"
-    (tmp_path / "validation" / f"{worlds.OPEN_IMAGE}.jpg").write_bytes(b"\xff\xd8 no picture")
+    (tmp_path / "validation" / f"{worlds.OPEN_IMAGE}.jpg").write_bytes(b"\xff\xd8 no image")
     assert records_of(tmp_path, "openimages")[0].reason == "bad_image"
 
 
 @pytest.mark.parametrize("folder", ["validation-masks/validation-masks-0", "validation-masks-0"])
-def test_openimages_masks_may_lie_as_the_zips_unpack(tmp_path, folder):
+def test_openimages_masks_may_be_in_the_folders_of_the_zips(tmp_path, folder):
     worlds.write_openimages(tmp_path)
     flat = tmp_path / "validation-masks" / worlds.DOG_MASK
     (tmp_path / folder).mkdir()
@@ -296,13 +296,13 @@ def test_openimages_without_its_folders_is_an_error(tmp_path, missing):
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "MaskPath,ImageID,LabelName\n1,2\n"])
-def test_a_csv_of_another_kind_is_an_error(tmp_path, text):
+def test_a_csv_of_another_format_is_an_error(tmp_path, text):
     worlds.write_openimages(tmp_path).write_text(text)
     with pytest.raises(DataError, match="Open Images csv"):
         records_of(tmp_path, "openimages")
 
 
-def test_real_pictures_and_masks_are_read(realdata, tmp_path):
+def test_real_images_and_masks_are_read(realdata, tmp_path):
     lvis = str(realdata / "lvis")
     params = worlds.masks_params(
         lvis={"root": lvis, "files": ["lvis_v1_train.json", "lvis_v1_val.json"], "images": lvis},
