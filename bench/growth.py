@@ -174,7 +174,7 @@ def run(point: Point, toy: Path, folder: Path) -> dict[str, Any]:
         done = subprocess.run(
             [*command, str(point.workers)], check=True, stdout=subprocess.PIPE, cwd=REPOSITORY,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stderr=None if os.environ.get("GROWTH_SAYS") else subprocess.DEVNULL,
+            stderr=None if os.environ.get("GROWTH_VERBOSE") else subprocess.DEVNULL,
         )  # fmt: skip
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -63,12 +63,12 @@ def make_request(
     return Request(params, layout, runtime, chosen, sample or params.fetch.sample)
 
 
-def lvis(request: Request) -> Iterator[DownloadBatch]:
+def lvis_batches(request: Request) -> Iterator[DownloadBatch]:
     """Yield the batches of LVIS v1: the json files, then the COCO images of the categories."""
     yield from _coco_family(request, "lvis", request.params.masks.lvis)
 
 
-def coco(request: Request) -> Iterator[DownloadBatch]:
+def coco_batches(request: Request) -> Iterator[DownloadBatch]:
     """Yield the batches of COCO 2017: the instances files, then the images."""
     yield from _coco_family(request, "coco", request.params.masks.coco)
 
@@ -120,7 +120,7 @@ def _coco_item(path: str, single: bool) -> Item:
     return Item(path, archive, path, member=path)
 
 
-def openimages(request: Request) -> Iterator[DownloadBatch]:
+def openimages_batches(request: Request) -> Iterator[DownloadBatch]:
     """Yield the batches of Open Images: mask lists, masks of the sixteen zips, then images."""
     params = request.params.masks.openimages
     root = request.layout.resolve(params.root)
@@ -169,7 +169,7 @@ def _mask_item(split: str, mask: str) -> Item:
     return Item(f"{split}/{mask}", archive, f"{split}-masks/{mask}", member=mask)
 
 
-def vggsound(request: Request) -> Iterator[DownloadBatch]:
+def vggsound_batches(request: Request) -> Iterator[DownloadBatch]:
     """Yield the batches of VGGSound: the list, then the clips of the categories' labels."""
     params = request.params.audio.vggsound
     root = request.layout.resolve(params.root)
@@ -213,7 +213,7 @@ def _clip_row(cells: Sequence[str]) -> ListedRow:
     return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split)
 
 
-def checkpoints(request: Request) -> Iterator[DownloadBatch]:
+def checkpoint_batches(request: Request) -> Iterator[DownloadBatch]:
     """Yield the SAM and VGGish weights that the models of params.yaml name, a batch per folder."""
     named = {
         request.params.vggish.checkpoint,
@@ -227,11 +227,11 @@ def checkpoints(request: Request) -> Iterator[DownloadBatch]:
 
 
 SOURCES: dict[str, Callable[[Request], Iterator[DownloadBatch]]] = {
-    "lvis": lvis,
-    "coco": coco,
-    "openimages": openimages,
-    "vggsound": vggsound,
-    "checkpoints": checkpoints,
+    "lvis": lvis_batches,
+    "coco": coco_batches,
+    "openimages": openimages_batches,
+    "vggsound": vggsound_batches,
+    "checkpoints": checkpoint_batches,
 }
 
 

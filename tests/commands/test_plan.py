@@ -89,15 +89,15 @@ def test_unavailable_items_are_not_planned_again(layout: Layout, toy_world: Path
     params = Params.model_validate(raw)
     before = needs_of(params, layout)["lvis pictures"]
     images = layout.resolve(raw["masks"]["sources"]["lvis"]["images"])
-    from avsynth.download.requirements import lvis, make_request
+    from avsynth.download.requirements import lvis_batches, make_request
 
-    _, pictures = lvis(make_request(params, layout, QUIET))
+    _, batch = lvis_batches(make_request(params, layout, QUIET))
     with Ledger(images, "pictures") as ledger:
-        for item, status in zip(pictures.items, ("gone", "geo", "transient"), strict=False):
+        for item, status in zip(batch.items, ("gone", "geo", "transient"), strict=False):
             ledger.add(item, Outcome(status))  # type: ignore[arg-type]
     after = needs_of(params, layout)["lvis pictures"]
     assert (after.unavailable, after.to_download) == (2, before.to_download - 2)
-    assert isinstance(pictures.items[0], Item)
+    assert isinstance(batch.items[0], Item)
 
 
 def test_the_table_shows_that_the_plan_does_not_fit(layout: Layout) -> None:
