@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
+from avsynth.benchmarks import RELEASE, Clip, convertible
 from avsynth.core.funnel import FUNNEL_COLUMNS
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -18,10 +18,6 @@ from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
-
-RELEASE = "avs-synthetic"
-"""The dataset as its authors give it out, or as ``avsynth export avs-synthetic`` writes it."""
-READERS = {**BENCHMARKS, RELEASE: avs_synthetic_release.BENCHMARK}
 
 
 def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -35,10 +31,10 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
         DataError: the layout is incomplete, or a file is damaged; what was there stays.
     """
     roots = {RELEASE: str(layout.release), **params.convert.roots}
-    if benchmark not in roots or benchmark not in READERS:
+    if benchmark not in roots:
         fix = suggest(benchmark, roots)
         raise ConfigError("convert.roots", "a benchmark", repr(benchmark), fix)
-    chosen, root = READERS[benchmark], layout.resolve(roots[benchmark])
+    chosen, root = convertible(benchmark), layout.resolve(roots[benchmark])
     folder = layout.shards(chosen.name)
     for split in chosen.clips:
         chosen.require(root, split)
@@ -71,7 +67,7 @@ class _Job:
 
 def _jobs(benchmark: str, root: Path, folder: Path, most: int) -> Iterator[_Job]:
     """Cut the clips of every split into tars of at most ``most`` frames, or one clip."""
-    reader: Benchmark = READERS[benchmark]
+    reader = convertible(benchmark)
     for split in reader.clips:
         number, clips = 0, list[Clip]()
         for clip in reader.list_clips(root, split):
@@ -88,5 +84,5 @@ def _name(split: str, number: int) -> str:
 
 
 def _write(job: _Job) -> ShardInfo:
-    read = READERS[job.benchmark].read_clip
+    read = convertible(job.benchmark).read_clip
     return write_shard(job.path, job.split, (sample for clip in job.clips for sample in read(clip)))

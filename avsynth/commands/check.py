@@ -12,7 +12,7 @@ from typing import Literal
 from rich.box import SIMPLE
 from rich.table import Table
 
-from avsynth.benchmarks import BENCHMARKS, Benchmark, avs_synthetic_release
+from avsynth.benchmarks import RELEASE, Benchmark, convertible
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import CatalogEntry, catalog_entry, read_catalog
@@ -27,7 +27,6 @@ from avsynth.sources.masks.annotation_index import open_index
 Status = Literal["found", "incomplete", "absent"]
 MAX_NAMES = 3
 """Maximum number of missing files that a finding names."""
-RELEASE = "avs_synthetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ def check(params: Params, layout: Layout, runtime: Runtime | None = None) -> lis
     findings += _weights(request)
     findings += [_local_audio(name, request) for name in ("audioset", "folder") if name in used]
     for name, root in sorted(params.convert.roots.items()):
-        findings.append(_benchmark(BENCHMARKS[name], layout.resolve(root), True))
-    release = layout.raw / catalog_entry(RELEASE).folder
-    findings.append(_benchmark(avs_synthetic_release.BENCHMARK, release, False))
+        findings.append(_benchmark(convertible(name), layout.resolve(root), True))
+    if RELEASE not in params.convert.roots:
+        findings.append(_benchmark(convertible(RELEASE), layout.release, False))
     findings += [_unused(n, layout) for n in ("lvis", "coco", "openimages") if n not in used]
     for part in (*extras(), *machine(layout.raw)):
         status: Status = "found" if part.there else "absent"

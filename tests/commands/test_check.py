@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from avsynth.building.new_project import init_project
 from avsynth.commands.check import Finding, check, check_table
 from avsynth.core.params.load import Params, load_params
 from avsynth.core.paths import Layout
+from avsynth.runtime.errors import ConfigError
 from avsynth.runtime.options import Runtime
 
 
@@ -44,6 +46,17 @@ def test_the_toy_world_is_found_complete(toy_project: Path, tmp_path: Path) -> N
     # Some clips of the list are missing, as in a real download.
     assert found["vggsound"].status == "incomplete"
     assert 0 < len(found["vggsound"].missing) <= 3
+
+
+def test_convert_roots_may_name_the_release_but_no_unknown_benchmark(tmp_path: Path) -> None:
+    init_project(tmp_path / "p", "paper")
+    layout = Layout(tmp_path / "p")
+    params = load_params(layout.root, ["convert.roots={avs-synthetic: elsewhere}"])
+    found = findings_of(params, layout, tmp_path / "cache")
+    assert found["avs-synthetic-release"].needed
+    params = load_params(layout.root, ["convert.roots={ms4: elsewhere}"])
+    with pytest.raises(ConfigError, match=r"convert\.roots.*'ms4'"):
+        findings_of(params, layout, tmp_path / "cache")
 
 
 def test_missing_files_are_counted_and_the_first_are_named(
