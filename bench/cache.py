@@ -1,7 +1,7 @@
 """Caches against doing the work again: ``python -m bench.cache [--quick]``.
 
 Image embeddings: pictures through the frozen encoder, as segment-anything runs it and as avsynth
-does, against the same pictures out of `avsynth.training.embedding_cache` on disk. Build: the
+does, against the same pictures out of `avsynth.training.image_embedding_cache` on disk. Build: the
 toy world built, and built again with nothing changed. Both in turn in one process; ratios are of
 CPU time.
 """
@@ -22,7 +22,7 @@ from avsynth.models.backbones.sam import build_sam
 from avsynth.pipelines.build import build
 from avsynth.runtime.options import Runtime
 from avsynth.toy import write_toy_world
-from avsynth.training.embedding_cache import EmbeddingCache, digest_of
+from avsynth.training.image_embedding_cache import ImageEmbeddingCache, digest_of
 from bench.interleaved import machine, measure, table
 from bench.models import FAST, OFFICIAL, OfficialEncoder, make_batch
 from bench.rows import Row, record
@@ -32,15 +32,15 @@ def embeddings(folder: Path, architecture: str, rounds: int) -> None:
     """Encode four pictures, or read what was encoded."""
     sam = build_sam(architecture, 256).requires_grad_(False)
     batch = make_batch(architecture, 256, 4)
-    cache = EmbeddingCache(folder, digest_of(sam.image_encoder))
+    cache = ImageEmbeddingCache(folder, digest_of(sam.image_encoder))
 
     def encoded(encoder: str) -> None:
         sam.image_encoder.__class__ = OfficialEncoder if encoder == OFFICIAL else ImageEncoder
-        sam.recall = None
+        sam.embedding_cache = None
         sam.encode(batch)
 
     def found() -> None:
-        sam.recall = cache
+        sam.embedding_cache = cache
         sam.encode(batch)
 
     with torch.no_grad():

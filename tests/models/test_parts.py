@@ -179,7 +179,7 @@ def test_a_checkpoint_holds_what_trains_only(tmp_path: Path) -> None:
     assert info == read_info(path)
     assert info.num_trained == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert path.stat().st_size < 4 * info.num_trained + 50_000
-    parts = ["sam.image_encoder", "sam.mask_decoder", "sam.prompt_encoder", "vggish"]
+    parts = ["audio_encoder", "sam.image_encoder", "sam.mask_decoder", "sam.prompt_encoder"]
     assert sorted(info.frozen) == parts
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -191,12 +191,12 @@ def test_another_backbone_is_refused_with_both_names(tmp_path: Path) -> None:
     before = {n: t.clone() for n, t in other.state_dict().items()}
     with torch.no_grad():
         other.sam.image_encoder.blocks[0].mlp.lin1.weight[0, 0] += 1e-6
-    pattern = r"expected backbone SAM tiny, sam\.image_encoder \w{12}; found backbone SAM tiny, "
+    pattern = r"expected backbone tiny, sam\.image_encoder \w{12}; found backbone tiny, "
     with pytest.raises(CheckpointError, match=pattern):
         load_trained(other, path)
     assert torch.equal(other.adapters.up.weight, before["adapters.up.weight"])
-    other.sam.architecture = "vit_b"
-    with pytest.raises(CheckpointError, match="backbone SAM vit_b; found backbone SAM tiny"):
+    other.architecture = "vit_b"
+    with pytest.raises(CheckpointError, match="backbone vit_b; found backbone tiny"):
         load_trained(other, path)
     with pytest.raises(CheckpointError, match="expected ap_sam; found sama_avs"):
         load_trained(make_model("ap_sam"), path)

@@ -148,19 +148,6 @@ def test_positional_encoding_keeps_its_precision_under_autocast() -> None:
         assert (sam.prompt_encoder.get_dense_pe() - exact).abs().max() > 0.01
 
 
-def test_a_cached_image_embedding_replaces_the_encoder() -> None:
-    from dataclasses import replace
-
-    sam, batch = build_sam("tiny", 64).requires_grad_(False), make_batch()
-    with torch.no_grad():
-        cached = replace(batch, image_embedding=sam.encode(batch).bfloat16())
-        assert torch.equal(sam.encode(cached), cached.image_embedding.float())  # type: ignore[union-attr]
-        sound = [torch.ones(2, 1, 1, 64), *[None] * 4]
-        assert torch.equal(sam.encode(cached, sound), sam.encode(batch, sound))
-        sam.image_encoder.requires_grad_(True)
-        assert torch.equal(sam.encode(cached), sam.encode(batch))
-
-
 @pytest.fixture(scope="module")
 def vit_b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a full-size checkpoint in the official layout, with random weights."""

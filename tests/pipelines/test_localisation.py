@@ -116,8 +116,12 @@ class HeatOnTheLeft(torch.nn.Module):
     """Says of every picture that the sound comes from the left."""
 
     name = "left"
+    architecture = "none"
     input_size = 32
     needs_waveform = False
+    needs_whole_clips = False
+    audio_encoder = None
+    ground_truth_use = None
 
     def forward(self, batch):
         ramp = torch.linspace(1, -1, batch.frame_size[1])
