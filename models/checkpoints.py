@@ -84,7 +84,7 @@ def read_info(path: Path) -> CheckpointInfo:
     try:
         info = CheckpointInfo(**json.loads(text or ""))
     except (ValueError, TypeError) as e:
-        fix = "Give a checkpoint that avsynth wrote."
+        fix = "Use a checkpoint that avsynth wrote."
         raise CheckpointError(str(path), "a checkpoint of avsynth", "another file", fix) from e
     if info.format != _FORMAT:
         fix = "Use the version of avsynth that wrote it."
@@ -157,7 +157,7 @@ def _trained(model: AvsModel) -> dict[str, Tensor]:
 def _check_backbone(model: AvsModel, info: CheckpointInfo, path: Path) -> None:
     """Raise if the model, its architecture, or its frozen weights differ from the checkpoint's."""
     if model.name != info.model:
-        fix = f"Build {info.model}, or give a checkpoint of {model.name}."
+        fix = f"Build {info.model}, or use a checkpoint of {model.name}."
         raise CheckpointError(str(path), model.name, info.model, fix)
     here, there = model.architecture, info.architecture
     fix = "Build the model on the backbone that the checkpoint was trained on."

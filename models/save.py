@@ -10,8 +10,8 @@ audio adapter in each block, the MLP that makes the prompt token, and the mask d
 Differs from the paper in, or fills its gaps by: a linear layer 128 -> D in front of eq. 2; MLPs
 of width D / 4; last layers that start at zero and a norm before the prompt MLP, because eq. 2
 sums N terms without scale; each term of eq. 2 is both added after its block and summed for the
-prompt; one token of 256 where the text says 256 x H x W; AdamW at 2e-4 (not "2 x 10e-4") is up
-to the training parameters. Without the audio adapter the prompt MLP reads the linear layer.
+prompt; one token of 256 where the text says 256 x H x W; AdamW at 2e-4 (not "2 x 10e-4") is set
+in the training parameters. Without the audio adapter the prompt MLP reads the linear layer.
 The heads of the mask decoder that no loss reaches are frozen. ``train_image_encoder`` is added
 here, for a backbone without pretrained weights.
 """
@@ -97,7 +97,7 @@ def build_save(  # noqa: PLR0913 - flat parameters, one for each choice
             the image adapter out (Table 7).
         recurrence: reading of eq. 2, ``literal`` or ``chained``; None leaves the audio adapter out.
         prompt_source: the sparse token reads the ``sum`` of the terms (eq. 2) or the ``last``
-            (Fig. 1); None gives no token.
+            (Fig. 1); None adds no token.
         hidden_dim: width inside the audio MLPs; None for D / 4.
         mlp_layers: linear layers of the audio MLPs, 2 or 3 (Table 9).
         iou_weight: lambda, the weight of soft IoU in the loss.

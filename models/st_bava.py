@@ -133,7 +133,7 @@ class StBava(SamModel):
                 "ST-BAVA",
                 f"whole clips of {num_frames} frames",
                 f"a batch of {len(audio)} frames",
-                "Give batches whose size is a multiple of num_frames.",
+                "Keep clips whole: the batch size must be a multiple of num_frames.",
             )
         first = F.normalize(self.project(audio), dim=-1).unflatten(0, (-1, num_frames))
         updated = first

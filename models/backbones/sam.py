@@ -106,7 +106,7 @@ class Sam(OfficialSam):
             return self.prompt_encoder.get_dense_pe()
 
     def no_mask(self) -> Tensor:
-        """Return the dense prompt that stands for "no mask given", ``[1, out_dim, 1, 1]``."""
+        """Return the dense prompt that stands for "no mask", ``[1, out_dim, 1, 1]``."""
         return self.prompt_encoder.no_mask_embed.weight[..., None, None]
 
     def decode(
@@ -230,7 +230,7 @@ def _fitted(sam: Sam, path: Path) -> dict[str, Tensor]:
     state = read_weights(path)
     found = recognise(state)
     if found and found != sam.architecture:
-        fix = f"Set the architecture to {found}, or give the checkpoint of {sam.architecture}."
+        fix = f"Set the architecture to {found}, or use the checkpoint of {sam.architecture}."
         raise CheckpointError(str(path), f"SAM {sam.architecture}", f"SAM {found}", fix)
     expected = sam.state_dict()
     for name, tensor in state.items():

@@ -129,6 +129,6 @@ def audio_embedding(encoder: AudioEncoder | None, batch: Batch) -> Tensor:
             "model",
             "a VGGish, or batches with their embedding",
             "neither",
-            "Build the model with build_vggish(...), or give embeddings from the audio bank.",
+            "Build the model with build_vggish(...), or load embeddings from the audio bank.",
         )
     return embed(encoder, batch.logmel)

@@ -48,7 +48,7 @@ def check_weights(
             for kind, names in (("missing", missing), ("unknown", unknown))
             if names
         )
-        fix = f"Give the checkpoint of {what}."
+        fix = f"Use the checkpoint of {what}."
         raise CheckpointError(where, f"the {len(expected)} tensors of {what}", found, fix)
     for name in sorted(expected):
         if state[name].shape != expected[name].shape:
@@ -56,5 +56,5 @@ def check_weights(
                 where,
                 f"{name} of shape {tuple(expected[name].shape)}",
                 f"shape {tuple(state[name].shape)}",
-                f"Give the checkpoint of {what}.",
+                f"Use the checkpoint of {what}.",
             )
