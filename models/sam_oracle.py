@@ -9,8 +9,8 @@ Frozen: everything. Trained: nothing.
 Differs from the paper in, or fills its gaps by: the chosen hard mask becomes logits of +-20 (a
 probability of 1.0 and 0.0), so that every threshold of the F-measure counts it. An empty ground
 truth gives an empty mask (IoU 1), and so does a frame without proposals. Of the masks for one point
-the one with the highest predicted IoU is taken. Several points form one prompt; several boxes return
-one mask each, whose union is taken.
+the one with the highest predicted IoU is taken. Several points form one prompt; for several
+boxes the union of their masks is taken.
 """
 
 import hashlib
