@@ -136,7 +136,7 @@ def check_model(model: object) -> None:
 
     Raises:
         ConfigError: it is not a `torch.nn.Module`, an attribute is missing, its trainable names and
-            its parameters differ, or its audio encoder is trained.
+            its parameters differ, or its audio encoder is trained or hidden.
     """
     where = f"model {getattr(model, 'name', type(model).__name__)}"
     fix = "See docs/models.md, section 'A model of your own'."
@@ -156,6 +156,9 @@ def check_model(model: object) -> None:
     if names and unnamed:
         fix = "Name it in trainable_names(), or set its requires_grad to False."
         raise ConfigError(where, "a name for what is trained", f"{unnamed[0]!r} is not named", fix)
+    if model.audio_encoder is None and "audio_encoder" in dict(model.named_children()):
+        fix = "Remove the attribute of the class: it hides the module that the constructor sets."
+        raise ConfigError(where, "one audio_encoder", "None in the class, and a module", fix)
     trained = sorted(name for name in names if name.startswith("audio_encoder."))
     if trained:
         fix = "Freeze the audio encoder, or set audio_encoder to None and use log-mels."

@@ -14,6 +14,7 @@ from avsynth.evaluation.evaluate import score
 from avsynth.loading.batch import AvsModel, Prediction, check_model
 from avsynth.metrics.rows import Labels
 from avsynth.models import MODELS
+from avsynth.models.backbones.vggish import embed
 from avsynth.models.checkpoints import load_trained, read_info, save_trained
 from avsynth.models.parts.init import seeded
 from avsynth.pipelines.shared import runs
@@ -180,6 +181,12 @@ class Misspelt(ToneNet):
         return ["audio.wieght"]
 
 
+class HiddenEncoder(ToneNet):
+    def __init__(self):
+        super().__init__()
+        self.audio_encoder = MeanOverTime()
+
+
 class TrainedEncoder(nn.Module):
     name, architecture, input_size = "own", "conv", 32
     needs_waveform = needs_whole_clips = False
@@ -198,6 +205,7 @@ class TrainedEncoder(nn.Module):
         (NoAttributes, "found no name, architecture, input_size, needs_waveform"),
         (Unnamed, "found 'image.weight' is not named"),
         (Misspelt, "found 'audio.wieght'"),
+        (HiddenEncoder, "one audio_encoder; found None in the class, and a module"),
         (TrainedEncoder, r"a frozen audio_encoder; found audio_encoder\.bias is trained"),
         (object, "a torch.nn.Module; found object"),
     ],
@@ -205,6 +213,13 @@ class TrainedEncoder(nn.Module):
 def test_what_it_lacks_is_named_before_it_trains(network, message):
     with pytest.raises(ConfigError, match=message):
         check_model(network())
+
+
+def test_an_audio_encoder_of_another_width_is_refused():
+    encoder = MeanOverTime()
+    encoder.embedding_dim = 128
+    with pytest.raises(ConfigError, match=r"output \(2, 128\); found \(2, 64\)"):
+        embed(encoder, torch.zeros(2, 1, 96, 64))
 
 
 @pytest.mark.parametrize("switch", ["checkpointing", "compile"])
