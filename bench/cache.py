@@ -1,7 +1,7 @@
 """Benchmark of the caches, compared with computing again: ``python -m bench.cache [--quick]``.
 
 Image embeddings: the frozen encoder as in segment-anything and as in avsynth, compared with the
-same embeddings read from the disk cache `avsynth.training.embedding_cache`. Build: the first build
+same embeddings read from `avsynth.training.image_embedding_cache`. Build: the first build
 of the toy world, compared with a second build without changes. Both run alternately in one
 process; ratios are of CPU time.
 """
@@ -22,7 +22,7 @@ from avsynth.models.backbones.sam import build_sam
 from avsynth.pipelines.build import build
 from avsynth.runtime.options import Runtime
 from avsynth.toy import write_toy_world
-from avsynth.training.embedding_cache import EmbeddingCache, digest_of
+from avsynth.training.image_embedding_cache import ImageEmbeddingCache, digest_of
 from bench.interleaved import machine, measure, table
 from bench.models import FAST, OFFICIAL, OfficialEncoder, make_batch
 from bench.rows import Row, record
@@ -32,15 +32,15 @@ def embeddings(folder: Path, architecture: str, rounds: int) -> None:
     """Measure encoding four images, and reading their cached embeddings."""
     sam = build_sam(architecture, 256).requires_grad_(False)
     batch = make_batch(architecture, 256, 4)
-    cache = EmbeddingCache(folder, digest_of(sam.image_encoder))
+    cache = ImageEmbeddingCache(folder, digest_of(sam.image_encoder))
 
     def encoded(encoder: str) -> None:
         sam.image_encoder.__class__ = OfficialEncoder if encoder == OFFICIAL else ImageEncoder
-        sam.recall = None
+        sam.embedding_cache = None
         sam.encode(batch)
 
     def found() -> None:
-        sam.recall = cache
+        sam.embedding_cache = cache
         sam.encode(batch)
 
     with torch.no_grad():

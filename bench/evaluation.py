@@ -18,7 +18,7 @@ import torch
 
 from avsynth.evaluation.evaluate import score
 from avsynth.loading.batch import AvsModel
-from avsynth.loading.dataset import ShardDataset, Split, View, load
+from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData, load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.metrics.bootstrap import estimate
 from avsynth.metrics.frames import frame_iou
@@ -36,7 +36,7 @@ INPUT, SIDE = 64, 224
 GOALS = {"avsynth": (3.0, 5.0)}
 
 
-def published(model: AvsModel, split: Split) -> tuple[float, float]:
+def published(model: AvsModel, split: SplitData) -> tuple[float, float]:
     """Compute IoU and F-measure, averaged over batches."""
     parts = in_turn(split.groups, BATCH)
     requests = [Request(0, i, part, 1.0) for i, part in enumerate(parts)]
@@ -50,7 +50,7 @@ def published(model: AvsModel, split: Split) -> tuple[float, float]:
     return mean(ious), mean(fs)
 
 
-def ours(model: AvsModel, split: Split) -> tuple[float, float]:
+def ours(model: AvsModel, split: SplitData) -> tuple[float, float]:
     """Score frame by frame, and average the rows over batches as in the published method."""
     labels = Labels("test", "bench", "ap_sam", "bench", "", "none")
     rows = score(
@@ -76,10 +76,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         write_inputs(Path(name), count)
         whole, requests = our_dataset(Path(name), SIDE)
-        dataset = ShardDataset(whole.reader, View(INPUT, (SIDE, SIDE)), whole.bank)
+        dataset = ShardDataset(whole.reader, SampleSpec(INPUT, (SIDE, SIDE)), whole.bank)
         groups = [group for request in requests for group in request.groups]
         groups.sort(key=lambda group: str(dataset.reader.meta(group.keys[0])["clip_key"]))
-        split = Split(dataset, groups)  # batches follow the order of clips
+        split = SplitData(dataset, groups)  # batches follow the order of clips
         expected, found = published(model, split), ours(model, split)
         if any(abs(a - b) > 1e-6 for a, b in zip(expected, found, strict=True)):
             raise SystemExit(f"published {expected}, from rows {found}")

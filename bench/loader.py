@@ -35,7 +35,7 @@ from avsynth.formats.mask_rle import mask_to_rle, rle_to_png
 from avsynth.formats.shards import ShardReader, write_index, write_shard
 from avsynth.formats.waveform import encode_flac
 from avsynth.loading.audio_bank import AudioBank
-from avsynth.loading.dataset import ShardDataset, View, load
+from avsynth.loading.dataset import SampleSpec, ShardDataset, load
 from avsynth.loading.sampler import Request, in_turn, list_groups
 from avsynth.runtime.options import Runtime
 from bench.audio import music, peer_patch
@@ -110,7 +110,7 @@ def our_dataset(folder: Path, side: int) -> tuple[ShardDataset, list[Request]]:
     reader = ShardReader(folder, "train")
     groups = list_groups(reader, whole_clips=False)
     requests = [Request(0, i, part, 1.0) for i, part in enumerate(in_turn(groups, BATCH))]
-    return ShardDataset(reader, View(side, (side, side)), bank), requests
+    return ShardDataset(reader, SampleSpec(side, (side, side)), bank), requests
 
 
 def compare(folder: Path, side: int, rounds: int, peers: int) -> str:

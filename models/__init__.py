@@ -25,4 +25,4 @@ MODELS: dict[str, Callable[..., AvsModel]] = {
     "save": build_save,
     "st_bava": build_st_bava,
 }
-"""Name -> ``build(sam, vggish, **parameters)``; the parameters are each builder's own."""
+"""Name -> ``build(sam, vggish, **parameters)``; the parameters are those of each builder."""

@@ -1,4 +1,4 @@
-"""AP-SAM: the sound as one prompt token of SAM.
+"""AP-SAM: the audio as one prompt token of SAM.
 
 Annotation-free Audio-Visual Segmentation (Liu et al., https://arxiv.org/abs/2305.11019), the
 second baseline of section 4.2.
@@ -7,48 +7,42 @@ Frozen: image encoder, prompt encoder, VGGish. Trained: an MLP 128 -> 512 -> 256
 parameters) and the mask decoder (4,058,340, of which 3,506,304 get a gradient).
 
 Differs from the paper in: the paper names no layer between the 128 numbers of VGGish and the
-token of 256; the MLP is what its released code leaves of it. The heads of the mask decoder that
+token of 256; the MLP is that of its released code. The heads of the mask decoder that
 no loss reaches are frozen; in the released code they count as trained and never move.
-``train_image_encoder`` is ours, for a backbone without pretrained weights.
+``train_image_encoder`` is added here, for a backbone without pretrained weights.
 """
 
 from torch import Tensor, nn
 
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
-from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, audio_embedding
 from avsynth.models.parts.adapters import mlp
 from avsynth.models.parts.init import draw_linear, seeded
 from avsynth.models.parts.losses import bce_iou, target
-from avsynth.models.parts.trainable import train_only, trained_names
+from avsynth.models.parts.sam_model import SamModel
+from avsynth.models.parts.trainable import train_only
 
 
-class ApSam(nn.Module):
+class ApSam(SamModel):
     """Audio-prompted SAM; see `build_ap_sam`."""
 
     name = "ap_sam"
-    needs_waveform = False
 
     def __init__(self, sam: Sam, vggish: Vggish | None, *, hidden_dim: int, iou_weight: float):
-        super().__init__()
-        self.sam, self.vggish = sam, vggish
-        self.input_size = sam.input_size
+        super().__init__(sam, vggish)
         self.iou_weight = iou_weight
         self.audio_mlp = mlp((EMBEDDING_DIM, hidden_dim, sam.out_dim), nn.ReLU)
         draw_linear(self.audio_mlp)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Segment what sounds in every frame."""
-        token = self.audio_mlp(sound_embedding(self.vggish, batch))[:, None]
+        """Segment the sounding objects in every frame."""
+        token = self.audio_mlp(audio_embedding(self.audio_encoder, batch))[:, None]
         logits, _ = self.sam.decode(self.sam.encode(batch), token)
         return Prediction(self.sam.to_frame(logits[:, 0], batch.frame_size))
 
-    def trainable_names(self) -> list[str]:
-        """Name the parameters that training changes, sorted."""
-        return trained_names(self)
-
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy plus soft IoU."""
+        """Return cross-entropy plus soft IoU."""
         return bce_iou(self(batch).logits, target(batch), self.iou_weight)
 
 
@@ -65,9 +59,9 @@ def build_ap_sam(
 
     Args:
         sam: the backbone.
-        vggish: the sound network; None where every batch carries its embedding.
+        vggish: the audio encoder; None where every batch carries its audio embedding.
         hidden_dim: width inside the audio MLP.
-        iou_weight: lambda, the share of soft IoU in the loss.
+        iou_weight: lambda, the weight of soft IoU in the loss.
         train_image_encoder: train the backbone's encoder too.
         seed: of the new weights.
     """

@@ -1,20 +1,20 @@
-"""AV-SAM: pixel-wise fusion of sound and image embedding in front of SAM's mask decoder.
+"""AV-SAM: pixel-wise fusion of audio and image embedding in front of SAM's mask decoder.
 
 AV-SAM: Segment Anything Model Meets Audio-Visual Localization and Segmentation (Mo and Tian,
 https://arxiv.org/abs/2305.01836). No code was published.
 
 Trained: ResNet18 on the spectrogram (11,170,240), a linear layer 512 -> 256 (131,328), the four
 1x1 convolutions of the fusion (263,168); by switch (Table 2) mask decoder, prompt encoder, image
-encoder, all three in the paper's best row. Frozen: what is switched off.
+encoder, all three in the paper's best row. Frozen: the parts that are switched off.
 
 Differs from the paper in, or fills its gaps by: eq. 1 attends over positions that all hold the
-same sound, so the attention has rank one; it is computed as such, exactly and in O(HW). Inner
+same audio, so the attention has rank one; it is computed as such, exactly and in O(HW). Inner
 width 256, no batch norm, last convolution starting at zero. The fused map takes the place of the
 image embedding, with no sparse prompt; of the prompt encoder only the no-mask embedding is then
-in use, and it is what that switch trains. The spectrogram of 257 x 300 comes from 16 kHz, 512
+in use, and that switch trains it. The spectrogram of 257 x 300 comes from 16 kHz, 512
 samples a window and 160 a hop over 3 s (the paper's 50 ms windows cannot give 257 x 300), in the
-scaling of the lead author's earlier code; shorter sounds are repeated. ResNet18 starts random.
-``spectrogram_pool`` is ours, for training on a CPU.
+scaling of the lead author's earlier code; shorter audio is repeated. ResNet18 starts random.
+``spectrogram_pool`` is added here, for training on a CPU.
 """
 
 import torch
@@ -26,7 +26,8 @@ from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import Vggish
 from avsynth.models.parts.init import seeded
 from avsynth.models.parts.losses import bce, target
-from avsynth.models.parts.trainable import train_only, trained_names
+from avsynth.models.parts.sam_model import SamModel
+from avsynth.models.parts.trainable import train_only
 from avsynth.runtime.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000
@@ -36,9 +37,9 @@ SAMPLES = WINDOW + HOP * (FRAMES - 1)
 
 
 def spectrogram(waveform: Tensor) -> Tensor:
-    """Turn float32 ``[N, S]``, mono 16 kHz, into ``[N, 1, 257, 300]``: log power over 12.
+    """Compute the log power / 12 of float32 ``[N, S]``, mono 16 kHz: ``[N, 1, 257, 300]``.
 
-    The middle of a longer sound is taken, a shorter one is repeated. Window and scaling are
+    The middle of longer audio is taken, shorter audio is repeated. Window and scaling are
     those of ``scipy.signal.spectrogram``: Tukey 0.25, density, the mean of each window removed.
     """
     if waveform.shape[1] < SAMPLES:
@@ -53,7 +54,7 @@ def spectrogram(waveform: Tensor) -> Tensor:
 
 
 def _tukey(device: torch.device, taper_frac: float = 0.25) -> Tensor:
-    """Periodic Tukey window of `WINDOW` samples."""
+    """Return a periodic Tukey window of `WINDOW` samples."""
     place = torch.arange(WINDOW, device=device) / WINDOW
     edge = torch.minimum(place, 1 - place) / (taper_frac / 2)
     return torch.where(edge < 1, 0.5 * (1 - torch.cos(torch.pi * edge)), 1.0)
@@ -69,7 +70,7 @@ class PixelFusion(nn.Module):
         nn.init.zeros_(self.mu.bias)
 
     def forward(self, v_NCHW: Tensor, a_NC: Tensor) -> Tensor:
-        """Fuse image embedding ``[N, C, H, W]`` with sound ``[N, C]``."""
+        """Fuse image embedding ``[N, C, H, W]`` with audio ``[N, C]``."""
         a_NC11 = self.phi(a_NC[..., None, None])
         score = (self.theta(v_NCHW) * a_NC11).sum(1, keepdim=True)
         # A 1x1 convolution commutes with the mean, and mu is linear but for its bias.
@@ -78,41 +79,35 @@ class PixelFusion(nn.Module):
         return v_NCHW + score * direction + self.mu.bias[:, None, None]
 
 
-class AvSam(nn.Module):
+class AvSam(SamModel):
     """SAM with audio-visual fusion; see `build_av_sam`."""
 
     name = "av_sam"
     needs_waveform = True
 
     def __init__(self, sam: Sam, *, spectrogram_pool: int):
-        super().__init__()
-        self.sam = sam
+        super().__init__(sam)
         self.spectrogram_pool = spectrogram_pool
-        self.input_size = sam.input_size
-        self.audio_encoder = resnet18()
-        self.audio_encoder.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
-        self.audio_encoder.avgpool = nn.AdaptiveMaxPool2d(1)
-        self.audio_encoder.fc = nn.Identity()
+        self.spectrogram_encoder = resnet18()
+        self.spectrogram_encoder.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+        self.spectrogram_encoder.avgpool = nn.AdaptiveMaxPool2d(1)
+        self.spectrogram_encoder.fc = nn.Identity()
         self.project = nn.Linear(512, sam.out_dim)
         self.fusion = PixelFusion(sam.out_dim)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Segment what sounds in every frame."""
+        """Segment the sounding objects in every frame."""
         if batch.waveform is None:
             where = f"AV-SAM, batch of {batch.keys[0]}" if batch.keys else "AV-SAM"
-            fix = "Load batches with their waveform; a bank of VGGish embeddings does not serve."
+            fix = "Load batches with their waveform (SampleSpec.waveform)."
             raise DataError(where, "waveforms", "none", fix)
-        heard = nn.functional.avg_pool2d(spectrogram(batch.waveform), self.spectrogram_pool)
-        audio = self.project(self.audio_encoder(heard))
+        pooled = nn.functional.avg_pool2d(spectrogram(batch.waveform), self.spectrogram_pool)
+        audio = self.project(self.spectrogram_encoder(pooled))
         logits, _ = self.sam.decode(self.fusion(self.sam.encode(batch), audio))
         return Prediction(self.sam.to_frame(logits[:, 0], batch.frame_size))
 
-    def trainable_names(self) -> list[str]:
-        """Name the parameters and running statistics that training changes, sorted."""
-        return trained_names(self)
-
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy."""
+        """Return cross-entropy."""
         return bce(self(batch).logits, target(batch))
 
 
@@ -130,17 +125,17 @@ def build_av_sam(
 
     Args:
         sam: the backbone.
-        vggish: not used: the system hears through its own ResNet18.
+        vggish: not used: the system encodes audio with its own ResNet18.
         train_mask_decoder: train SAM's mask decoder (Table 2).
-        train_prompt_encoder: train what is in use of SAM's prompt encoder (Table 2).
+        train_prompt_encoder: train the used part of SAM's prompt encoder (Table 2).
         train_image_encoder: train SAM's image encoder (Table 2).
-        spectrogram_pool: so many bins and frames are averaged to one; 1 in the paper.
+        spectrogram_pool: side of the average pooling of the spectrogram; 1 in the paper.
         seed: of the new weights.
     """
     del vggish
     with seeded(seed):
         model = AvSam(sam, spectrogram_pool=spectrogram_pool)
-    parts: list[nn.Module] = [model.audio_encoder, model.project, model.fusion]
+    parts: list[nn.Module] = [model.spectrogram_encoder, model.project, model.fusion]
     if train_mask_decoder:
         parts += sam.decoder_parts()
     if train_prompt_encoder:

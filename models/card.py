@@ -1,4 +1,4 @@
-"""A model card from a checkpoint: what was trained, on what, and how to use it."""
+"""The model card of a checkpoint: what was trained, on which backbone, and how to use it."""
 
 import inspect
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avsynth.models import MODELS
 from avsynth.models.checkpoints import CheckpointInfo, read_info
+from avsynth.runtime.errors import CheckpointError
 
 _CARD = """---
 library_name: avsynth
@@ -27,7 +28,7 @@ tags: [audio-visual-segmentation, segment-anything, {model}]
 | trained numbers in the file | {num_trained:,} |
 {rows}
 
-Frozen parts it was trained on, by the SHA-256 of their tensors; it loads onto no others:
+SHA-256 of the frozen parts it was trained with; it is refused by a model with others:
 
 {hashes}
 
@@ -54,16 +55,20 @@ load_trained(model, Path("{file}"))
 
 
 def model_card(path: Path, scores: Mapping[str, float] | None = None) -> str:
-    """Write the card of a checkpoint as Markdown.
+    """Return the card of a checkpoint as Markdown.
 
     Args:
         path: a file of `avsynth.models.checkpoints.save_trained`.
-        scores: what was measured, e.g. ``{"s4 test, mean IoU": 0.61}``.
+        scores: name to value, e.g. ``{"s4 test, mean IoU": 0.61}``.
 
     Raises:
-        CheckpointError: the file is absent, damaged or not ours.
+        CheckpointError: the file is absent, damaged, of another program, or of a model that is
+            not in `MODELS`.
     """
     info = read_info(path)
+    if info.model not in MODELS:
+        fix = "Add its builder to avsynth.models.MODELS first."
+        raise CheckpointError(str(path), "a model of MODELS", repr(info.model), fix)
     title, about = _paper(info)
     return _CARD.format(
         model=info.model,
@@ -78,7 +83,7 @@ def model_card(path: Path, scores: Mapping[str, float] | None = None) -> str:
         ),
         hashes="\n".join(f"- `{part}`: `{digest}`" for part, digest in info.frozen.items()),
         scores="\n".join(f"- {name}: {value:.4f}" for name, value in (scores or {}).items())
-        or "None were given.",
+        or "No scores were given.",
         arguments="".join(f", {n}={v!r}" for n, v in sorted(info.parameters.items())),
         file=path.name,
     )

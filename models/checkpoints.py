@@ -1,9 +1,9 @@
-"""Checkpoints that hold what was trained, and name what was not.
+"""Checkpoints of the trained tensors, with hashes of the frozen ones.
 
-A safetensors file with the trained tensors only. Its metadata has one entry, ``avsynth``, JSON of
-`CheckpointInfo`: the model, its parameters, and a hash for each frozen part of the backbone, so
-that trained tensors are never put onto another backbone unnoticed. Position tables depend on the
-input size and are left out of the hashes: a model trained at 256 px may be tried at 1024 px.
+A safetensors file with the trained tensors of any `AvsModel`. Its metadata has one entry,
+``avsynth``, JSON of `CheckpointInfo`: the model, its parameters, and a hash of each frozen part, so
+that trained tensors are never loaded onto another backbone unnoticed. Position tables depend on
+the input size and are excluded from the hashes: a model trained at 256 px may be used at 1024 px.
 """
 
 import hashlib
@@ -12,54 +12,54 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avsynth.loading.batch import AvsModel
 from avsynth.models.backbones.sam import interpolate
 from avsynth.runtime.errors import CheckpointError
 
-_FORMAT = 1
-_PARTS = ("sam.image_encoder", "sam.prompt_encoder", "sam.mask_decoder", "vggish")
+_FORMAT = 2
 _SIZED = ("pos_embed", "rel_pos_h", "rel_pos_w")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself."""
+    """The metadata of a checkpoint."""
 
     model: str
-    """Key in `avsynth.models.MODELS`."""
+    """`AvsModel.name`."""
     architecture: str
-    """Key in `avsynth.models.backbones.architectures.ARCHITECTURES`."""
+    """`AvsModel.architecture`."""
     input_size: int
     parameters: dict[str, Any]
-    """What the builder was called with, besides backbone and VGGish."""
+    """The builder's arguments, besides backbone and VGGish."""
     frozen: dict[str, str]
-    """Part of the backbone -> sha256 of its frozen tensors; a part without any is absent."""
+    """Part of the model -> sha256 of its frozen tensors; a part without any is absent."""
     num_trained: int
     """Trained numbers in the file."""
     format: int = _FORMAT
 
 
-def save_trained(model: Any, path: Path, parameters: Mapping[str, Any]) -> CheckpointInfo:
+def save_trained(model: AvsModel, path: Path, parameters: Mapping[str, Any]) -> CheckpointInfo:
     """Write the trained tensors of a model; the same model gives the same bytes.
 
     Args:
-        model: one of the six systems.
-        path: a ``.safetensors`` file; it appears whole or not at all.
-        parameters: what the builder was called with, JSON data.
+        model: with its trained weights.
+        path: a ``.safetensors`` file; written atomically.
+        parameters: the builder's arguments, JSON data.
 
     Returns:
-        what was written beside the tensors.
+        The metadata that was written with the tensors.
     """
     tensors = _trained(model)
     info = CheckpointInfo(
         model=model.name,
-        architecture=model.sam.architecture,
+        architecture=model.architecture,
         input_size=model.input_size,
         parameters=dict(parameters),
         frozen=frozen_hashes(model),
@@ -74,7 +74,7 @@ def save_trained(model: Any, path: Path, parameters: Mapping[str, Any]) -> Check
 
 
 def read_info(path: Path) -> CheckpointInfo:
-    """Read what a checkpoint says of itself, without its tensors.
+    """Read the metadata of a checkpoint, without its tensors.
 
     Raises:
         CheckpointError: the file is absent, damaged or not written by `save_trained`.
@@ -84,7 +84,7 @@ def read_info(path: Path) -> CheckpointInfo:
     try:
         info = CheckpointInfo(**json.loads(text or ""))
     except (ValueError, TypeError) as e:
-        fix = "Give a checkpoint that avsynth wrote."
+        fix = "Use a checkpoint that avsynth wrote."
         raise CheckpointError(str(path), "a checkpoint of avsynth", "another file", fix) from e
     if info.format != _FORMAT:
         fix = "Use the version of avsynth that wrote it."
@@ -92,8 +92,8 @@ def read_info(path: Path) -> CheckpointInfo:
     return info
 
 
-def load_trained(model: Any, path: Path) -> CheckpointInfo:
-    """Put trained tensors into a model that was built as the checkpoint's was.
+def load_trained(model: AvsModel, path: Path) -> CheckpointInfo:
+    """Load trained tensors into a model that was built with the checkpoint's parameters.
 
     Raises:
         CheckpointError: the file is damaged, or of another model or backbone.
@@ -124,57 +124,64 @@ def load_trained(model: Any, path: Path) -> CheckpointInfo:
     return info
 
 
-def frozen_hashes(model: nn.Module) -> dict[str, str]:
-    """Hash the frozen tensors of each part of the backbone that the model has."""
-    trained = set(_trained(model))
-    state = dict(sorted(model.state_dict().items()))
-    hashes: dict[str, str] = {}
-    for part in _PARTS:
-        digest = hashlib.sha256()
-        names = [n for n in state if n.startswith(f"{part}.") and n not in trained]
-        for name in names:
+def frozen_hashes(model: AvsModel) -> dict[str, str]:
+    """Return the sha256 of the frozen tensors of each part of the model that has any."""
+    trained = set(model.trainable_names())
+    digests: dict[str, Any] = {}
+    for name, tensor in sorted(_state(model).items()):
+        if name not in trained:
+            digest = digests.setdefault(_part_of(name), hashlib.sha256())
             if not name.endswith(_SIZED):
                 digest.update(name.encode())
-                tensor = state[name].detach().cpu().contiguous()
-                digest.update(tensor.flatten().view(torch.uint8).numpy())
-        if names:
-            hashes[part] = digest.hexdigest()
-    return hashes
+                content = tensor.detach().cpu().contiguous()
+                digest.update(content.flatten().view(torch.uint8).numpy())
+    return {part: digest.hexdigest() for part, digest in digests.items()}
 
 
-def _trained(model: Any) -> dict[str, Tensor]:
-    state = model.state_dict()
+def _part_of(name: str) -> str:
+    """Return the part that a tensor belongs to: one of SAM's three, else a child of the model."""
+    parts = name.split(".")
+    return ".".join(parts[:2] if parts[0] == "sam" else parts[:1])
+
+
+def _state(model: AvsModel) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = cast(nn.Module, model).state_dict()
+    return state
+
+
+def _trained(model: AvsModel) -> dict[str, Tensor]:
+    state = _state(model)
     return {name: state[name] for name in model.trainable_names()}
 
 
-def _check_backbone(model: Any, info: CheckpointInfo, path: Path) -> None:
-    """Refuse another model, another architecture, or the same with other weights."""
+def _check_backbone(model: AvsModel, info: CheckpointInfo, path: Path) -> None:
+    """Raise if the model, its architecture, or its frozen weights differ from the checkpoint's."""
     if model.name != info.model:
-        fix = f"Build {info.model}, or give a checkpoint of {model.name}."
+        fix = f"Build {info.model}, or use a checkpoint of {model.name}."
         raise CheckpointError(str(path), model.name, info.model, fix)
-    here, there = model.sam.architecture, info.architecture
+    here, there = model.architecture, info.architecture
     fix = "Build the model on the backbone that the checkpoint was trained on."
     if here != there:
-        raise CheckpointError(str(path), f"backbone SAM {here}", f"backbone SAM {there}", fix)
+        raise CheckpointError(str(path), f"backbone {here}", f"backbone {there}", fix)
     hashes = frozen_hashes(model)
     for part in sorted(hashes.keys() & info.frozen.keys()):
         if hashes[part] != info.frozen[part]:
             raise CheckpointError(
                 str(path),
-                f"backbone SAM {here}, {part} {hashes[part][:12]}",
-                f"backbone SAM {there}, {part} {info.frozen[part][:12]}",
+                f"backbone {here}, {part} {hashes[part][:12]}",
+                f"backbone {there}, {part} {info.frozen[part][:12]}",
                 fix,
             )
 
 
 def _resized(name: str, tensor: Tensor, slot: Tensor) -> Tensor:
-    """Interpolate a trained position table to another input size."""
+    """Return a trained position table at the input size of its slot."""
     return tensor if tensor.shape == slot.shape else interpolate(name, tensor, slot)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a safetensors file; damage becomes a `CheckpointError`."""
+    """Open a safetensors file; raise `CheckpointError` if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file

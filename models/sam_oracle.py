@@ -1,4 +1,4 @@
-"""SAM as an oracle: what it can reach when the ground truth chooses, without any sound.
+"""SAM as an oracle: the best of its masks, chosen by the ground truth, without audio.
 
 Segment Anything (Kirillov et al., https://arxiv.org/abs/2304.02643) as the baseline of
 Annotation-free Audio-Visual Segmentation (https://arxiv.org/abs/2305.11019, section 4.2:
@@ -8,9 +8,9 @@ Frozen: everything. Trained: nothing.
 
 Differs from the paper in, or fills its gaps by: the chosen hard mask becomes logits of +-20 (a
 probability of 1.0 and 0.0), so that every threshold of the F-measure counts it. An empty ground
-truth gives an empty mask (IoU 1), no proposal too. Of the masks for one point the one with the
-highest predicted IoU is taken. Several points form one prompt; several boxes give one mask each,
-whose union is taken.
+truth gives an empty mask (IoU 1), and so does a frame without proposals. Of the masks for one point
+the one with the highest predicted IoU is taken. Several points form one prompt; for several
+boxes the union of their masks is taken.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import Vggish
 from avsynth.models.parts.losses import target
+from avsynth.models.parts.sam_model import SamModel
 from avsynth.runtime.errors import ConfigError
 
 LOGIT = 20.0
@@ -35,7 +36,7 @@ PROMPTS = ("automatic", "points", "boxes")
 
 
 class _Predictor(SamPredictor):
-    """The official predictor; the picture goes through `Sam.encode`, which may remember it."""
+    """The official predictor, which encodes with `Sam.encode` and so may use its cache."""
 
     def set_torch_image(self, image: Tensor, size: tuple[int, ...]) -> None:
         """Encode uint8 ``[1, 3, H, W]`` of the input's size."""
@@ -46,21 +47,20 @@ class _Predictor(SamPredictor):
         self.is_image_set = True
 
 
-class SamOracle(nn.Module):
+class SamOracle(SamModel):
     """SAM prompted or chosen by the ground truth; see `build_sam_oracle`."""
 
     name = "sam_oracle"
-    needs_waveform = False
 
     def __init__(self, sam: Sam, *, prompt: str, num_prompts: int, points_per_side: int):
-        super().__init__()
-        self.sam = sam
-        self.input_size = sam.input_size
+        super().__init__(sam)
+        automatic = prompt == "automatic"
+        self.ground_truth_use = "max-IoU selection" if automatic else f"{prompt} of the truth"
         self.prompt, self.num_prompts = prompt, num_prompts
         self.points_per_side = points_per_side
 
     def forward(self, batch: Batch) -> Prediction:
-        """Give every frame the mask that its own ground truth chooses."""
+        """Return for every frame the mask that its own ground truth chooses."""
         with torch.no_grad():
             return Prediction(self._choose(batch))
 
@@ -115,17 +115,13 @@ class SamOracle(nn.Module):
         logits, iou = self.sam.decode(embedding, sparse, multimask=len(found) == 1)
         return self.sam.to_frame(logits[:, iou[0].argmax()], (height, width))[0] > 0
 
-    def trainable_names(self) -> list[str]:
-        """Name nothing: the oracle does not train."""
-        return []
-
     def loss(self, batch: Batch) -> Tensor:
-        """Refuse: there is nothing to train.
+        """Raise an error, because the oracle trains nothing.
 
         Raises:
             ConfigError: always.
         """
-        fix = "Evaluate it only."
+        fix = "Remove it from the models to train, or train another model."
         raise ConfigError("sam_oracle", "a model that trains", "the oracle, which does not", fix)
 
 
@@ -166,11 +162,11 @@ def build_sam_oracle(
 
     Args:
         sam: the backbone.
-        vggish: not used: the oracle does not hear.
+        vggish: not used: the oracle uses no audio.
         prompt: ``automatic`` masks of which the best is taken, or ``points`` or ``boxes``.
         num_prompts: points or boxes in a frame, for its largest regions (paper: 1 and 3).
         points_per_side: grid of the automatic masks.
-        seed: not used: nothing is drawn.
+        seed: not used: no weights are random.
 
     Raises:
         ConfigError: unknown prompt.

@@ -1,4 +1,4 @@
-"""SAMA-AVS: sound added to every block of SAM's image encoder.
+"""SAMA-AVS: audio added to every block of SAM's image encoder.
 
 Annotation-free Audio-Visual Segmentation (Liu et al., https://arxiv.org/abs/2305.11019), section
 3.3 and its released code.
@@ -12,25 +12,25 @@ position embedding is frozen and pretrained, as in the released code, not learne
 No-mask embedding and positional encoding start from SAM's own; in the released code their names
 do not match SAM's and they stay random (``random_prompts`` does that). The heads of the mask
 decoder that no loss reaches are frozen; in the released code they count as trained and never
-move. ``train_image_encoder`` is ours, for a backbone without pretrained weights.
+move. ``train_image_encoder`` is added here, for a backbone without pretrained weights.
 """
 
 from torch import Tensor, nn
 
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
-from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, audio_embedding
 from avsynth.models.parts.adapters import AudioAdapters
 from avsynth.models.parts.init import seeded
 from avsynth.models.parts.losses import bce_iou, target
-from avsynth.models.parts.trainable import train_only, trained_names
+from avsynth.models.parts.sam_model import SamModel
+from avsynth.models.parts.trainable import train_only
 
 
-class SamaAvs(nn.Module):
+class SamaAvs(SamModel):
     """SAM with audio adapters; see `build_sama_avs`."""
 
     name = "sama_avs"
-    needs_waveform = False
 
     def __init__(
         self,
@@ -43,9 +43,7 @@ class SamaAvs(nn.Module):
         bce_weight: float,
         random_prompts: bool,
     ):
-        super().__init__()
-        self.sam, self.vggish = sam, vggish
-        self.input_size = sam.input_size
+        super().__init__(sam, vggish)
         self.iou_weight, self.bce_weight = iou_weight, bce_weight
         self.random_prompts = random_prompts
         self.adapters = AudioAdapters(sam.dim, sam.depth, num_adapters, hidden_dim, EMBEDDING_DIM)
@@ -55,18 +53,18 @@ class SamaAvs(nn.Module):
             nn.init.normal_(encoding)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Segment what sounds in every frame."""
-        tokens = self.adapters(sound_embedding(self.vggish, batch))
+        """Segment the sounding objects in every frame."""
+        tokens = self.adapters(audio_embedding(self.audio_encoder, batch))
         logits, _ = self.sam.decode(self.sam.encode(batch, tokens))
         return Prediction(self.sam.to_frame(logits[:, 0], batch.frame_size))
 
     def trainable_names(self) -> list[str]:
-        """Name the parameters that training changes (and a random encoding), sorted."""
+        """Return the names of the trained parameters (and of a random encoding), sorted."""
         encoding = "sam.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
-        return sorted([*trained_names(self), *([encoding] if self.random_prompts else [])])
+        return sorted([*super().trainable_names(), *([encoding] if self.random_prompts else [])])
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy plus soft IoU."""
+        """Return cross-entropy plus soft IoU."""
         logits, mask = self(batch).logits, target(batch)
         return bce_iou(logits, mask, self.iou_weight, self.bce_weight)
 
@@ -87,11 +85,11 @@ def build_sama_avs(  # noqa: PLR0913 - flat parameters, one for each choice
 
     Args:
         sam: the backbone.
-        vggish: the sound network; None where every batch carries its embedding.
-        num_adapters: blocks that get sound, evenly spread; more than there are means all.
+        vggish: the audio encoder; None where every batch carries its audio embedding.
+        num_adapters: blocks that get audio, evenly spread; a number above the depth means all.
         hidden_dim: width inside the adapters.
-        iou_weight: lambda, the share of soft IoU in the loss.
-        bce_weight: the share of cross-entropy; 0 for the paper's "IoU only".
+        iou_weight: lambda, the weight of soft IoU in the loss.
+        bce_weight: the weight of cross-entropy; 0 for the paper's "IoU only".
         random_prompts: emulate the released code's random prompt parameters.
         train_image_encoder: train the backbone's encoder too.
         seed: of the new weights.

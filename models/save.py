@@ -1,4 +1,4 @@
-"""SAVE: adapters for image and sound in SAM's encoder, and the sound as a sparse prompt.
+"""SAVE: adapters for image and audio in SAM's encoder, and the audio as a sparse prompt.
 
 SAVE: Segment Audio-Visual Easy way using Segment Anything Model (Nguyen and Park,
 https://arxiv.org/abs/2407.02004). No code was published.
@@ -10,10 +10,10 @@ audio adapter in each block, the MLP that makes the prompt token, and the mask d
 Differs from the paper in, or fills its gaps by: a linear layer 128 -> D in front of eq. 2; MLPs
 of width D / 4; last layers that start at zero and a norm before the prompt MLP, because eq. 2
 sums N terms without scale; each term of eq. 2 is both added after its block and summed for the
-prompt; one token of 256 where the text says 256 x H x W; AdamW at 2e-4 (not "2 x 10e-4") is up
-to the training parameters. Without the audio adapter the prompt MLP reads the linear layer.
-The heads of the mask decoder that no loss reaches are frozen. ``train_image_encoder`` is ours,
-for a backbone without pretrained weights.
+prompt; one token of 256 where the text says 256 x H x W; AdamW at 2e-4 (not "2 x 10e-4") is set
+in the training parameters. Without the audio adapter the prompt MLP reads the linear layer.
+The heads of the mask decoder that no loss reaches are frozen. ``train_image_encoder`` is added
+here, for a backbone without pretrained weights.
 """
 
 import torch
@@ -21,19 +21,19 @@ from torch import Tensor, nn
 
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
-from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, audio_embedding
 from avsynth.models.parts.adapters import ImageAdapter, ResidualAudioAdapters, mlp
 from avsynth.models.parts.init import draw_linear, seeded
 from avsynth.models.parts.losses import bce_iou, target
-from avsynth.models.parts.trainable import train_only, trained_names
+from avsynth.models.parts.sam_model import SamModel
+from avsynth.models.parts.trainable import train_only
 from avsynth.runtime.errors import ConfigError
 
 
-class Save(nn.Module):
+class Save(SamModel):
     """SAM with SAVE's modules; see `build_save`. A module that is None is switched off."""
 
     name = "save"
-    needs_waveform = False
 
     def __init__(
         self,
@@ -45,9 +45,7 @@ class Save(nn.Module):
         prompt_source: str | None,
         iou_weight: float,
     ):
-        super().__init__()
-        self.sam, self.vggish = sam, vggish
-        self.input_size = sam.input_size
+        super().__init__(sam, vggish)
         self.image_adapters, self.audio_adapters = image_adapters, audio_adapters
         self.prompt_source, self.iou_weight = prompt_source, iou_weight
         self.prompt: nn.Sequential | None = None
@@ -59,8 +57,8 @@ class Save(nn.Module):
             draw_linear(self.prompt)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Segment what sounds in every frame."""
-        source = sound_embedding(self.vggish, batch)
+        """Segment the sounding objects in every frame."""
+        source = audio_embedding(self.audio_encoder, batch)
         tokens: list[Tensor | None] | None = None
         if self.audio_adapters is not None:
             terms = self.audio_adapters(source)
@@ -72,12 +70,8 @@ class Save(nn.Module):
         logits, _ = self.sam.decode(embedding, token)
         return Prediction(self.sam.to_frame(logits[:, 0], batch.frame_size))
 
-    def trainable_names(self) -> list[str]:
-        """Name the parameters that training changes, sorted."""
-        return trained_names(self)
-
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy plus soft IoU."""
+        """Return cross-entropy plus soft IoU."""
         return bce_iou(self(batch).logits, target(batch), self.iou_weight)
 
 
@@ -98,20 +92,20 @@ def build_save(  # noqa: PLR0913 - flat parameters, one for each choice
 
     Args:
         sam: the backbone.
-        vggish: the sound network; None where every batch carries its embedding.
+        vggish: the audio encoder; None where every batch carries its audio embedding.
         spatial_conv: convolutions of the image adapter, ``dense`` or ``depthwise``; None leaves
             the image adapter out (Table 7).
         recurrence: reading of eq. 2, ``literal`` or ``chained``; None leaves the audio adapter out.
         prompt_source: the sparse token reads the ``sum`` of the terms (eq. 2) or the ``last``
-            (Fig. 1); None gives no token.
+            (Fig. 1); None adds no token.
         hidden_dim: width inside the audio MLPs; None for D / 4.
         mlp_layers: linear layers of the audio MLPs, 2 or 3 (Table 9).
-        iou_weight: lambda, the share of soft IoU in the loss.
+        iou_weight: lambda, the weight of soft IoU in the loss.
         train_image_encoder: train the backbone's encoder too.
         seed: of the new weights.
 
     Raises:
-        ConfigError: an unknown word, or sound that reaches nothing.
+        ConfigError: an unknown value, or switches that leave audio without effect.
     """
     _check_switches(recurrence, prompt_source)
     with seeded(seed):
@@ -143,7 +137,7 @@ def build_save(  # noqa: PLR0913 - flat parameters, one for each choice
 
 
 def _check_switches(recurrence: str | None, prompt_source: str | None) -> None:
-    """Refuse an unknown prompt source, and sound that would reach nothing."""
+    """Check that the prompt source is known and that audio has an effect."""
     if prompt_source not in ("sum", "last", None):
         fix = "Set prompt_source to one of them."
         raise ConfigError("SAVE", "prompt_source sum, last or null", repr(prompt_source), fix)

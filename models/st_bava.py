@@ -1,4 +1,4 @@
-"""ST-BAVA: sound and image embedding attend to each other in space and time before the decoder.
+"""ST-BAVA: audio and image embedding attend to each other in space and time before the decoder.
 
 Extending Segment Anything Model into Auditory and Temporal Dimensions for Audio-Visual
 Segmentation (Seon et al., https://arxiv.org/abs/2406.06163) and its released code.
@@ -9,11 +9,11 @@ the mask decoder (4,058,340, of which 3,785,920 get a gradient). The image embed
 a cache when ``num_adapters`` is 0.
 
 Differs from the paper in: any number of frames per clip, not five. Audio to visual attention with
-a single sound as key has a softmax over one entry, so step 3 is a linear layer, as in the
-released code. Table 3's toggles are read so: without temporal or spatial attention its steps are
-left out; without bidirectional attention the sound is not updated (steps 2 and 3). The decoder's
-heads that no loss reaches are frozen. ``train_image_encoder`` is ours, for a backbone without
-pretrained weights.
+a single token as key has a softmax over one entry, so step 3 is a linear layer, as in the
+released code. Table 3's toggles mean: without temporal or spatial attention its steps are
+left out; without bidirectional attention the audio is not updated (steps 2 and 3). The decoder's
+heads that no loss reaches are frozen. ``train_image_encoder`` is added here, for a backbone
+without pretrained weights.
 
 Shape letters: B clips, T frames of a clip, P = h * w positions, C channels.
 """
@@ -23,11 +23,12 @@ from torch import Tensor, nn
 
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
-from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, sound_embedding
+from avsynth.models.backbones.vggish import EMBEDDING_DIM, Vggish, audio_embedding
 from avsynth.models.parts.adapters import AudioAdapters, mlp
 from avsynth.models.parts.init import seeded
 from avsynth.models.parts.losses import bce, target
-from avsynth.models.parts.trainable import train_only, trained_names
+from avsynth.models.parts.sam_model import SamModel
+from avsynth.models.parts.trainable import train_only
 from avsynth.runtime.errors import ConfigError
 
 
@@ -39,7 +40,7 @@ class Block(nn.Module):
         heads: attention heads.
         spatial: attend over positions.
         temporal: attend over frames.
-        bidirectional: update the sound from the picture, too.
+        bidirectional: update the audio from the image too.
     """
 
     def __init__(self, dim: int, heads: int, *, spatial: bool, temporal: bool, bidirectional: bool):
@@ -58,7 +59,7 @@ class Block(nn.Module):
     def forward(
         self, a_BTC: Tensor, v_BTPC: Tensor, pe_a: Tensor, pe_v: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Update sound ``[B, T, C]`` and picture ``[B, T, P, C]`` (steps 1 to 7)."""
+        """Update audio ``[B, T, C]`` and image ``[B, T, P, C]`` (steps 1 to 7)."""
         a_BTC = self._mlp("audio", a_BTC)
         v_BTPC = self._mlp("visual", v_BTPC)
         if self.bidirectional:
@@ -82,8 +83,8 @@ class Block(nn.Module):
         Args:
             step: ``temporal`` or ``spatial``.
             query: ``[B, T, P or 1, C]``; key and value alike.
-            key: what is compared.
-            value: what is gathered.
+            key: compared with the query.
+            value: averaged by the weights.
 
         Returns:
             ``[B, T, P or 1, C]``.
@@ -102,54 +103,49 @@ class Block(nn.Module):
         return out.reshape(B, P, T, C).transpose(1, 2)
 
 
-class StBava(nn.Module):
+class StBava(SamModel):
     """SAM with spatio-temporal bidirectional attention; see `build_st_bava`."""
 
     name = "st_bava"
-    needs_waveform = False
+    needs_whole_clips = True
 
     def __init__(
         self, sam: Sam, vggish: Vggish | None, adapters: AudioAdapters | None, blocks: list[Block]
     ):
-        super().__init__()
-        self.sam, self.vggish, self.adapters = sam, vggish, adapters
-        self.input_size = sam.input_size
+        super().__init__(sam, vggish)
+        self.adapters = adapters
         self.project = nn.Linear(EMBEDDING_DIM, sam.out_dim)
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Segment what sounds in every frame."""
-        sound = sound_embedding(self.vggish, batch)
-        tokens = None if self.adapters is None else self.adapters(sound)
+        """Segment the sounding objects in every frame."""
+        audio = audio_embedding(self.audio_encoder, batch)
+        tokens = None if self.adapters is None else self.adapters(audio)
         embedding = self.sam.encode(batch, tokens)
-        token, dense = self._fuse(sound, embedding, batch.num_frames)
+        token, dense = self._fuse(audio, embedding, batch.num_frames)
         logits, _ = self.sam.decode(embedding, token, dense, multimask=True)
         return Prediction(self.sam.to_frame(logits.sum(dim=1), batch.frame_size))
 
-    def _fuse(self, sound: Tensor, embedding: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
-        """Return the sound twice as tokens ``[N, 2, C]`` and the picture as dense prompt."""
-        if num_frames < 1 or len(sound) % num_frames:
+    def _fuse(self, audio: Tensor, embedding: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Return the audio twice as tokens ``[N, 2, C]`` and the image as dense prompt."""
+        if num_frames < 1 or len(audio) % num_frames:
             raise ConfigError(
                 "ST-BAVA",
                 f"whole clips of {num_frames} frames",
-                f"a batch of {len(sound)} frames",
-                "Give batches whose size is a multiple of num_frames.",
+                f"a batch of {len(audio)} frames",
+                "Keep clips whole: the batch size must be a multiple of num_frames.",
             )
-        first = F.normalize(self.project(sound), dim=-1).unflatten(0, (-1, num_frames))
-        audio = first
+        first = F.normalize(self.project(audio), dim=-1).unflatten(0, (-1, num_frames))
+        updated = first
         visual = embedding.flatten(2).transpose(1, 2).unflatten(0, (-1, num_frames))
         pe = self.sam.dense_pe().flatten(2).transpose(1, 2)
         for block in self.blocks:
-            audio, visual = block(audio, visual, first, pe)
-        token = (audio + first).flatten(0, 1)[:, None].expand(-1, 2, -1)
+            updated, visual = block(updated, visual, first, pe)
+        token = (updated + first).flatten(0, 1)[:, None].expand(-1, 2, -1)
         return token, visual.flatten(0, 1).transpose(1, 2).unflatten(2, embedding.shape[2:])
 
-    def trainable_names(self) -> list[str]:
-        """Name the parameters that training changes, sorted."""
-        return trained_names(self)
-
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy."""
+        """Return cross-entropy."""
         return bce(self(batch).logits, target(batch))
 
 
@@ -171,12 +167,12 @@ def build_st_bava(  # noqa: PLR0913 - flat parameters, one for each choice
 
     Args:
         sam: the backbone.
-        vggish: the sound network; None where every batch carries its embedding.
+        vggish: the audio encoder; None where every batch carries its audio embedding.
         num_blocks: L, 5 in the paper for S4, 7 for MS3.
         spatial: attend over positions (Table 3).
         temporal: attend over the frames of a clip (Table 3).
-        bidirectional: update the sound from the picture, too (Table 3).
-        num_adapters: SAMA-AVS adapters; more than there are blocks means all, 0 none (Table 3).
+        bidirectional: update the audio from the image too (Table 3).
+        num_adapters: SAMA-AVS adapters; a number above the depth means all, 0 none (Table 3).
         hidden_dim: width inside the adapters.
         train_mask_decoder: train SAM's mask decoder.
         train_image_encoder: train the backbone's encoder too.

@@ -1,4 +1,4 @@
-"""What trains and what is frozen in each system, counted on the built modules."""
+"""`Summary`: the trained and frozen parameters of each system, counted on the built modules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _PARTS = {
     "sam.image_encoder": "image encoder",
     "sam.prompt_encoder": "prompt encoder",
     "sam.mask_decoder": "mask decoder",
-    "vggish": "VGGish",
+    "audio_encoder": "VGGish",
 }
 
 
@@ -26,9 +26,9 @@ class Summary:
     architecture: str
     input_size: int
     trainable: int
-    """Numbers that a loss reaches."""
+    """Parameters that a loss reaches."""
     total: int
-    """All numbers, VGGish among them where the system has it."""
+    """All parameters, with those of VGGish where the system has it."""
     frozen: str
     """The parts of the backbone that do not train, e.g. ``image encoder, VGGish``."""
 
@@ -41,7 +41,7 @@ class Summary:
 def describe(
     architecture: str = "vit_b", input_size: int = 1024, names: Sequence[str] = tuple(MODELS)
 ) -> list[Summary]:
-    """Count the parameters of systems as built with default parameters; no memory is filled.
+    """Count the parameters of systems built with default parameters, on the meta device.
 
     Args:
         architecture: a key of `avsynth.models.backbones.architectures.ARCHITECTURES`.
@@ -77,7 +77,7 @@ def _count(name: str, architecture: str, input_size: int, model: nn.Module) -> S
 
 
 def table(rows: Sequence[Summary]) -> str:
-    """Lay summaries out as a Markdown table, one line each."""
+    """Return summaries as a Markdown table, one line each."""
     lines = [
         "| model | backbone | input px | trainable | total | share | frozen |",
         "|---|---|---:|---:|---:|---:|---|",

@@ -18,14 +18,15 @@ from avsynth.evaluation.audio_sensitivity import (
 )
 from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_of_categories, predict, write_predictions
-from avsynth.loading.dataset import Split
+from avsynth.loading.batch import AvsModel
+from avsynth.loading.dataset import SplitData
 from avsynth.metrics.rows import FrameRow, Labels, SoundRow
 from avsynth.pipelines.shared.models import training_of
 from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params, score_path
 from avsynth.pipelines.shared.runs import Task, fit
 from avsynth.pipelines.shared.scoring import counted, funnel, open_split, score_rows, score_size
 from avsynth.runtime.options import Runtime
-from avsynth.training.distributed import joined
+from avsynth.training.distributed import init_distributed
 
 
 def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -38,9 +39,9 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
     """
     project = Project(params, layout, runtime)
     task = Task(model, SYNTHETIC, layout.runs / "train" / model, model_params(project, model).train)
-    with joined(runtime.device) as ranks:
+    with init_distributed(runtime.device) as ranks:
         trained = fit(project, task, ranks)
-    if not ranks.leads:
+    if not ranks.is_main:
         return funnel([])
     setting, regime = training_of(trained, "trained on AVS-Synthetic")
     labels = Labels("test", model, model, SYNTHETIC, setting, regime)
@@ -49,7 +50,7 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
     return counted(labels, own)
 
 
-def _test_sounds(project: Project, model: Any, labels: Labels, own: list[FrameRow]) -> None:
+def _test_sounds(project: Project, model: AvsModel, labels: Labels, own: list[FrameRow]) -> None:
     """Score the test pictures with every other sound, and write what listening is worth."""
     seed, section = project.params.seed, project.params.evaluate
     split = open_split(project, model, SYNTHETIC, labels.split)
@@ -60,7 +61,7 @@ def _test_sounds(project: Project, model: Any, labels: Labels, own: list[FrameRo
     files: dict[str, Any] = {}
     for sound in SOUNDS:
         heard = OtherSounds(split.dataset, sound, partners, seed)
-        played = Split(heard, groups)
+        played = SplitData(heard, groups)
         if sound == "own":
             heard_rows = [row for row in own if row.key in partners]
         else:

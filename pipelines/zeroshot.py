@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -12,6 +11,7 @@ from avsynth.core.paths import Layout
 from avsynth.core.tables import write_table
 from avsynth.evaluation.evaluate import localise
 from avsynth.evaluation.predictions import best_median_worst, write_predictions
+from avsynth.loading.batch import AvsModel
 from avsynth.metrics.localisation import SIDE_PX
 from avsynth.metrics.rows import Labels, LocalisationRow
 from avsynth.models.checkpoints import load_trained
@@ -45,11 +45,11 @@ def zeroshot(
     return scored(project, built, labels, path)
 
 
-def _localise_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
+def _localise_split(project: Project, model: AvsModel, labels: Labels, path: Path) -> pd.DataFrame:
     """Score a model's heat maps; write its rows and some of its predictions."""
     section = project.params.evaluate
     split = open_split(project, model, labels.benchmark, labels.split)
-    split.dataset.view = replace(split.dataset.view, frame_size=(SIDE_PX, SIDE_PX))
+    split.dataset.spec = replace(split.dataset.spec, frame_size=(SIDE_PX, SIDE_PX))
     answers = localise(model, split, labels, batch_size=section.batch_size, runtime=project.runtime)
     rows, masks = [], {}
     for row, mask in answers:

@@ -42,12 +42,12 @@ def segment(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(),
 ) -> None:
-    """Write the mask of what sounds in a picture, and an overlay."""
-    from avsynth.commands.segment import Sound
+    """Write the mask of the sounding objects in an image, and an overlay."""
+    from avsynth.commands.segment import AudioInput
     from avsynth.commands.segment import segment as run
 
     params, layout, runtime = project.params, project.layout, project.runtime
-    done = run(image, Sound(audio, second), model, params, layout, runtime, out)
+    done = run(image, AudioInput(audio, second), model, params, layout, runtime, out)
     typer.echo(f"second {done.second} of the sound: {done.covered_frac:.1%} of the picture sounds")
     typer.echo(f"wrote {done.mask_png} and {done.overlay_png}")
 

@@ -1,11 +1,11 @@
-"""Segment what sounds in one picture with a trained run."""
+"""Command ``segment``: segment the sounding objects of one image with a trained run."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-import torch
 from PIL import Image
 
 from avsynth.core.files import whole_file
@@ -25,104 +25,110 @@ from avsynth.runtime.options import Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What to listen to."""
+class AudioInput:
+    """One second of an audio file."""
 
     path: Path
-    """A sound file or video."""
+    """An audio file or video."""
     second: int | None = None
-    """Which second of it; None takes the loudest."""
+    """Index of the second; None selects the loudest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segmented:
-    """What was written and found."""
+class SegmentResult:
+    """The written files and the size of the mask."""
 
     mask_png: Path
     overlay_png: Path
     second: int
-    """Of the sound, the one that was heard."""
+    """Index of the second of audio that was used."""
     covered_frac: float
-    """Share of the picture that is predicted to sound, 0..1."""
+    """Share of the image that the mask covers, 0..1."""
 
 
 def segment(
     image: Path,
-    sound: Sound,
+    audio: AudioInput,
     run: str,
     params: Params,
     layout: Layout,
     runtime: Runtime,
     out: Path,
-) -> Segmented:
-    """Write ``<image>.mask.png`` and ``<image>.overlay.png`` at the picture's own size.
+) -> SegmentResult:
+    """Write ``<image>.mask.png`` and ``<image>.overlay.png`` at the image's own size.
 
     Args:
         image: a JPEG or PNG.
-        sound: what is heard.
+        audio: file and second.
         run: a folder below runs/, e.g. ``train/save``, or a weights file.
-        params: must describe the backbone that the run was trained on.
+        params: with the backbone that the run was trained on.
         layout: of the project.
         runtime: its device.
-        out: folder to write to.
+        out: output folder.
 
     Raises:
         CheckpointError: no such run, or weights of another backbone.
-        DataError: the picture or the sound cannot be read, or the sound is too short.
+        DataError: the image or the audio cannot be read, or the audio is too short.
     """
+    # Not at the top: without torch the imports of avsynth above raise a message that tells how to
+    # install it.
+    import torch
+    from torch import nn
+
     weights = _weights(layout, run)
     info = read_info(weights)
     model = build_model(Project(params, layout, runtime), info.model, info.parameters)
     load_trained(model, weights)
-    model.to(runtime.device).eval()
+    cast(nn.Module, model).to(runtime.device).eval()
     content = _read(image)
-    heard, chosen = _second_of(sound)
+    waveform, second = _second_of(audio)
     pixels = decode_pixels(content)
     batch = Batch(
         keys=(image.stem,),
         image=decode_image(content, model.input_size)[None],
         frame_size=(pixels.shape[0], pixels.shape[1]),
-        logmel=torch.from_numpy(logmel(heard)),
-        waveform=torch.from_numpy(heard)[None],
+        logmel=torch.from_numpy(logmel(waveform)),
+        waveform=torch.from_numpy(waveform)[None],
     ).to(runtime.device)
     with torch.no_grad():
         mask = (model(batch).logits[0] > 0).cpu().numpy()
     mask_png, overlay_png = (out / f"{image.stem}.{kind}.png" for kind in ("mask", "overlay"))
     _write_png(mask_png, Image.fromarray(mask))
     _write_png(overlay_png, Image.fromarray(overlay(pixels, mask, PREDICTION)))
-    return Segmented(mask_png, overlay_png, chosen, float(mask.mean()))
+    return SegmentResult(mask_png, overlay_png, second, float(mask.mean()))
 
 
 def _weights(layout: Layout, run: str) -> Path:
-    """Find a run's weights: a file as it is, else the folder below runs/."""
+    """Return the path of a run's weights: ``run`` if it is a file, else below runs/."""
     given = Path(run)
     return given if given.is_file() else layout.runs / run / WEIGHTS
 
 
 def _read(image: Path) -> bytes:
-    fix = "Give a JPEG or PNG."
+    fix = "Use a JPEG or PNG file."
     try:
         content = image.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
             opened.load()
     except OSError as error:  # Pillow's own errors are OSErrors too
-        raise DataError(str(image), "a picture", error.strerror or str(error), fix) from None
+        raise DataError(str(image), "an image", error.strerror or str(error), fix) from None
     return content
 
 
-def _second_of(sound: Sound) -> tuple[Waveform, int]:
-    """Read one second of a sound: the one asked for, or the loudest."""
-    waveform, _ = read_audio(sound.path)
+def _second_of(audio: AudioInput) -> tuple[Waveform, int]:
+    """Read one second of audio: the requested one, or the loudest."""
+    waveform, _ = read_audio(audio.path)
     whole = len(waveform) // SAMPLE_RATE_HZ
-    second = sound.second
+    second = audio.second
     if whole == 0 or (second is not None and not 0 <= second < whole):
-        expected = "a sound of at least one second" if second is None else f"a second {second}"
+        expected = "audio of at least one second" if second is None else f"a second {second}"
         found = f"{len(waveform) / SAMPLE_RATE_HZ:.2f} s"
-        raise DataError(str(sound.path), expected, found, "Give a longer sound, or another second.")
+        fix = "Use a longer file, or another second."
+        raise DataError(str(audio.path), expected, found, fix)
     chosen = int(np.argmax(second_db(waveform))) if second is None else second
     return waveform[chosen * SAMPLE_RATE_HZ : (chosen + 1) * SAMPLE_RATE_HZ], chosen
 
 
-def _write_png(path: Path, picture: Image.Image) -> None:
+def _write_png(path: Path, image: Image.Image) -> None:
     with whole_file(path) as temporary:
-        picture.save(temporary, "PNG", optimize=True)
+        image.save(temporary, "PNG", optimize=True)

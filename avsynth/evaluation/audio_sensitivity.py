@@ -42,13 +42,13 @@ class OtherSounds(ShardDataset):
     def __init__(
         self, dataset: ShardDataset, sound: Sound, partners: Mapping[str, str], seed: int
     ) -> None:
-        super().__init__(dataset.reader, dataset.view)
+        super().__init__(dataset.reader, dataset.spec)
         self.sound, self.partners, self.seed = sound, partners, seed
 
-    def hear(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
-        """Give log-mel and waveform of what is played instead."""
+    def read_audio(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
+        """Return log-mel and waveform of the audio that is played instead."""
         if self.sound == "own":
-            return super().hear(key, parts)
+            return super().read_audio(key, parts)
         if self.sound == "other":
             played = self.reader.parts(self.partners[key])
             return decode_logmel(played["logmel.npy"]), decode_waveform(played["audio.flac"])
@@ -61,7 +61,7 @@ class OtherSounds(ShardDataset):
 
     def flac(self, key: str) -> bytes:
         """Encode what is played with a picture."""
-        _, waveform = self.hear(key, self.reader.parts(key))
+        _, waveform = self.read_audio(key, self.reader.parts(key))
         assert waveform is not None
         return encode_flac(waveform.numpy())
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avsynth.evaluation.heat_maps import heat_maps
 from avsynth.evaluation.predictions import Mask
 from avsynth.loading.batch import AvsModel, Batch
-from avsynth.loading.dataset import ShardDataset, Split, load
+from avsynth.loading.dataset import ShardDataset, SplitData, load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.metrics.fmeasure import pack
 from avsynth.metrics.frames import FrameScores, score_frames
@@ -25,7 +25,7 @@ from avsynth.runtime.progress import track
 
 def score(
     model: AvsModel,
-    split: Split,
+    split: SplitData,
     labels: Labels,
     *,
     protocol: str,
@@ -57,7 +57,7 @@ def score(
 
 
 def localise(
-    model: AvsModel, split: Split, labels: Labels, *, batch_size: int, runtime: Runtime
+    model: AvsModel, split: SplitData, labels: Labels, *, batch_size: int, runtime: Runtime
 ) -> Iterator[tuple[LocalisationRow, Mask]]:
     """Score the logits of every frame as a heat map against the consensus of its boxes.
 
@@ -99,14 +99,14 @@ def localise(
 
 
 def _answers(
-    model: AvsModel, split: Split, labels: Labels, batch_size: int, runtime: Runtime
+    model: AvsModel, split: SplitData, labels: Labels, batch_size: int, runtime: Runtime
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield every batch, on the device, with the model's logits: float32 ``[N, Hf, Wf]``."""
     dataset, groups = split.dataset, split.groups
     if not groups:
         where = str(dataset.reader.folder)
         raise DataError(where, f"samples of split {labels.split}", "none", "Build more data.")
-    if dataset.view.frame_size is None:
+    if dataset.spec.frame_size is None:
         requests = [Request(0, i, (group,), 1.0) for i, group in enumerate(groups)]
     else:
         parts = in_turn(groups, batch_size)

@@ -16,7 +16,7 @@ from torch import nn
 
 from avsynth.core.files import whole_file
 from avsynth.loading.batch import AvsModel
-from avsynth.loading.dataset import Split, load
+from avsynth.loading.dataset import SplitData, load
 from avsynth.loading.sampler import Request
 from avsynth.metrics.frames import protocol_named
 from avsynth.metrics.rows import LocalisationRow, ScoreRow
@@ -54,7 +54,7 @@ def best_of_categories(rows: Sequence[ScoreRow], count: int) -> list[str]:
 
 
 def predict(
-    model: AvsModel, split: Split, keys: Collection[str], *, protocol: str, runtime: Runtime
+    model: AvsModel, split: SplitData, keys: Collection[str], *, protocol: str, runtime: Runtime
 ) -> Iterator[tuple[str, Mask]]:
     """Predict the masks of some frames, at the size that scores are taken at.
 

@@ -1,1 +1,5 @@
-"""From shards to batches."""
+"""Loading of batches from shards; needs torch."""
+
+from avsynth.runtime.extras import require
+
+require("torch", "train")

@@ -1,10 +1,10 @@
-"""The audio bank: frozen embeddings of every second of every clip, to draw sound from in training.
+"""`AudioBank`: frozen embeddings of every second of every clip, which training samples audio from.
 
-The paper pairs a training mask with another clip of its category at every access. Here that is
-one row of a table: 512 bytes instead of a decoded, resampled, transformed and embedded clip.
-The bank is kept in the cache under the hash of all it depends on, in parts of some clips, so that
-a build that was stopped goes on where it was. `OwnSounds` is the same for samples that keep the
-sound they came with.
+The paper pairs a training mask with another clip of its category at every access. Here a clip's
+second is one row of a table: 512 bytes instead of decoding, resampling, transforming and embedding.
+The bank is cached under the hash of its inputs, in parts of 512 clips, so that an interrupted
+build resumes after its last whole part. `FixedAudio` holds the embeddings of samples that keep
+the audio of their shard.
 """
 
 import hashlib
@@ -29,18 +29,17 @@ from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
-EMBEDDING_DIM = 128
 _FORMAT = 1
 _CLIPS_PER_PART = 512
 _FILE = "embeddings.npy"
 
 Embed = Callable[[Tensor], Tensor]
-"""float32 ``[n, 1, 96, 64]`` log-mels to float32 ``[n, 128]``, frozen."""
+"""A frozen audio encoder: float32 ``[n, 1, 96, 64]`` log-mels to float32 ``[n, D]``."""
 
 
 @dataclass(frozen=True, slots=True)
-class PooledClip:
-    """One clip that training may hear."""
+class BankClip:
+    """A clip in the training audio pool."""
 
     clip_id: str
     path: Path
@@ -55,13 +54,13 @@ class AudioBank:
     """Embeddings by clip and second, and the clips of each category's training pool."""
 
     seconds: dict[str, NDArray[np.float32]]
-    """Clip id to float32 ``[seconds, 128]``, mapped into memory."""
+    """Clip id to float32 ``[seconds, D]``, mapped into memory."""
     pool: dict[str, tuple[tuple[str, tuple[int, ...]], ...]]
     """Category to its training clips with their loud seconds."""
     seed: int
 
     def embedding(self, clip_id: str, second: int) -> NDArray[np.float32]:
-        """Return the embedding of a clip's second: float32 ``[128]``.
+        """Return the embedding of a clip's second: float32 ``[D]``.
 
         Raises:
             DataError: the bank has no such second.
@@ -72,16 +71,16 @@ class AudioBank:
             raise DataError("audio bank", f"second {second} of clip {clip_id!r}", found, _FIX)
         return np.asarray(rows[second])
 
-    def drawn(self, category: str, epoch: int, key: str) -> NDArray[np.float32]:
-        """Draw a loud second of a training clip of the category for this access.
+    def sample(self, category: str, epoch: int, key: str) -> NDArray[np.float32]:
+        """Return a loud second of a training clip of the category, sampled for this access.
 
         Args:
             category: of the sample.
-            epoch: another epoch, another draw.
+            epoch: part of the seed: every epoch samples again.
             key: of the sample.
 
         Returns:
-            float32 ``[128]``.
+            float32 ``[D]``.
 
         Raises:
             DataError: the pool has no clip of the category.
@@ -95,24 +94,24 @@ class AudioBank:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnSounds:
-    """Embeddings of the sounds that the samples of a split came with."""
+class FixedAudio:
+    """Embeddings of the audio that is stored with the samples of a split."""
 
     rows: dict[str, NDArray[np.float32]]
-    """Key to float32 ``[128]``, mapped into memory."""
+    """Key to float32 ``[D]``, mapped into memory."""
 
-    def drawn(self, category: str, epoch: int, key: str) -> NDArray[np.float32]:
-        """Return the embedding of a sample's own sound, whatever the epoch: float32 ``[128]``."""
+    def sample(self, category: str, epoch: int, key: str) -> NDArray[np.float32]:
+        """Return the embedding of a sample's own audio, equal in every epoch: float32 ``[D]``."""
         return self.rows[key]
 
 
-Sounds = AudioBank | OwnSounds
+AudioEmbeddings = AudioBank | FixedAudio
 
-_FIX = "Run match again, then train: the shards are of other tables than the clips."
+_FIX = "Run match, shard and train again: shards and clips come from different tables."
 
 
 def build_bank(
-    clips: Sequence[PooledClip],
+    clips: Sequence[BankClip],
     embed: Embed,
     digest: str,
     *,
@@ -120,13 +119,13 @@ def build_bank(
     seed: int,
     runtime: Runtime,
 ) -> AudioBank:
-    """Make the bank of these clips, or find it in the cache.
+    """Build the bank of these clips, or load it from the cache.
 
     Args:
         clips: in any order; ids are unique.
-        embed: the frozen sound network.
+        embed: the frozen audio encoder.
         digest: hash of its weights.
-        quiet_db: seconds quieter than this are not drawn while the clip has a louder one.
+        quiet_db: seconds quieter than this are not sampled while the clip has a louder one.
         seed: of the draws.
         runtime: workers that compute log-mels, and the cache.
 
@@ -136,7 +135,7 @@ def build_bank(
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
     seconds: dict[str, NDArray[np.float32]] = {}
     parts = [ordered[i : i + _CLIPS_PER_PART] for i in range(0, len(ordered), _CLIPS_PER_PART)]
-    for part in track(parts, "sounds of the bank", len(parts), runtime):
+    for part in track(parts, "clips of the bank", len(parts), runtime):
         make = partial(_make_part, part, embed, runtime)
         folder = cached_folder(runtime, "bank", _part_key(part, digest), make)
         rows = np.load(folder / _FILE, mmap_mode="r")
@@ -145,19 +144,19 @@ def build_bank(
     return AudioBank(seconds, _pool(ordered, quiet_db), seed)
 
 
-def own_sounds(
+def embed_own_audio(
     reader: ShardReader,
     logmels: Callable[[Sequence[str]], Tensor],
     embed: Embed,
     digest: str,
     runtime: Runtime,
-) -> OwnSounds:
-    """Embed the sounds of a split once, or find them in the cache.
+) -> FixedAudio:
+    """Build the embeddings of a split's own audio, or load them from the cache.
 
     Args:
         reader: of the split.
         logmels: reads the log-mels of some keys: float32 ``[n, 1, 96, 64]``.
-        embed: the frozen sound network.
+        embed: the frozen audio encoder.
         digest: hash of its weights.
         runtime: names the cache.
 
@@ -173,16 +172,14 @@ def own_sounds(
     text = repr([_FORMAT, digest, [shard.sha256 for shard in reader.shards]])
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     rows = np.load(cached_folder(runtime, "sounds", key, make) / _FILE, mmap_mode="r")
-    return OwnSounds(dict(zip(reader.keys, rows, strict=True)))
+    return FixedAudio(dict(zip(reader.keys, rows, strict=True)))
 
 
-def pooled_clips(
-    pool: pd.DataFrame, clips: pd.DataFrame, folders: dict[str, Path]
-) -> list[PooledClip]:
-    """Join ``clips.csv`` with the tables of clips.
+def bank_clips(pool: pd.DataFrame, clips: pd.DataFrame, folders: dict[str, Path]) -> list[BankClip]:
+    """Return the clips of ``clips.csv`` with their paths from the clip tables.
 
     Args:
-        pool: ``clips.csv``; its dropped rows are passed over.
+        pool: ``clips.csv``; its dropped rows are left out.
         clips: the clip tables, one after another: at least source, clip_id and audio_path.
         folders: audio source to the folder that its paths are relative to.
     """
@@ -192,7 +189,7 @@ def pooled_clips(
     used = pool[pool["status"] == "ok"]
     columns = ("clip_source", "clip_id", "category", "split", "second_db")
     return [
-        PooledClip(f"{source}/{clip}", folders[source] / paths[source, clip], category, split, db)
+        BankClip(f"{source}/{clip}", folders[source] / paths[source, clip], category, split, db)
         for source, clip, category, split, db in zip(
             *(used[name].astype(str) for name in columns), strict=True
         )
@@ -200,7 +197,7 @@ def pooled_clips(
 
 
 def _pool(
-    clips: Sequence[PooledClip], quiet_db: float
+    clips: Sequence[BankClip], quiet_db: float
 ) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
     pool: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
     for clip in clips:
@@ -210,12 +207,12 @@ def _pool(
     return {category: tuple(found) for category, found in sorted(pool.items())}
 
 
-def _num_seconds(clip: PooledClip) -> int:
+def _num_seconds(clip: BankClip) -> int:
     return len(clip.second_db.split())
 
 
-def _part_key(part: Sequence[PooledClip], digest: str) -> str:
-    """Hash what a part's numbers depend on; the loudness of every second stands for the sound."""
+def _part_key(part: Sequence[BankClip], digest: str) -> str:
+    """Compute the hash of a part's inputs; the loudness of every second identifies the audio."""
     text = repr([_FORMAT, digest, [(c.clip_id, c.second_db, _size(c.path)) for c in part]])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -224,16 +221,16 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _make_part(part: Sequence[PooledClip], embed: Embed, runtime: Runtime, folder: Path) -> None:
+def _make_part(part: Sequence[BankClip], embed: Embed, runtime: Runtime, folder: Path) -> None:
     rows = [embed(torch.from_numpy(patches)) for patches in _all_logmels(part, runtime)]
     np.save(folder / _FILE, torch.cat(rows).numpy().astype(np.float32))
 
 
-def _all_logmels(part: Sequence[PooledClip], runtime: Runtime) -> Iterator[NDArray[np.float32]]:
+def _all_logmels(part: Sequence[BankClip], runtime: Runtime) -> Iterator[NDArray[np.float32]]:
     yield from map_items(_logmels, part, runtime)
 
 
-def _logmels(clip: PooledClip) -> NDArray[np.float32]:
+def _logmels(clip: BankClip) -> NDArray[np.float32]:
     """Compute the log-mel of every whole second of a clip: float32 ``[seconds, 1, 96, 64]``."""
     waveform = quantise(read_audio(clip.path)[0])
     whole = len(waveform) // SAMPLE_RATE_HZ

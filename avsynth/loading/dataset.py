@@ -1,10 +1,11 @@
-"""Shards (and the audio bank) -> `Batch`: what training and evaluation read.
+"""`ShardDataset`: from shards (and the audio bank) to `Batch`, for training and evaluation.
 
-A batch is put together inside the worker, pictures stay uint8 until they are on the device, and
-frozen sound embeddings come from the bank: a sample costs a JPEG and two small reads.
+A batch is assembled inside the worker. Images stay uint8 until they are on the device, and frozen
+audio embeddings come from the bank, so that a sample costs a JPEG and two small reads.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,14 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from avsynth.formats.shards import ShardReader
-from avsynth.loading.audio_bank import Sounds
+from avsynth.loading.audio_bank import AudioEmbeddings
 from avsynth.loading.batch import Batch
 from avsynth.loading.decode import (
+    allocate_images,
     decode_image,
     decode_logmel,
     decode_mask,
     decode_waveform,
-    room_for_images,
 )
 from avsynth.loading.sampler import FrameGroup, Request
 from avsynth.runtime.errors import AvsynthError, DataError
@@ -28,59 +29,61 @@ from avsynth.runtime.options import Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What a model wants to see and hear of a sample."""
+class SampleSpec:
+    """What a model needs of a sample."""
 
     input_size: int
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     frame_size: tuple[int, int] | None
-    """``(H, W)`` of masks and logits; None for the picture's own, one clip in a batch."""
+    """``(H, W)`` of masks and logits; None for the image's own, one clip in a batch."""
     waveform: bool = False
-    """Load the second's waveform, too."""
+    """Load the second's waveform too."""
 
 
 class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
-    """Answers requests with batches.
+    """Map a `Request` to its `Batch`.
 
     Args:
         reader: of one split.
-        view: what to load.
-        bank: where given, embeddings of sound are drawn from it in every epoch; otherwise a
+        spec: what to load.
+        bank: where given, audio embeddings are sampled from it in every epoch; otherwise a
             sample brings its own log-mel.
     """
 
-    def __init__(self, reader: ShardReader, view: View, bank: Sounds | None = None) -> None:
-        self.reader, self.view, self.bank = reader, view, bank
+    def __init__(
+        self, reader: ShardReader, spec: SampleSpec, bank: AudioEmbeddings | None = None
+    ) -> None:
+        self.reader, self.spec, self.bank = reader, spec, bank
 
     def __getitem__(self, request: Request) -> tuple[Request, Batch]:
         """Load a batch.
 
         Raises:
-            DataError: a sample is damaged; says which.
+            DataError: a sample is damaged; its key is named.
         """
         keys = [key for group in request.groups for key in group.keys]
         parts = [self._parts(key) for key in keys]
-        side, frame_size = self.view.input_size, self.view.frame_size
-        images, masks, heard = room_for_images(len(keys), side), [], []
+        side, frame_size = self.spec.input_size, self.spec.frame_size
+        images, masks, audio = allocate_images(len(keys), side), [], []
         for key, found, image in zip(keys, parts, images, strict=True):
-            with _Naming(self.reader, key):
+            with _name_sample_in_errors(self.reader, key):
                 decode_image(_image(found), side, out=image)
                 masks.append(decode_mask(found["mask.png"], frame_size))
-                heard.append(self.hear(key, found))
+                audio.append(self.read_audio(key, found))
         sizes = {tuple(mask.shape) for mask in masks}
         if len(sizes) > 1:
-            fix = "Set a frame size, or take one clip in a batch."
+            fix = "Set a frame size, or put one clip in a batch."
             raise DataError("batch", "frames of one size", f"{sorted(sizes)}", fix)
         bank = self.bank
-        drawn = None if bank is None else _draw(bank, request.groups, request.epoch)
-        logmels, waveforms = zip(*heard, strict=True)
+        embeddings = None if bank is None else _sample(bank, request.groups, request.epoch)
+        logmels, waveforms = zip(*audio, strict=True)
         return request, Batch(
             keys=tuple(keys),
             image=images,
             frame_size=(masks[0].shape[0], masks[0].shape[1]),
-            logmel=torch.stack(logmels) if drawn is None else None,
-            embedding=drawn,
-            waveform=torch.stack(waveforms) if self.view.waveform else None,
+            logmel=torch.stack(logmels) if embeddings is None else None,
+            audio_embedding=embeddings,
+            waveform=torch.stack(waveforms) if self.spec.waveform else None,
             mask=torch.stack(masks),
             num_frames=len(request.groups[0].keys),
         )
@@ -89,27 +92,27 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
         """Load the log-mels of some samples and nothing else: float32 ``[n, 1, 96, 64]``.
 
         Raises:
-            DataError: a sample is damaged; says which.
+            DataError: a sample is damaged; its key is named.
         """
         found = []
         for key in keys:
-            with _Naming(self.reader, key):
+            with _name_sample_in_errors(self.reader, key):
                 found.append(decode_logmel(self.reader.parts(key)["logmel.npy"]))
         return torch.stack(found)
 
     def _parts(self, key: str) -> dict[str, bytes]:
-        with _Naming(self.reader, key):
+        with _name_sample_in_errors(self.reader, key):
             return self.reader.parts(key)
 
-    def hear(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
-        """Give a sample's log-mel (None where the bank gives embeddings) and waveform."""
+    def read_audio(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
+        """Return a sample's log-mel (None where the bank provides embeddings) and waveform."""
         logmel = decode_logmel(parts["logmel.npy"]) if self.bank is None else None
-        return logmel, decode_waveform(parts["audio.flac"]) if self.view.waveform else None
+        return logmel, decode_waveform(parts["audio.flac"]) if self.spec.waveform else None
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """A dataset and the frames of it that are used, in order."""
+class SplitData:
+    """A dataset and the groups of its frames that are used, in order."""
 
     dataset: ShardDataset
     groups: Sequence[FrameGroup]
@@ -118,53 +121,53 @@ class Split:
 def load(
     dataset: Dataset[tuple[Request, Batch]], requests: Iterable[object], runtime: Runtime
 ) -> Iterator[tuple[Request, Batch]]:
-    """Answer requests in their order, ahead of time when there is more than one worker.
+    """Yield a batch for each request, in order; several workers load ahead.
 
     The batches do not depend on the number of workers.
 
     Args:
         dataset: e.g. a `ShardDataset`.
-        requests: what the dataset is asked for, one after the other.
+        requests: indices of the dataset, one after the other.
         runtime: workers.
 
     Raises:
-        DataError: a sample is damaged, at its request's turn.
+        DataError: a sample is damaged; raised when its request is due.
     """
-    answers = DataLoader(
-        _Answering(dataset),
+    results = DataLoader(
+        _ErrorsAsValues(dataset),
         batch_size=None,
         sampler=requests,
         num_workers=runtime.workers if runtime.workers > 1 else 0,
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
     )
-    for answer in answers:
-        if isinstance(answer, AvsynthError):
-            raise answer
-        yield answer
+    for result in results:
+        if isinstance(result, AvsynthError):
+            raise result
+        yield result
 
 
-Answer = tuple[Request, Batch] | AvsynthError
+Result = tuple[Request, Batch] | AvsynthError
 
 
-class _Answering(Dataset[Answer]):  # type: ignore[misc]
-    """Hands faults over as answers: torch would make a RuntimeError of them on their way."""
+class _ErrorsAsValues(Dataset[Result]):  # type: ignore[misc]
+    """Return errors as values, because DataLoader would wrap them in RuntimeError."""
 
     def __init__(self, dataset: Dataset[tuple[Request, Batch]]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, request: object) -> Answer:
+    def __getitem__(self, request: object) -> Result:
         try:
-            return cast(Answer, self.dataset[request])
+            return cast(Result, self.dataset[request])
         except AvsynthError as error:
             return error
 
 
-def _as_it_is(loaded: Answer) -> Answer:
+def _unchanged(loaded: Result) -> Result:
     return loaded
 
 
-def _draw(bank: Sounds, groups: Iterable[FrameGroup], epoch: int) -> Tensor:
-    rows = [bank.drawn(group.category, epoch, key) for group in groups for key in group.keys]
+def _sample(bank: AudioEmbeddings, groups: Iterable[FrameGroup], epoch: int) -> Tensor:
+    rows = [bank.sample(group.category, epoch, key) for group in groups for key in group.keys]
     return torch.stack([torch.from_numpy(row.copy()) for row in rows])
 
 
@@ -172,21 +175,16 @@ def _image(parts: dict[str, bytes]) -> bytes:
     return parts["image.jpg"] if "image.jpg" in parts else parts["image.png"]
 
 
-class _Naming:
-    """Say in which sample of which dataset a fault was found."""
-
-    def __init__(self, reader: ShardReader, key: str) -> None:
-        self.where = f"{reader.folder}: {key}"
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        fix = "Write the shards again."
-        if isinstance(error, KeyError):
-            raise DataError(self.where, "a whole sample", f"no {error.args[0]}", fix) from None
-        if isinstance(error, DataError):
-            where = f"{self.where}.{error.where}"
-            raise DataError(where, error.expected, error.found, error.fix) from None
-        if isinstance(error, ValueError | UnicodeDecodeError):
-            raise DataError(self.where, "a whole sample", str(error), fix) from None
+@contextmanager
+def _name_sample_in_errors(reader: ShardReader, key: str) -> Iterator[None]:
+    """Add the dataset and the key to errors that a sample's content raises."""
+    where, fix = f"{reader.folder}: {key}", "Write the shards again."
+    try:
+        yield
+    except KeyError as error:
+        raise DataError(where, "a whole sample", f"no {error.args[0]}", fix) from None
+    except DataError as error:
+        where = f"{where}.{error.where}"
+        raise DataError(where, error.expected, error.found, error.fix) from None
+    except ValueError as error:  # a UnicodeDecodeError is one
+        raise DataError(where, "a whole sample", str(error), fix) from None

@@ -1,8 +1,8 @@
-"""The parts of a shard sample -> tensors, as the reference loaders would give them, but faster.
+"""Decoders from the parts of a shard sample to tensors, equal to the reference loaders but faster.
 
-Decoding and shrinking are Pillow's own. Pictures are enlarged by torch's fixed-point kernel, nine
-times faster: the same pixels where the scales are fractions of 32 (640 x 480 to 1024), elsewhere
-within one level of 255. Pictures are squashed to a square. The EXIF orientation is ignored:
+Pillow decodes and shrinks. Images are enlarged by torch's fixed-point kernel, nine times faster:
+the same pixels where the scales are fractions of 32 (640 x 480 to 1024), elsewhere within one
+level of 255. Images are resized to a square. The EXIF orientation is ignored:
 annotations refer to the stored pixels.
 """
 
@@ -23,18 +23,18 @@ _FAULTS = (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError)
 _FIX = "Write the shards again."
 
 
-def room_for_images(count: int, size_px: int) -> Tensor:
-    """Set memory aside for pictures: uint8 ``[count, 3, size_px, size_px]``, channels last."""
+def allocate_images(count: int, size_px: int) -> Tensor:
+    """Return uninitialised images: uint8 ``[count, 3, size_px, size_px]``, channels last."""
     return torch.empty(count, size_px, size_px, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
 
 
 def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor:
-    """Decode a picture and squash it to a square, bilinearly.
+    """Decode an image and resize it to a square, bilinearly.
 
     Args:
         data: a JPEG or PNG; grey, palette and CMYK ones become RGB.
         size_px: side of the square.
-        out: one picture of `room_for_images` to write to; None makes room.
+        out: one image of `allocate_images` to write to; None allocates one.
 
     Returns:
         uint8 ``[3, size_px, size_px]``, RGB, channels last in memory.
@@ -42,11 +42,11 @@ def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor
     Raises:
         DataError: the bytes are damaged or cut short.
     """
-    out = room_for_images(1, size_px)[0] if out is None else out
+    out = allocate_images(1, size_px)[0] if out is None else out
     square = (size_px, size_px)
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+        with Image.open(io.BytesIO(data)) as opened:
+            rgb = opened if opened.mode == "RGB" else opened.convert("RGB")
             if max(rgb.size) > size_px:
                 rgb = rgb.resize(square, Image.Resampling.BILINEAR)
             pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
@@ -61,11 +61,11 @@ def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor
 
 
 def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
-    """Decode a mask: whatever is not black is foreground.
+    """Decode a mask: every pixel that is not black is foreground.
 
     Args:
         data: a PNG of 1 or 8 bits.
-        size: ``(H, W)`` to bring it to by nearest neighbours; None keeps its own.
+        size: ``(H, W)`` to resize it to by nearest neighbours; None keeps its own.
 
     Returns:
         uint8 ``[H, W]`` in {0, 1}.
@@ -74,13 +74,13 @@ def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
         DataError: the bytes are damaged or cut short.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            height, width = size or (picture.height, picture.width)
-            low = picture.resize((width, min(height, picture.height)), _NEAREST)
+        with Image.open(io.BytesIO(data)) as opened:
+            height, width = size or (opened.height, opened.width)
+            low = opened.resize((width, min(height, opened.height)), _NEAREST)
             mask = np.not_equal(np.asarray(low), False)
     except _FAULTS as error:
         raise DataError("mask", "a whole PNG", str(error), _FIX) from None
-    # Further rows are copies of whole rows, which need no look at pixels.
+    # Enlarging in height copies whole rows, which is faster than resizing pixel by pixel.
     return torch.from_numpy(mask.take(_nearest(low.height, height), axis=0).view(np.uint8))
 
 
@@ -88,7 +88,7 @@ def decode_logmel(data: bytes) -> Tensor:
     """Read a log-mel: float32 ``[1, 96, 64]``.
 
     Raises:
-        DataError: the bytes are no such array.
+        DataError: the bytes are not such an array.
     """
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
@@ -100,16 +100,16 @@ def decode_logmel(data: bytes) -> Tensor:
 
 
 def decode_waveform(data: bytes) -> Tensor:
-    """Decode a second of sound: float32 ``[16000]``, -1..1.
+    """Decode a second of audio: float32 ``[16000]``, -1..1.
 
     Raises:
-        DataError: the bytes are no mono 16 kHz FLAC.
+        DataError: the bytes are not mono 16 kHz FLAC.
     """
     return torch.from_numpy(decode_flac(data))
 
 
 @lru_cache(maxsize=256)
 def _nearest(have: int, wanted: int) -> NDArray[np.intp]:
-    """Ask Pillow which of ``have`` rows each of ``wanted`` is taken from."""
+    """Return which of ``have`` rows Pillow copies to each of ``wanted`` rows."""
     rows = Image.fromarray(np.arange(have, dtype=np.int32)[:, None])
     return np.asarray(rows.resize((1, wanted), _NEAREST))[:, 0].astype(np.intp)

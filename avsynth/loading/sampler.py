@@ -1,6 +1,7 @@
-"""Which frames a step sees: the order of an epoch, batches over ranks, subsets of real data.
+"""`Request`s: the order of an epoch, batches over ranks, subsets of real data.
 
-All of it follows from (seed, epoch, stable ids): no worker, rank or earlier epoch has a say.
+All of it is a function of (seed, epoch, stable ids), independent of workers, ranks and earlier
+epochs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,24 +27,24 @@ class FrameGroup:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a loader is asked for: one batch."""
+    """One batch that a loader must return."""
 
     epoch: int
     step: int
     groups: tuple[FrameGroup, ...]
-    share: float
-    """Frames of this batch over frames of the whole step, all ranks together."""
+    weight: float
+    """Frames of this batch divided by frames of the whole step, all ranks together."""
 
 
 def list_groups(reader: ShardReader, *, whole_clips: bool) -> list[FrameGroup]:
-    """List what a split holds, in the order of the shards.
+    """Return the frame groups of a split, in the order of the shards.
 
     Args:
         reader: of the split.
         whole_clips: keep the frames of a clip together; otherwise each frame is a group.
 
     Raises:
-        DataError: the frames of a clip do not lie side by side, or some are absent.
+        DataError: the frames of a clip are not adjacent, or some are absent.
     """
     groups: list[FrameGroup] = []
     pending: list[str] = []
@@ -53,7 +54,7 @@ def list_groups(reader: ShardReader, *, whole_clips: bool) -> list[FrameGroup]:
         last = len(pending) == meta["num_frames"]
         if meta["frame_index"] != len(pending) - 1:
             expected = f"the {meta['num_frames']} frames of clip {meta['clip_key']!r} in order"
-            found = f"frame {meta['frame_index']} at place {len(pending) - 1}"
+            found = f"frame {meta['frame_index']} at position {len(pending) - 1}"
             raise DataError(f"{reader.folder}: {key}", expected, found, "Write the shards again.")
         if last or not whole_clips:
             keys = tuple(pending if whole_clips else pending[-1:])
@@ -74,14 +75,14 @@ def _meta(reader: ShardReader, key: str) -> dict[str, Any]:
 def subset(
     groups: Sequence[FrameGroup], percent: int, seed: int, order: Sequence[str] | None = None
 ) -> list[FrameGroup]:
-    """Take a share of the clips; a smaller share is part of every larger one.
+    """Return the groups of a share of the clips; a smaller share is part of every larger one.
 
     Args:
         groups: of the training split.
         percent: 0..100; ``int(clips * percent / 100)`` clips are taken.
         seed: of the order.
-        order: clip keys in an official order that takes the seed's place, e.g. of
-            ``s4_meta_data_shuffled.csv``; names that are not here are passed over.
+        order: clip keys in an official order that replaces the seeded one, e.g. of
+            ``s4_meta_data_shuffled.csv``; names that are not in ``groups`` are ignored.
     """
     clips = sorted({g.clip_key for g in groups}, key=lambda c: (draw(seed, "subset", c), c))
     if order is not None:
@@ -94,7 +95,7 @@ def subset(
 def epoch_steps(
     groups: Sequence[FrameGroup], frames: int, seed: int, epoch: int
 ) -> list[tuple[FrameGroup, ...]]:
-    """Cut an epoch into steps: every group once, in an order of its own.
+    """Return the steps of an epoch: every group once, in an order that depends on the epoch.
 
     A step holds clips of one length. It has at most ``frames`` frames, and at least one group.
     """
@@ -108,7 +109,7 @@ def epoch_steps(
 
 
 def in_turn(groups: Sequence[FrameGroup], frames: int) -> Iterator[tuple[FrameGroup, ...]]:
-    """Cut groups into runs of one length with at most ``frames`` frames each, order kept."""
+    """Yield runs of groups of one length with at most ``frames`` frames each, in order."""
     start = 0
     while start < len(groups):
         length = len(groups[start].keys)
@@ -133,7 +134,7 @@ def rank_requests(
     *,
     even: bool = False,
 ) -> list[Request]:
-    """Give a rank its part of a step, cut into micro-batches; none when there are too few groups.
+    """Return a rank's micro-batches of a step; none when there are too few groups.
 
     Args:
         step: the global batch.
@@ -142,7 +143,7 @@ def rank_requests(
         number: of the step in its epoch, recorded in the requests.
         rank: 0 .. world - 1.
         world: ranks that share the step.
-        even: give all ranks equally many; what is added has a share of 0.
+        even: pad with requests of weight 0, so that all ranks have equally many.
     """
     parts = [
         list(in_turn(step[r * len(step) // world : (r + 1) * len(step) // world], micro_frames))

@@ -1,1 +1,5 @@
-"""The training loop and what it stands on."""
+"""The training loop, its saved state, processes and caches; needs torch."""
+
+from avsynth.runtime.extras import require
+
+require("torch", "train")

@@ -1,7 +1,7 @@
-"""One process or several: which rank this is, and sums over all ranks.
+"""`Ranks`: the processes that train together, one or several, and sums over them.
 
-``torchrun`` starts the processes and says so in the environment. Gradients are summed here, after
-the backward pass, so a rank may do several backward passes in a step, or none.
+``torchrun`` starts the processes and sets their environment. Gradients are summed here, after the
+backward pass, so a rank may run several backward passes in a step, or none.
 """
 
 import os
@@ -23,12 +23,12 @@ class Ranks:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes what there is to write."""
+    def is_main(self) -> bool:
+        """Whether this process writes the outputs."""
         return self.rank == 0
 
-    def total(self, *values: float) -> list[float]:
-        """Sum numbers over all ranks, in float64."""
+    def all_reduce_sum(self, *values: float) -> list[float]:
+        """Return each number summed over all ranks, in float64."""
         if self.world == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -36,13 +36,13 @@ class Ranks:
         return [float(value) for value in tensor]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum the gradients over all ranks; one that a rank does not have counts as zero.
+        """Sum the gradients over all ranks in place; an absent gradient counts as zero.
 
-        Those of parameters that are cut over the ranks have been summed in the backward pass.
+        Those of sharded parameters have been summed in the backward pass.
         """
         if self.world == 1:
             return
-        trained = [p for p in parameters if not lies_in_parts(p)]
+        trained = [p for p in parameters if not is_dtensor(p)]
         for parameter in trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -54,24 +54,24 @@ class Ranks:
             for grad, piece in zip(grads, pieces, strict=True):
                 grad.copy_(piece.view_as(grad))
 
-    def share(self, tensors: Iterable[Tensor]) -> None:
-        """Give every rank the leading rank's values of tensors that are not cut, in place."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Copy rank 0's values of tensors that are not sharded to every rank, in place."""
         if self.world > 1:
             for tensor in tensors:
-                if not lies_in_parts(tensor):
+                if not is_dtensor(tensor):
                     dist.broadcast(tensor, 0)
 
 
-def lies_in_parts(tensor: Tensor) -> bool:
-    """Whether a tensor is cut over the ranks (a DTensor, whose import takes a second)."""
+def is_dtensor(tensor: Tensor) -> bool:
+    """Return whether a tensor is sharded (a DTensor, whose import takes a second)."""
     return hasattr(tensor, "full_tensor")
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
-    """Join the processes that ``torchrun`` started, or be alone.
+def init_distributed(device: str) -> Iterator[Ranks]:
+    """Yield this process's `Ranks`: those of ``torchrun``'s process group, or one alone.
 
-    A process group that is there already, as under Ray Train, is used, and left as it was.
+    An existing process group, as under Ray Train, is used and not destroyed.
 
     Args:
         device: ``cpu``, ``cuda`` (each rank takes its own) or ``cuda:N``.

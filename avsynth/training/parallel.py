@@ -1,83 +1,88 @@
-"""Where a model's tensors lie while it trains, and how its encoder's blocks are run.
+"""How a model's tensors are stored and its encoder is run while it trains.
 
-The blocks of the image encoder are nearly all of a model's weights, activations and work. They
-can be recomputed in the backward pass, compiled, and cut over the ranks (FSDP2: every rank keeps
-1 / world of each tensor, and a block is put together only while it runs). A model without any of
-this is moved to the rank's device, and that is all.
+The blocks of the image encoder are nearly all of a model's weights, activations and computation.
+They can be recomputed in the backward pass, compiled, and sharded over the ranks (FSDP2: every
+rank holds 1 / world of each tensor, and a block is gathered only while it runs). With none of
+these a model is only moved to the rank's device.
 """
 
 import copy
 import os
 import shutil
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from avsynth.core.params.experiments import TrainingParams
+from avsynth.loading.batch import BlockwiseModel
 from avsynth.runtime.errors import ConfigError
-from avsynth.training.distributed import Ranks, lies_in_parts
+from avsynth.training.distributed import Ranks, is_dtensor
 
 
-def placed(module: nn.Module, settings: TrainingParams, ranks: Ranks) -> nn.Module:
-    """Ready a model for training as its settings say.
+def prepare(module: nn.Module, training: TrainingParams, ranks: Ranks) -> nn.Module:
+    """Prepare a model for training.
 
     Args:
-        module: a model whose backbone is ``sam``, where a switch is on.
-        settings: ``checkpointing``, ``compile`` and ``shard`` are looked at.
-        ranks: the processes that train together; one alone has nothing to cut.
+        module: an `avsynth.loading.batch.AvsModel`; for ``checkpointing`` and ``compile`` also a
+            `BlockwiseModel`.
+        training: ``checkpointing``, ``compile`` and ``shard`` are used.
+        ranks: the processes that train together; a single one shards nothing.
 
     Returns:
-        The model itself on the rank's device; or, cut over the ranks, a twin of it that takes no
-        weights away from it.
+        The model itself on the rank's device; or, sharded over the ranks, a copy of it, so that the
+        model keeps its own weights whole.
 
     Raises:
-        ConfigError: compiling is asked for, and there is no C++ compiler.
+        ConfigError: a switch needs encoder blocks that the model does not have, or compiling needs
+            a C++ compiler that is not installed.
     """
-    cut = is_cut(settings, ranks)
-    if cut:
-        module = _twin(module)
-    if settings.checkpointing:
-        _encoder(module).checkpointing = True
-    if settings.compile:
+    sharded = is_sharded(training, ranks)
+    if sharded:
+        module = _copy_of(module)
+    if not (sharded or training.checkpointing or training.compile):
+        return module.to(ranks.device)
+    blocks = _encoder_blocks(module, training, sharded)
+    if training.compile:
         _check_compiler()
         import torch._dynamo as dynamo
 
         # Windows and whole grids, with gradients and without, whole batches and an epoch's last.
         dynamo.config.recompile_limit = 64
-        for block in _encoder(module).blocks:
+        for block in blocks:
             block.compile()
-    return _cut_over(module, ranks) if cut else module.to(ranks.device)
+    return _shard(module, blocks, ranks) if sharded else module.to(ranks.device)
 
 
-def is_cut(settings: TrainingParams, ranks: Ranks) -> bool:
-    """Say whether the ranks hold a model together; then they must run it equally often."""
-    return settings.shard == "fsdp2" and ranks.world > 1
+def is_sharded(training: TrainingParams, ranks: Ranks) -> bool:
+    """Return whether the ranks hold the model in shards; then they must run it equally often."""
+    return training.shard == "fsdp2" and ranks.world > 1
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Put a tensor together that may be cut; every rank must ask."""
-    return tensor.full_tensor() if lies_in_parts(tensor) else tensor
+def full_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor gathered from its shards; every rank must call this."""
+    return tensor.full_tensor() if is_dtensor(tensor) else tensor
 
 
-def fill(tensor: Tensor, value: Tensor) -> None:
-    """Copy a whole value, the same on every rank, into a tensor that may be cut."""
+def copy_into(tensor: Tensor, value: Tensor) -> None:
+    """Copy a full value, the same on every rank, into a tensor that may be sharded."""
     tensor.copy_(_like(value, tensor))
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return an optimiser's state in whole tensors: that of one process; every rank must ask."""
+    """Return an optimiser's state in full tensors; every rank must call this."""
     content: dict[str, Any] = optimizer.state_dict()
     content["state"] = {
-        number: {n: whole(v) if isinstance(v, Tensor) else v for n, v in slots.items()}
+        number: {n: full_tensor(v) if isinstance(v, Tensor) else v for n, v in slots.items()}
         for number, slots in content["state"].items()
     }
     return content
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any]) -> None:
-    """Take over what `optimizer_state` returned, cut as the optimiser's parameters are."""
+    """Load what `optimizer_state` returned, sharded as the optimiser's parameters are."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state = {
         number: {
@@ -91,40 +96,47 @@ def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any]) ->
 
 
 def _like(value: Tensor, tensor: Tensor) -> Tensor:
-    if not lies_in_parts(tensor):
+    if not is_dtensor(tensor):
         return value
     from torch.distributed.tensor import distribute_tensor
 
     mesh, placements = tensor.device_mesh, tensor.placements
-    # None: every rank cuts its part out of its own copy, and nothing is sent.
+    # None: every rank takes its shard from its own copy, and nothing is sent.
     return distribute_tensor(value.to(tensor.device), mesh, placements, src_data_rank=None)
 
 
-def _twin(module: nn.Module) -> nn.Module:
-    """Copy a model without its weights, which both then have in common."""
+def _copy_of(module: nn.Module) -> nn.Module:
+    """Copy a model but not its weights: both share them."""
     known = {id(p): nn.Parameter(p.data, p.requires_grad) for p in module.parameters()}
     return copy.deepcopy(module, known)
 
 
-def _encoder(module: nn.Module) -> Any:
-    return module.get_submodule("sam.image_encoder")
+def _encoder_blocks(
+    module: nn.Module, training: TrainingParams, sharded: bool
+) -> Sequence[nn.Module]:
+    """Set how the encoder runs and return its blocks; a model without blocks is sharded whole."""
+    if isinstance(module, BlockwiseModel):
+        return module.encoder_blocks(checkpointing=training.checkpointing, sharded=sharded)
+    switches = {"checkpointing": training.checkpointing, "compile": training.compile}
+    on = [f"train.{name}" for name, value in switches.items() if value]
+    if on:
+        where, fix = " and ".join(on), f"Set {on[0]} to false, or write that method."
+        found = f"{type(module).__name__}, which has none"
+        raise ConfigError(where, "a model with the method encoder_blocks", found, fix)
+    return ()
 
 
-def _cut_over(module: nn.Module, ranks: Ranks) -> nn.Module:
-    """Cut every block, then what is left, over the ranks; gradients are summed, not averaged."""
+def _shard(module: nn.Module, blocks: Sequence[nn.Module], ranks: Ranks) -> nn.Module:
+    """Shard every block, then the other parameters; gradients are summed, not averaged."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    # The rounded copies would stay whole; and with a cache some ranks would skip the encoder,
-    # which the others wait for.
-    _encoder(module).rounded_once = False
-    module.get_submodule("sam").recall = None
     mesh = init_device_mesh(ranks.device.type, (ranks.world,))
-    for part in (*_encoder(module).blocks, module):
+    for part in (*blocks, module):
         fully_shard(part, mesh=mesh)
         part.set_force_sum_reduction_for_comms(True)
         part.set_gradient_divide_factor(1.0)
-    # Logits may be a view, of which FSDP warns; nobody changes them in place.
+    # Logits may be a view, of which FSDP warns; no code changes them in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
     return module
 

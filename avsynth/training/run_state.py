@@ -1,4 +1,4 @@
-"""The state of a run that has not ended: written whole, read back only where it belongs."""
+"""`RunState`: the saved state of an unfinished run, written atomically, resumed by its own run."""
 
 import pickle
 from dataclasses import dataclass, field, fields
@@ -13,17 +13,17 @@ from avsynth.runtime.errors import CheckpointError
 
 
 @dataclass(slots=True)
-class State:
-    """Everything that a run needs to go on: plain tensors, numbers and text."""
+class RunState:
+    """All that is needed to resume a run: plain tensors, numbers and text."""
 
     fingerprint: str
-    """Hash of all that the run depends on."""
+    """Hash of the run's inputs."""
     epoch: int = 0
-    """Being trained, or next."""
+    """The current or next epoch."""
     step: int = 0
-    """Of the epoch, next to take."""
+    """The next step of the epoch."""
     loss_sum: float = 0.0
-    """Of the epoch's steps so far."""
+    """Sum of the losses of the epoch's steps so far."""
     weights: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     best_epoch: int = -1
@@ -32,13 +32,13 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def write_state(path: Path, state: State) -> None:
-    """Write a state; the one before it stays until the new one is complete.
+def write_state(path: Path, state: RunState) -> None:
+    """Write a state; the previous one is replaced once the new one is complete.
 
     Raises:
         SpaceError: the disk is full or the folder cannot be written.
     """
-    content = {f.name: getattr(state, f.name) for f in fields(State)}
+    content = {f.name: getattr(state, f.name) for f in fields(RunState)}
     with whole_file(path) as temporary:
         try:
             torch.save(content, temporary)
@@ -46,8 +46,8 @@ def write_state(path: Path, state: State) -> None:
             raise OSError(str(error).splitlines()[0]) from error
 
 
-def read_state(path: Path, fingerprint: str) -> State | None:
-    """Read a state; None when there is none, or it belongs to another run.
+def read_state(path: Path, fingerprint: str) -> RunState | None:
+    """Read a state; return None if the file is absent or belongs to another run.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -56,9 +56,9 @@ def read_state(path: Path, fingerprint: str) -> State | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        state = State(**content)
+        state = RunState(**content)
     except (RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
         found = str(error).strip().splitlines()[0][:160]
-        fix = f"Remove {path.name} to begin the run anew."
+        fix = f"Remove {path.name} to start the run again."
         raise CheckpointError(str(path), "the state of a run", found, fix) from None
     return state if state.fingerprint == fingerprint else None

@@ -1,4 +1,4 @@
-"""The sizes of SAM, and how the official modules are put together for each."""
+"""`Architecture`: the sizes of SAM, and the official modules for each."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from avsynth.models.backbones.encoder import ImageEncoder
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The numbers that tell one SAM from another."""
+    """The dimensions of a SAM."""
 
     dim: int
     depth: int
@@ -33,7 +33,7 @@ ARCHITECTURES = {
 
 
 def assemble(numbers: Architecture, input_size: int) -> dict[str, nn.Module]:
-    """Make the three parts of a SAM for one input size, by their name in ``Sam``."""
+    """Build the three parts of a SAM for one input size, by their name in ``Sam``."""
     grid = input_size // numbers.patch
     return {
         "image_encoder": ImageEncoder(
@@ -68,7 +68,7 @@ def assemble(numbers: Architecture, input_size: int) -> dict[str, nn.Module]:
 
 
 def recognise(state: dict[str, Tensor]) -> str | None:
-    """Name the architecture that a state dictionary comes from, by width and depth."""
+    """Return the architecture of a state dictionary, recognised by width and depth."""
     position = state.get("image_encoder.pos_embed")
     blocks = {n.split(".")[2] for n in state if n.startswith("image_encoder.blocks.")}
     for name, numbers in ARCHITECTURES.items():

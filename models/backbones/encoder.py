@@ -1,11 +1,11 @@
-"""SAM's image encoder at any input size, with fast attention that gives the same numbers.
+"""SAM's image encoder at any input size, with fast attention that is numerically the same.
 
 Parameters, names and values are those of ``segment_anything``'s ``ImageEncoderViT``; only the
 way the forward pass is computed differs, in three points that are exact up to rounding:
 
 * No work on padding. The original pads the token grid to whole windows and runs the projections
   on the padded tokens. A padded token is zero after the norm, so its key is the key bias and its
-  value the value bias, whatever the picture. All pads of a window are therefore one key with the
+  value the value bias, for every image. All pads of a window are therefore one key with the
   value bias, whose score adds the log-sum-exp of the pads' relative positions.
 * Without gradients the decomposed relative position (MViTv2, arXiv 2112.01526, section 4.1)
   enters ``scaled_dot_product_attention`` as a mask, a few rows of queries at a time.
@@ -43,7 +43,7 @@ class ImageEncoder(ImageEncoderViT):
     folded: bool = False
     """Fold relative positions into query and key without gradients, too: no mask is built."""
     rounded_once: bool = True
-    """Keep the rounded copies of frozen weights under autocast; else round at every call."""
+    """Keep the rounded copies of frozen weights under autocast, not round at every call."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -56,7 +56,7 @@ class ImageEncoder(ImageEncoderViT):
         tokens: Sequence[Tensor | None] = (),
         adapters: Sequence[nn.Module] = (),
     ) -> Tensor:
-        """Encode pictures.
+        """Encode images.
 
         Args:
             x: float ``[B, 3, H * patch, W * patch]``, normalised pixels.
@@ -85,7 +85,7 @@ class ImageEncoder(ImageEncoderViT):
 
 
 class Block(OfficialBlock):
-    """One block of the encoder; a module that is called, so that it can be cut over devices."""
+    """One block of the encoder; called as a module, so that it can be sharded."""
 
     def forward(
         self,
@@ -114,8 +114,8 @@ def _plain_linear(layer: nn.Linear, x: Tensor) -> Tensor:
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """Apply a layer; under autocast a frozen weight is rounded once, not at every call.
 
-    Autocast remembers rounded weights of trained layers only. Those of frozen ones it would make
-    anew in each forward pass and keep for the backward pass.
+    Autocast caches rounded weights of trained layers only. It would round those of frozen layers
+    again in each forward pass and keep them for the backward pass.
     """
     weight, device = layer.weight, x.device.type
     if weight.requires_grad or not torch.is_autocast_enabled(device) or is_compiling():
@@ -154,7 +154,7 @@ def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool, linear: 
 
 
 def _bands(size: int, window: int) -> Iterator[slice]:
-    """Cut an axis into the whole windows and the rest; ``step`` is the window's real length."""
+    """Yield an axis' whole windows and its rest; ``step`` is the window's real length."""
     whole = size - size % window
     if whole:
         yield slice(0, whole, window)
@@ -163,7 +163,7 @@ def _bands(size: int, window: int) -> Iterator[slice]:
 
 
 def _relative(table: Tensor, size: int) -> Tensor:
-    """Look relative positions up: ``[2M-1, C] -> [size, size, C]`` (query, key)."""
+    """Return relative positions: ``[2M-1, C] -> [size, size, C]`` (query, key)."""
     if table.shape[0] != 2 * size - 1:
         table = F.interpolate(table.T[None], size=2 * size - 1, mode="linear")[0].T
     offset = torch.arange(size, device=table.device)
@@ -201,7 +201,7 @@ def _window(
         v: values of the real tokens.
         tables: relative positions ``[h, size_h, C]`` and ``[w, size_w, C]``.
         pad_kv: ``[2, A, 1, C]``, key and value of a padded token, or None without pads.
-        folded: build no mask even where no gradient is asked for.
+        folded: build no mask even without gradients.
     """
     h, w = len(tables[0]), len(tables[1])
     if pad_kv is not None:
@@ -226,7 +226,7 @@ def _window(
 def _scores(
     q: Tensor, tables: tuple[Tensor, Tensor], hw: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Score relative positions of the queries.
+    """Compute the scores of the queries' relative positions.
 
     Returns:
         ``[N, A, y, x, h]`` by row, ``[N, A, y, x, w]`` by column, and for windows with pads the

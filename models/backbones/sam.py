@@ -4,10 +4,10 @@ The modules, names and weights are those of ``segment_anything``; the official c
 into any input size that is a multiple of the patch. `Sam` remains usable with the package's own
 ``SamPredictor`` and ``SamAutomaticMaskGenerator``.
 
-Parameters at 1024 px: vit_b 93,735,472; vit_l 312,342,832; vit_h 641,090,608. ``tiny`` is ours:
-small enough to train from nothing on a CPU, for tests and the toy world.
+Parameters at 1024 px: vit_b 93,735,472; vit_l 312,342,832; vit_h 641,090,608. ``tiny`` is added
+here: small enough to train from random weights on a CPU, for tests and the toy world.
 
-Differs from the paper in: frames are squashed to a square instead of padded, as in every system
+Differs from the paper in: frames are resized to a square instead of padded, as in every system
 built on SAM here; position tables are interpolated for other sizes than 1024 px.
 """
 
@@ -26,14 +26,18 @@ from avsynth.models.backbones.weights import check_weights, read_weights
 from avsynth.models.parts.init import seeded
 from avsynth.runtime.errors import CheckpointError, ConfigError, suggest
 
+EmbeddingCache = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
+"""``cache(image, encode)`` returns the embeddings of images uint8 ``[N, 3, H, W]``, found or
+computed with ``encode``; e.g. an `avsynth.training.image_embedding_cache.ImageEmbeddingCache`."""
+
 
 class Sam(OfficialSam):
     """SAM with a fast encoder, decoding of whole batches, and logits at the frame's size."""
 
     architecture: str
     """The key in `ARCHITECTURES`."""
-    recall: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None
-    """A cache: gives the embeddings of pictures while the encoder is frozen, or computes them."""
+    embedding_cache: EmbeddingCache | None = None
+    """Used while the encoder is frozen and nothing is added to its blocks; see `build_sam`."""
 
     @property
     def input_size(self) -> int:
@@ -68,8 +72,6 @@ class Sam(OfficialSam):
     ) -> Tensor:
         """Return the image embedding ``[N, out_dim, h, w]`` of a batch.
 
-        ``batch.image_embedding`` is taken where it is given and nothing is to be injected.
-
         Args:
             batch: frames at this SAM's input size.
             tokens: see `ImageEncoder.forward`.
@@ -78,10 +80,6 @@ class Sam(OfficialSam):
         Raises:
             ConfigError: the frames have another size.
         """
-        trains = any(p.requires_grad for p in self.image_encoder.parameters())
-        frozen = not (tokens or adapters or trains)
-        if batch.image_embedding is not None and frozen:
-            return batch.image_embedding.float()
         if batch.image.shape[-2:] != (self.input_size, self.input_size):
             raise ConfigError(
                 f"SAM {self.architecture}",
@@ -94,9 +92,10 @@ class Sam(OfficialSam):
             pixels = (image.float() - self.pixel_mean) / self.pixel_std
             return self.image_encoder(pixels, tokens or (), adapters or ())
 
-        if self.recall is not None and frozen:
-            return self.recall(batch.image, compute)
-        return compute(batch.image)
+        trains = any(p.requires_grad for p in self.image_encoder.parameters())
+        if self.embedding_cache is None or tokens or adapters or trains:
+            return compute(batch.image)
+        return self.embedding_cache(batch.image, compute)
 
     def dense_pe(self) -> Tensor:
         """Return the positional encoding of the grid, ``[1, out_dim, h, w]``, in full precision.
@@ -107,7 +106,7 @@ class Sam(OfficialSam):
             return self.prompt_encoder.get_dense_pe()
 
     def no_mask(self) -> Tensor:
-        """Return the dense prompt that stands for "no mask given", ``[1, out_dim, 1, 1]``."""
+        """Return the dense prompt that stands for "no mask", ``[1, out_dim, 1, 1]``."""
         return self.prompt_encoder.no_mask_embed.weight[..., None, None]
 
     def decode(
@@ -118,10 +117,10 @@ class Sam(OfficialSam):
         *,
         multimask: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Decode one prompt for each picture.
+        """Decode one prompt for each image.
 
-        The official decoder takes one picture and many prompts. Here the pictures are handed
-        over as part of the dense prompt, which it only adds to the picture.
+        The official decoder takes one image and many prompts. Here the image embeddings are
+        passed as part of the dense prompt, which it only adds to the image embedding.
 
         Args:
             embedding: ``[N, out_dim, h, w]``.
@@ -143,7 +142,7 @@ class Sam(OfficialSam):
         )
 
     def to_frame(self, logits: Tensor, frame_size: tuple[int, int]) -> Tensor:
-        """Enlarge logits ``[N, h, w]`` to the input's, then the frame's size, bilinearly."""
+        """Resize logits ``[N, h, w]`` to the input's, then the frame's size, bilinearly."""
         logits = logits[:, None].float()
         for size in ((self.input_size, self.input_size), frame_size):
             if logits.shape[-2:] != size:
@@ -151,10 +150,10 @@ class Sam(OfficialSam):
         return logits[:, 0]
 
     def decoder_parts(self, *, multimask: bool = False) -> list[nn.Module]:
-        """List the parts of the mask decoder that a mask loss reaches.
+        """Return the parts of the mask decoder that a mask loss reaches.
 
         The IoU head and the heads of the masks that are not output get no gradient; published
-        code counts them as trained, and leaves them as they are, too.
+        code counts them as trained but does not change them either.
         """
         decoder = self.mask_decoder
         heads = list(decoder.output_hypernetworks_mlps)
@@ -168,7 +167,12 @@ class Sam(OfficialSam):
 
 
 def build_sam(
-    architecture: str, input_size: int, checkpoint: Path | None = None, *, seed: int = 0
+    architecture: str,
+    input_size: int,
+    checkpoint: Path | None = None,
+    *,
+    seed: int = 0,
+    open_cache: Callable[[ImageEncoder], EmbeddingCache] | None = None,
 ) -> Sam:
     """Build a SAM, with official weights or (no checkpoint) seeded random ones.
 
@@ -177,9 +181,11 @@ def build_sam(
         input_size: side of the square input in pixels, a multiple of the patch (16; tiny 8).
         checkpoint: ``sam_vit_{b,l,h}_*.pth``, read with ``weights_only=True``.
         seed: of the random weights; the global random state is left as it was.
+        open_cache: returns the cache of the encoder's outputs, given the encoder with its weights;
+            None for no cache.
 
     Raises:
-        ConfigError: unknown architecture, or a size that is no multiple of the patch.
+        ConfigError: unknown architecture, or a size that is not a multiple of the patch.
         CheckpointError: the file is damaged or of another network.
     """
     numbers = ARCHITECTURES.get(architecture)
@@ -189,7 +195,9 @@ def build_sam(
     if input_size <= 0 or input_size % numbers.patch:
         near = max(numbers.patch, round(input_size / numbers.patch) * numbers.patch)
         expected = f"an input size that is a multiple of {numbers.patch}"
-        raise ConfigError(f"SAM {architecture}", expected, str(input_size), f"Take {near}.")
+        raise ConfigError(
+            f"SAM {architecture}", expected, str(input_size), f"Set input_size to {near}."
+        )
     if checkpoint is not None:
         with torch.device("meta"):
             sam = Sam(**assemble(numbers, input_size))
@@ -201,6 +209,8 @@ def build_sam(
             sam = Sam(**assemble(numbers, input_size))
             _spread_positions(sam.image_encoder)
         sam.architecture = architecture
+    if open_cache is not None:
+        sam.embedding_cache = open_cache(sam.image_encoder)
     return sam.eval()
 
 
@@ -209,7 +219,7 @@ _PIXELS = (torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12,
 
 
 def _spread_positions(encoder: ImageEncoder) -> None:
-    """Draw the position tables, which the official constructor leaves at zero."""
+    """Initialise the position tables, which the official constructor leaves at zero."""
     for name, parameter in encoder.named_parameters():
         if name.endswith(("pos_embed", "rel_pos_h", "rel_pos_w")):
             nn.init.trunc_normal_(parameter, std=0.02)
@@ -220,7 +230,7 @@ def _fitted(sam: Sam, path: Path) -> dict[str, Tensor]:
     state = read_weights(path)
     found = recognise(state)
     if found and found != sam.architecture:
-        fix = f"Set the architecture to {found}, or give the checkpoint of {sam.architecture}."
+        fix = f"Set the architecture to {found}, or use the checkpoint of {sam.architecture}."
         raise CheckpointError(str(path), f"SAM {sam.architecture}", f"SAM {found}", fix)
     expected = sam.state_dict()
     for name, tensor in state.items():
@@ -231,7 +241,7 @@ def _fitted(sam: Sam, path: Path) -> dict[str, Tensor]:
 
 
 def interpolate(name: str, tensor: Tensor, target: Tensor) -> Tensor:
-    """Resize a position table; anything else is returned as it is and fails the check."""
+    """Return a resized position table; other tensors are returned unchanged."""
     if name.endswith("pos_embed") and tensor.ndim == target.ndim == 4:
         grid = tensor.permute(0, 3, 1, 2).float()
         size = target.shape[1:3]

@@ -1,13 +1,14 @@
-"""VGGish (Hershey et al., https://arxiv.org/abs/1609.09430): 0.96 s of sound to 128 numbers.
+"""VGGish (Hershey et al., https://arxiv.org/abs/1609.09430): 0.96 s of audio to 128 numbers.
 
 Frozen in every system here; 72,141,184 parameters. Takes ``vggish-10086976.pth`` (torchvggish).
 As audio-visual segmentation uses it: the last ReLU is kept, so embeddings are not negative, and
 the PCA and quantisation of the AudioSet release are off.
 
 Differs from the paper in: nothing but the above. Without a checkpoint the weights are drawn from
-a seed: Kaiming normal, biases zero, except that the first layer's biases make it read the log-mel
-above that of silence. A log-mel is a large negative constant plus a little shape; read as it is,
-a random network hears mostly the constant and sounds of one kind lie less close together.
+a seed: Kaiming normal, biases zero, except that the first layer's biases subtract the log-mel of
+silence. A log-mel is a large negative constant plus a little shape. Without the subtraction the
+output of a random network depends mostly on the constant, and clips of one category are less
+similar to one another.
 ``tiny`` has the same layers with few channels, for the toy world.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from avsynth.loading.batch import Batch
+from avsynth.loading.batch import AudioEncoder, Batch
 from avsynth.models.backbones.weights import check_weights, read_weights
 from avsynth.models.parts.init import seeded
 from avsynth.runtime.errors import ConfigError, suggest
@@ -25,7 +26,7 @@ from avsynth.runtime.errors import ConfigError, suggest
 EMBEDDING_DIM = 128
 
 SILENCE = math.log(0.01)
-"""Log-mel of digital silence, the lowest value there is."""
+"""Log-mel of digital silence, the lowest possible value."""
 
 WIDTHS = {"full": ((64, 128, 256, 512), 4096), "tiny": ((8, 16, 32, 32), 128)}
 """Channels of the four stages, and width of the two hidden linear layers."""
@@ -33,6 +34,8 @@ WIDTHS = {"full": ((64, 128, 256, 512), 4096), "tiny": ((8, 16, 32, 32), 128)}
 
 class Vggish(nn.Module):
     """The network: ``[N, 1, 96, 64]`` log-mel to ``[N, 128]``, not negative."""
+
+    embedding_dim = EMBEDDING_DIM
 
     def __init__(self, stages: tuple[int, ...], hidden: int) -> None:
         super().__init__()
@@ -87,7 +90,7 @@ def build_vggish(checkpoint: Path | None = None, *, size: str = "full", seed: in
 
 
 def _draw(net: Vggish) -> None:
-    """Draw weights that keep sounds apart."""
+    """Initialise random weights whose embeddings separate different audio."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -97,28 +100,35 @@ def _draw(net: Vggish) -> None:
         first.bias.copy_(-SILENCE * first.weight.sum(dim=(1, 2, 3)))
 
 
-def embed(vggish: Vggish, logmel: Tensor, batch_size: int = 64) -> Tensor:
-    """Embed log-mels float32 ``[N, 1, 96, 64]`` as float32 ``[N, 128]``, some at a time.
+def embed(encoder: AudioEncoder, logmel: Tensor, batch_size: int = 64) -> Tensor:
+    """Embed log-mels float32 ``[N, 1, 96, 64]`` as float32 ``[N, D]``, in batches.
 
-    The last bits depend on how many go together: for equal bytes give equal groups.
-    """
-    with torch.no_grad():
-        return torch.cat([vggish(part).float() for part in logmel.split(batch_size)])
-
-
-def sound_embedding(vggish: Vggish | None, batch: Batch) -> Tensor:
-    """Return the batch's sound embedding ``[N, 128]``: the one it carries, or VGGish's.
+    The last bits depend on the batch size: equal bytes need equal groups.
 
     Raises:
-        ConfigError: the batch carries none and the model was built without VGGish.
+        ConfigError: the encoder's output does not have its ``embedding_dim``.
     """
-    if batch.embedding is not None:
-        return batch.embedding
-    if vggish is None or batch.logmel is None:
+    with torch.no_grad():
+        rows = torch.cat([encoder(part).float() for part in logmel.split(batch_size)])
+    if rows.shape != (expected := (len(logmel), encoder.embedding_dim)):
+        fix = "Set embedding_dim to the width of the encoder's output."
+        raise ConfigError("audio_encoder", f"output {expected}", f"{tuple(rows.shape)}", fix)
+    return rows
+
+
+def audio_embedding(encoder: AudioEncoder | None, batch: Batch) -> Tensor:
+    """Return the batch's audio embedding ``[N, D]``: its own, or else the encoder's output.
+
+    Raises:
+        ConfigError: the batch has none, and the model has no encoder or the batch no log-mel.
+    """
+    if batch.audio_embedding is not None:
+        return batch.audio_embedding
+    if encoder is None or batch.logmel is None:
         raise ConfigError(
             "model",
             "a VGGish, or batches with their embedding",
             "neither",
-            "Build the model with build_vggish(...), or give embeddings from the audio bank.",
+            "Build the model with build_vggish(...), or load embeddings from the audio bank.",
         )
-    return embed(vggish, batch.logmel)
+    return embed(encoder, batch.logmel)

@@ -1,4 +1,4 @@
-"""Read foreign weight files: no code is run from them, and what does not fit is said plainly."""
+"""Reader of published weight files that runs no code from them and checks names and shapes."""
 
 import pickle
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         found = f"{size:,} bytes that cannot be read ({reason})"
         raise CheckpointError(str(path), "a whole PyTorch file of plain tensors", found, fix) from e
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        found = f"a {type(state).__name__} that holds other things"
+        found = f"a {type(state).__name__} with other contents"
         raise CheckpointError(str(path), "a dictionary of tensors by name", found, fix)
     return state
 
@@ -48,7 +48,7 @@ def check_weights(
             for kind, names in (("missing", missing), ("unknown", unknown))
             if names
         )
-        fix = f"Give the checkpoint of {what}."
+        fix = f"Use the checkpoint of {what}."
         raise CheckpointError(where, f"the {len(expected)} tensors of {what}", found, fix)
     for name in sorted(expected):
         if state[name].shape != expected[name].shape:
@@ -56,5 +56,5 @@ def check_weights(
                 where,
                 f"{name} of shape {tuple(expected[name].shape)}",
                 f"shape {tuple(state[name].shape)}",
-                f"Give the checkpoint of {what}.",
+                f"Use the checkpoint of {what}.",
             )

@@ -1,4 +1,4 @@
-"""The trained parts in a frozen backbone, which parameters train, and where they start."""
+"""Adapters: the trained parts inside a frozen backbone."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,15 +9,6 @@ from torch import Tensor, nn
 
 from avsynth.models.parts.init import draw_linear
 from avsynth.runtime.errors import ConfigError
-
-
-def image_is_fixed(model: nn.Module) -> bool:
-    """Tell whether the image embedding stays as it is for a picture: then it may be cached."""
-    encoder = model.get_submodule("sam.image_encoder")
-    injected = (AudioAdapters, ImageAdapter, ResidualAudioAdapters)
-    return not any(p.requires_grad for p in encoder.parameters()) and not any(
-        isinstance(module, injected) for module in model.modules()
-    )
 
 
 def mlp(widths: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
@@ -51,7 +42,7 @@ class AudioAdapters(nn.Module):
         draw_linear(self)
 
     def forward(self, audio: Tensor) -> list[Tensor | None]:
-        """Turn sound ``[N, audio_dim]`` into depth + 1 tokens ``[N, 1, 1, dim]`` or None."""
+        """Project audio ``[N, audio_dim]`` to depth + 1 tokens ``[N, 1, 1, dim]`` or None."""
         tokens: list[Tensor | None] = [None] * (self.depth + 1)
         for block, down in zip(self.blocks, self.down, strict=True):
             tokens[block] = self.up(F.gelu(down(audio)))[:, None, None]
@@ -92,7 +83,7 @@ class ImageAdapter(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def forward(self, x_BHWD: Tensor) -> Tensor:
-        """Adapt tokens ``[B, H, W, D]``; an odd grid comes back cut to its own size."""
+        """Adapt tokens ``[B, H, W, D]``; the output of an odd grid is cropped to its size."""
         H, W = x_BHWD.shape[1:3]
         x_BHWD = x_BHWD * self.channel(x_BHWD.mean(dim=(1, 2), keepdim=True))
         spatial = self.spatial(x_BHWD.permute(0, 3, 1, 2))[..., :H, :W]
@@ -112,7 +103,7 @@ class ResidualAudioAdapters(nn.Module):
         mlp_layers: linear layers of each MLP, 2 or 3.
         recurrence: ``literal`` as in eq. 2; ``chained`` puts term i - 1 in place of
             ``PE_{i-1}(F_A)``.
-        audio_dim: width of the sound embedding.
+        audio_dim: width of the audio embedding.
     """
 
     def __init__(
@@ -138,7 +129,7 @@ class ResidualAudioAdapters(nn.Module):
             nn.init.zeros_(encoder[-1].weight)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """Turn sound ``[N, audio_dim]`` into one term ``[N, dim]`` for each block."""
+        """Project audio ``[N, audio_dim]`` to one term ``[N, dim]`` for each block."""
         audio = self.project(audio)
         terms: list[Tensor] = []
         plain = torch.zeros_like(audio)

@@ -9,14 +9,14 @@ from torch import nn
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw new weights on the CPU from ``seed`` and leave the global random state as it was."""
+    """Seed the initialisation of weights on the CPU; restore the global random state at the end."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 def draw_linear(module: nn.Module) -> None:
-    """Draw every linear layer inside from a truncated normal of 0.02, bias zero."""
+    """Initialise every linear layer inside from a truncated normal of 0.02, bias zero."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=0.02)

@@ -16,17 +16,17 @@ def target(batch: Batch) -> Tensor:
     if batch.mask is None:
         where = f"batch of {batch.keys[0]}" if batch.keys else "batch"
         fix = "Train on shards that carry masks."
-        raise DataError(where, "masks to learn from", "none", fix)
+        raise DataError(where, "masks to train on", "none", fix)
     return batch.mask.float()
 
 
 def bce(logits: Tensor, mask: Tensor) -> Tensor:
-    """Mean binary cross-entropy of logits ``[N, H, W]`` against masks in {0, 1}."""
+    """Return the mean binary cross-entropy of logits ``[N, H, W]`` against masks in {0, 1}."""
     return F.binary_cross_entropy_with_logits(logits.float(), mask)
 
 
 def soft_iou(logits: Tensor, mask: Tensor) -> Tensor:
-    """One minus the mean over frames of the IoU of probabilities; 1 for an empty mask.
+    """Return one minus the mean over frames of the IoU of probabilities; 1 for an empty mask.
 
     Args:
         logits: ``[N, H, W]``.
@@ -42,5 +42,5 @@ def soft_iou(logits: Tensor, mask: Tensor) -> Tensor:
 def bce_iou(
     logits: Tensor, mask: Tensor, iou_weight: float = 1.0, bce_weight: float = 1.0
 ) -> Tensor:
-    """``bce_weight`` times `bce` plus ``iou_weight`` (the paper's lambda) times `soft_iou`."""
+    """Return ``bce_weight * bce + iou_weight * soft_iou``; ``iou_weight`` is the paper's lambda."""
     return bce_weight * bce(logits, mask) + iou_weight * soft_iou(logits, mask)

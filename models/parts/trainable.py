@@ -1,4 +1,4 @@
-"""Which parameters of a model train."""
+"""Selection of the parameters of a model that train."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ def train_only(model: nn.Module, parts: Iterable[nn.Module | nn.Parameter]) -> N
 
 
 def trained_names(model: nn.Module) -> list[str]:
-    """Name the parameters that train, and the running statistics of norms that train, sorted."""
+    """Return the sorted names of trained parameters and of the running statistics beside them."""
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     for path, module in model.named_modules():
         if any(p.requires_grad for p in module.parameters(recurse=False)):

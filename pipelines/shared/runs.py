@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from torch import nn
@@ -19,14 +19,20 @@ from avsynth.core.params.experiments import TrainingParams
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
 from avsynth.formats.shards import ShardReader, read_index
-from avsynth.loading.audio_bank import AudioBank, OwnSounds, build_bank, own_sounds, pooled_clips
-from avsynth.loading.batch import AvsModel
-from avsynth.loading.dataset import ShardDataset, Split, View
+from avsynth.loading.audio_bank import (
+    AudioBank,
+    FixedAudio,
+    bank_clips,
+    build_bank,
+    embed_own_audio,
+)
+from avsynth.loading.batch import AudioEncoder, AvsModel
+from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.sampler import list_groups, subset
 from avsynth.metrics.rows import Labels
 from avsynth.models.backbones.vggish import embed
 from avsynth.models.checkpoints import load_trained, save_trained
-from avsynth.pipelines.shared.models import build_model, is_temporal, parameters
+from avsynth.pipelines.shared.models import build_model, parameters
 from avsynth.pipelines.shared.project import (
     SYNTHETIC,
     WEIGHTS,
@@ -35,25 +41,25 @@ from avsynth.pipelines.shared.project import (
 )
 from avsynth.pipelines.shared.scoring import funnel, score_split
 from avsynth.runtime.executors import open_pool
-from avsynth.training.distributed import Ranks, joined
-from avsynth.training.embedding_cache import digest_of
+from avsynth.training.distributed import Ranks, init_distributed
+from avsynth.training.image_embedding_cache import digest_of
 from avsynth.training.loop import Epoch, Run, Trained, train
 
 HOW = {"checkpointing", "compile", "shard"}
 """Settings of training that change how a step is computed, not which one."""
 
 
-def open_bank(project: Project, vggish: nn.Module) -> AudioBank:
-    """Make, or find, the bank of all clips that triplets may draw from, as a VGGish hears them."""
+def open_bank(project: Project, encoder: AudioEncoder) -> AudioBank:
+    """Build (or load from the cache) the audio embeddings of all clips that may be paired."""
     params, layout = project.params, project.layout
     pool = pd.read_csv(layout.clips_csv, dtype=str, keep_default_na=False)
     folders = {s: layout.resolve(f) for s, f in params.audio.folders().items()}
     columns = ("source", "clip_id", "audio_path")
     clips = pd.concat(read_table(layout.audio(s), AudioClip, columns) for s in folders)
     return build_bank(
-        pooled_clips(pool, clips, folders),
-        partial(embed, vggish),
-        digest_of(vggish),
+        bank_clips(pool, clips, folders),
+        partial(embed, encoder),
+        _digest(encoder),
         quiet_db=params.match.quiet_second_db,
         seed=params.seed,
         runtime=project.runtime,
@@ -83,18 +89,18 @@ def fit(project: Project, task: Task, ranks: Ranks) -> AvsModel:
     Returns:
         The model with the weights of its best epoch; with no data to train on, as it started.
     """
-    model: AvsModel = build_model(project, task.model, task.change)
+    model = build_model(project, task.model, task.change)
     if task.start is not None:
         load_trained(model, task.start)
     done = _train(project, task, model, ranks) if task.percent else None
-    if ranks.leads:
+    if ranks.is_main:
         save_trained(model, task.folder / WEIGHTS, parameters(project, task.model, task.change))
         if done is not None:
             write_json(task.folder / "metrics.json", _metrics(done))
     return model
 
 
-def _train(project: Project, task: Task, model: Any, ranks: Ranks) -> Trained:
+def _train(project: Project, task: Task, model: AvsModel, ranks: Ranks) -> Trained:
     late = task.benchmark == SYNTHETIC and project.params.match.pairing == "late"
     whole = _split(project, task, model, "train", late=late)
     groups = subset(whole.groups, task.percent, project.params.seed, _order(project, task))
@@ -102,14 +108,14 @@ def _train(project: Project, task: Task, model: Any, ranks: Ranks) -> Trained:
     state = project.layout.runs / ".state" / f"{name}.pt"
     done = train(
         model,
-        (Split(whole.dataset, groups), _split(project, task, model, "val", late=False)),
+        (SplitData(whole.dataset, groups), _split(project, task, model, "val", late=False)),
         task.training,
         Run(state, _fingerprint(project, task, groups), project.params.seed),
         ranks=ranks,
         runtime=project.runtime,
         report=_Log(task.folder),
     )
-    if ranks.leads:
+    if ranks.is_main:
         state.unlink(missing_ok=True)
     return done
 
@@ -123,26 +129,30 @@ def _order(project: Project, task: Task) -> list[str] | None:
     return [row["name"] for row in rows if row["split"] == "train"]
 
 
-def _split(project: Project, task: Task, model: Any, split: str, *, late: bool) -> Split:
+def _split(project: Project, task: Task, model: AvsModel, split: str, *, late: bool) -> SplitData:
     """Open a split to train or validate on; its sound is embedded once for all epochs."""
     reader = ShardReader(dataset_folder(project, task.benchmark), split)
     size = model.input_size
-    dataset = ShardDataset(reader, View(size, (size, size), model.needs_waveform))
-    if model.trainable_names() and not model.needs_waveform:
+    dataset = ShardDataset(reader, SampleSpec(size, (size, size), model.needs_waveform))
+    encoder = model.audio_encoder
+    if model.trainable_names() and encoder is not None:
         dataset.bank = (
-            open_bank(project, model.vggish)
-            if late
-            else _own_sounds(project, dataset, model.vggish)
+            open_bank(project, encoder) if late else _own_audio(project, dataset, encoder)
         )
-    return Split(dataset, list_groups(reader, whole_clips=is_temporal(model)))
+    return SplitData(dataset, list_groups(reader, whole_clips=model.needs_whole_clips))
 
 
-def _own_sounds(project: Project, dataset: ShardDataset, vggish: nn.Module) -> OwnSounds:
-    return own_sounds(
+def _digest(encoder: AudioEncoder) -> str:
+    """Return a hash of an audio encoder: of its class, for one without weights, and its weights."""
+    return f"{type(encoder).__qualname__} {digest_of(cast(nn.Module, encoder))}"
+
+
+def _own_audio(project: Project, dataset: ShardDataset, encoder: AudioEncoder) -> FixedAudio:
+    return embed_own_audio(
         dataset.reader,
         dataset.logmels,
-        partial(embed, vggish),
-        digest_of(vggish),
+        partial(embed, encoder),
+        _digest(encoder),
         project.runtime,
     )
 
@@ -215,7 +225,7 @@ def run_trials(project: Project, trials: Sequence[Trial]) -> pd.DataFrame:
         runtime = replace(project.runtime, workers=project.runtime.workers // beside, quiet=True)
         counted = _side_by_side(replace(project, runtime=runtime), trials, beside)
     else:
-        with joined(project.runtime.device) as ranks:
+        with init_distributed(project.runtime.device) as ranks:
             counted = [_run(project, ranks, trial) for trial in trials]
     return pd.concat(counted, ignore_index=True)
 
@@ -228,12 +238,12 @@ def _side_by_side(project: Project, trials: Sequence[Trial], processes: int) -> 
 
 
 def _run_alone(project: Project, trial: Trial) -> pd.DataFrame:
-    with joined(project.runtime.device) as ranks:
+    with init_distributed(project.runtime.device) as ranks:
         return _run(project, ranks, trial)
 
 
 def _run(project: Project, ranks: Ranks, trial: Trial) -> pd.DataFrame:
     trained = fit(project, trial.task, ranks)
-    if not ranks.leads:
+    if not ranks.is_main:
         return funnel([])
     return score_split(project, trained, trial.labels, trial.scores)

@@ -11,7 +11,8 @@ from avsynth.core.tables import write_table
 from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_median_worst, predict, write_predictions
 from avsynth.formats.shards import ShardReader
-from avsynth.loading.dataset import ShardDataset, Split, View
+from avsynth.loading.batch import AvsModel
+from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.sampler import list_groups
 from avsynth.metrics.rows import FrameRow, Labels
 from avsynth.pipelines.shared.project import Project, dataset_folder
@@ -20,11 +21,11 @@ SHOWN = ("test", "zeroshot")
 """Stages whose best, median and worst frames are kept as pictures."""
 
 
-def open_split(project: Project, model: Any, benchmark: str, split: str) -> Split:
+def open_split(project: Project, model: AvsModel, benchmark: str, split: str) -> SplitData:
     """Open a split to score a model on: whole clips, fixed pairs, masks at the scoring size."""
     reader = ShardReader(dataset_folder(project, benchmark), split)
-    view = View(model.input_size, score_size(project), model.needs_waveform)
-    return Split(ShardDataset(reader, view), list_groups(reader, whole_clips=True))
+    view = SampleSpec(model.input_size, score_size(project), model.needs_waveform)
+    return SplitData(ShardDataset(reader, view), list_groups(reader, whole_clips=True))
 
 
 def score_size(project: Project) -> tuple[int, int] | None:
@@ -33,12 +34,12 @@ def score_size(project: Project) -> tuple[int, int] | None:
     return None if side is None else (side, side)
 
 
-def score_split(project: Project, model: Any, labels: Labels, path: Path) -> pd.DataFrame:
+def score_split(project: Project, model: AvsModel, labels: Labels, path: Path) -> pd.DataFrame:
     """Do as `score_rows`; return the stage's funnel."""
     return counted(labels, score_rows(project, model, labels, path))
 
 
-def score_rows(project: Project, model: Any, labels: Labels, path: Path) -> list[FrameRow]:
+def score_rows(project: Project, model: AvsModel, labels: Labels, path: Path) -> list[FrameRow]:
     """Score a model on the split that the labels name; write its rows and some of its masks."""
     section, runtime = project.params.evaluate, project.runtime
     split = open_split(project, model, labels.benchmark, labels.split)

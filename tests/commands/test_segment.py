@@ -1,4 +1,4 @@
-"""One picture and one sound through a trained run: mask and overlay at the picture's size."""
+"""One image and one audio file through a trained run: mask and overlay at the image's size."""
 
 import shutil
 
@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture(scope="module")
 def project(built, tmp_path_factory):
-    """Make a project with an untrained SAVE as a run, a picture and a sound of three seconds."""
+    """Return a project with an untrained SAVE as a run, an image and three seconds of audio."""
     from avsynth.models.checkpoints import save_trained
     from avsynth.pipelines.shared.models import build_model, parameters
     from avsynth.pipelines.shared.project import Project
@@ -40,14 +40,14 @@ def project(built, tmp_path_factory):
 
 
 def run(project, out, model="train/save", sound="sound.wav", second=None, image="picture.jpg"):
-    from avsynth.commands.segment import Sound, segment
+    from avsynth.commands.segment import AudioInput, segment
 
     params, layout = project
-    heard = Sound(layout.root / sound, second)
-    return segment(layout.root / image, heard, model, params, layout, Runtime(), out)
+    audio = AudioInput(layout.root / sound, second)
+    return segment(layout.root / image, audio, model, params, layout, Runtime(), out)
 
 
-def test_mask_and_overlay_have_the_pictures_size_and_the_loudest_second_is_heard(project, tmp_path):
+def test_mask_and_overlay_have_the_images_size_and_the_loudest_second_is_used(project, tmp_path):
     done = run(project, tmp_path)
     picture = decode_image((project[1].root / "picture.jpg").read_bytes())
     with Image.open(done.mask_png) as mask, Image.open(done.overlay_png) as overlay:
@@ -75,7 +75,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_written(project, tmp_path):
         run(project, tmp_path, second=3)
     with pytest.raises(DataError, match=r"damaged\.jpg"):
         run(project, tmp_path, image="damaged.jpg")
-    with pytest.raises(DataError, match="a picture"):
+    with pytest.raises(DataError, match="an image"):
         run(project, tmp_path, image="absent.jpg")
     with pytest.raises(CheckpointError, match="no such file"):
         run(project, tmp_path, model="train/sve")

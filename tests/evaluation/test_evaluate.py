@@ -16,7 +16,7 @@ from avsynth.evaluation.audio_sensitivity import (
     sound_rows,
 )
 from avsynth.evaluation.evaluate import score
-from avsynth.loading.dataset import ShardDataset, Split, View
+from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.decode import decode_mask
 from avsynth.metrics.bootstrap import estimate
 from avsynth.metrics.fmeasure import unpack
@@ -104,7 +104,7 @@ def test_frames_are_scored_at_their_own_size_when_none_is_set(shards, model):
             return Prediction(torch.nn.functional.interpolate(logits, batch.frame_size)[:, 0])
 
     split = small_split(shards, "test", whole_clips=True)
-    own = Split(ShardDataset(split.dataset.reader, View(16, None)), split.groups)
+    own = SplitData(ShardDataset(split.dataset.reader, SampleSpec(16, None)), split.groups)
     rows = rows_of(Resizing(), own)
     assert {unpack(row.histogram).sum() for row in rows} == {20 * 24}
 
@@ -112,7 +112,7 @@ def test_frames_are_scored_at_their_own_size_when_none_is_set(shards, model):
 def test_nothing_to_score_is_said(shards, model):
     split = small_split(shards, "test")
     with pytest.raises(DataError, match="samples of split test; found none"):
-        rows_of(model, Split(split.dataset, []))
+        rows_of(model, SplitData(split.dataset, []))
 
 
 def test_the_right_sound_beats_every_other(shards, model):
@@ -127,7 +127,7 @@ def test_the_right_sound_beats_every_other(shards, model):
     found: list[SoundRow] = []
     for sound in SOUNDS:
         heard = OtherSounds(split.dataset, sound, partners, seed=0)
-        found += sound_rows(rows_of(model, Split(heard, split.groups)), sound, partners)
+        found += sound_rows(rows_of(model, SplitData(heard, split.groups)), sound, partners)
     table = pd.DataFrame([(r.sound, r.iou, r.sound_key) for r in found], columns=list("sik"))
     means = table.groupby("s")["i"].mean()
     assert means["own"] > 0.8

@@ -19,7 +19,7 @@ TRAINED = sorted(set(MODELS) - {"sam_oracle"})
 def make_batch(
     frames: int = 2, size: int = 64, *, num_frames: int = 1, seed: int = 0, embedded: bool = False
 ) -> Batch:
-    """Draw pictures, sounds and masks; frames are ``size`` high and ``size + 6`` wide."""
+    """Return random images, audio and masks; frames are ``size`` high and ``size + 6`` wide."""
     rng = torch.Generator().manual_seed(seed)
     mask = torch.zeros(frames, size, size + 6, dtype=torch.uint8)
     for index in range(frames):
@@ -29,7 +29,7 @@ def make_batch(
         image=torch.randint(0, 256, (frames, 3, size, size), dtype=torch.uint8, generator=rng),
         frame_size=(size, size + 6),
         logmel=torch.randn(frames, 1, 96, 64, generator=rng) - 2,
-        embedding=torch.rand(frames, 128, generator=rng) if embedded else None,
+        audio_embedding=torch.rand(frames, 128, generator=rng) if embedded else None,
         waveform=torch.randn(frames, 16_000, generator=rng) * 0.1,
         mask=mask,
         num_frames=num_frames,

@@ -15,7 +15,7 @@ from avsynth.formats.mask_rle import mask_to_rle, rle_to_png
 from avsynth.formats.shards import ShardReader, write_index, write_shard
 from avsynth.formats.waveform import encode_flac, quantise
 from avsynth.loading.batch import Batch, Prediction
-from avsynth.loading.dataset import ShardDataset, Split, View
+from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.sampler import list_groups
 
 CATEGORIES = ("low", "high")
@@ -32,11 +32,15 @@ SETTINGS = TrainingParams(
 
 
 class SmallModel(nn.Module):
-    """Answers low sounds with the red half, high sounds with the blue half."""
+    """A model that learns to mark the red half for low tones, the blue half for high tones."""
 
     name = "small"
+    architecture = "conv"
     input_size = 16
     needs_waveform = False
+    needs_whole_clips = False
+    audio_encoder = None
+    ground_truth_use = None
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
@@ -47,25 +51,25 @@ class SmallModel(nn.Module):
             self.drop = nn.Dropout(0.1)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Multiply what is seen by what is heard."""
+        """Multiply image features by audio features."""
         assert batch.logmel is not None
-        seen = self.look(batch.image.float() / 255)
-        heard = self.listen(self.drop(batch.logmel.mean(dim=2)))[:, 0, :, None, None]
-        return Prediction((seen * heard).sum(1))
+        image = self.look(batch.image.float() / 255)
+        audio = self.listen(self.drop(batch.logmel.mean(dim=2)))[:, 0, :, None, None]
+        return Prediction((image * audio).sum(1))
 
     def trainable_names(self) -> list[str]:
-        """Name all parameters."""
+        """Return the names of all parameters."""
         return sorted(name for name, _ in self.named_parameters())
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean binary cross-entropy."""
+        """Return the mean binary cross-entropy."""
         assert batch.mask is not None
         logits = self(batch).logits
         return nn.functional.binary_cross_entropy_with_logits(logits, batch.mask.float())
 
 
 def small_sample(split: str, number: int, frames: int = 1, frame: int = 0) -> Sample:
-    """Make a sample: half red, half blue; a low sound means the red half, a high one the blue."""
+    """Return a sample, half red, half blue: a low tone marks the red half, a high one the blue."""
     rng = np.random.default_rng([number, frame, len(split)])
     category = CATEGORIES[number % 2]
     pixels = rng.integers(0, 60, (20, 24, 3)).astype(np.uint8)
@@ -99,7 +103,7 @@ def small_sample(split: str, number: int, frames: int = 1, frame: int = 0) -> Sa
 def write_small_shards(
     folder: Path, counts: dict[str, int], frames: dict[str, int] | None = None
 ) -> Path:
-    """Write shards of so many clips of each split, with so many frames each (1)."""
+    """Write shards with a number of clips for each split, and of frames for each clip (1)."""
     infos = []
     for split, count in counts.items():
         each = (frames or {}).get(split, 1)
@@ -111,11 +115,11 @@ def write_small_shards(
 
 def small_split(
     folder: Path, split: str, *, whole_clips: bool = False, size: int = SmallModel.input_size
-) -> Split:
-    """Open a split of small shards, with pictures and masks of one size."""
+) -> SplitData:
+    """Open a split of small shards, with images and masks of one size."""
     reader = ShardReader(folder, split)
-    dataset = ShardDataset(reader, View(size, (size, size)))
-    return Split(dataset, list_groups(reader, whole_clips=whole_clips))
+    dataset = ShardDataset(reader, SampleSpec(size, (size, size)))
+    return SplitData(dataset, list_groups(reader, whole_clips=whole_clips))
 
 
 def _png(pixels: np.ndarray) -> bytes:

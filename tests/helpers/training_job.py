@@ -24,8 +24,8 @@ from avsynth.models.backbones.vggish import build_vggish
 from avsynth.models.sama_avs import build_sama_avs
 from avsynth.runtime.options import Runtime
 from avsynth.training import loop as training
-from avsynth.training.distributed import joined
-from avsynth.training.run_state import State, read_state
+from avsynth.training.distributed import init_distributed
+from avsynth.training.run_state import RunState, read_state
 from tests.helpers.small import SETTINGS, SmallModel, small_split
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -69,9 +69,9 @@ def run(job: Job) -> dict[str, Tensor] | None:
             time.sleep(job.slowness_s)
             return loss(self, batch)
 
-        type(model).loss = slow  # of the class: the model that trains may be a twin
+        type(model).loss = slow  # of the class: the model that trains may be a copy
     splits = [small_split(Path(job.shards), s, size=model.input_size) for s in ("train", "val")]
-    with joined("cpu") as ranks:
+    with init_distributed("cpu") as ranks:
         training.train(
             model,
             (splits[0], splits[1]),
@@ -80,7 +80,7 @@ def run(job: Job) -> dict[str, Tensor] | None:
             ranks=ranks,
             runtime=Runtime(quiet=True),
         )
-    return dict(model.state_dict()) if ranks.leads else None
+    return dict(model.state_dict()) if ranks.is_main else None
 
 
 def start(job: Job, name: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
@@ -97,7 +97,7 @@ def start(job: Job, name: str, launcher: Sequence[str] = ()) -> "subprocess.Pope
         return subprocess.Popen(command, cwd=REPOSITORY, env=quiet, stderr=log)
 
 
-def kill_at(process: "subprocess.Popen[bytes]", job: Job, epoch: int, step: int) -> State:
+def kill_at(process: "subprocess.Popen[bytes]", job: Job, epoch: int, step: int) -> RunState:
     """Wait until a run has saved this step, kill all of its processes; return what is left."""
     path = Path(job.state)
     try:

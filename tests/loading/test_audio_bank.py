@@ -7,7 +7,7 @@ import torch
 
 from avsynth.formats.logmel import logmel
 from avsynth.formats.waveform import encode_flac, quantise, second_db
-from avsynth.loading.audio_bank import PooledClip, build_bank, own_sounds, pooled_clips
+from avsynth.loading.audio_bank import BankClip, bank_clips, build_bank, embed_own_audio
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 from tests.helpers.small import small_split, write_small_shards
@@ -29,7 +29,7 @@ def clips(tmp_path):
         path.write_bytes(encode_flac(wave))
         db = " ".join(f"{level:.1f}" for level in second_db(wave))
         split = "train" if number < 4 else "test"
-        found.append(PooledClip(f"vgg/{number}", path, "dog" if number % 2 else "cat", split, db))
+        found.append(BankClip(f"vgg/{number}", path, "dog" if number % 2 else "cat", split, db))
     return found
 
 
@@ -60,11 +60,11 @@ def test_drawn_seconds_are_loud_and_of_the_training_pool(clips, tmp_path):
         for s, db in enumerate(c.second_db.split())
         if float(db) >= -50
     }
-    drawn = {tuple(bank.drawn("dog", epoch, "key")) for epoch in range(200)}
+    drawn = {tuple(bank.sample("dog", epoch, "key")) for epoch in range(200)}
     assert drawn == allowed
     assert len(allowed) == 4
     again, other = bank_of(clips, tmp_path), bank_of(clips, tmp_path, seed=1)
-    series = [[tuple(b.drawn("cat", e, "k")) for e in range(20)] for b in (bank, again, other)]
+    series = [[tuple(b.sample("cat", e, "k")) for e in range(20)] for b in (bank, again, other)]
     assert series[0] == series[1] != series[2]
 
 
@@ -88,7 +88,7 @@ def test_what_the_bank_does_not_have_is_said(clips, tmp_path):
     with pytest.raises(DataError, match="second 3 of clip 'vgg/0'; found 3 seconds"):
         bank.embedding("vgg/0", 3)
     with pytest.raises(DataError, match="training clips of 'bus'"):
-        bank.drawn("bus", 0, "k")
+        bank.sample("bus", 0, "k")
     clips[2].path.write_bytes(b"fLaC")
     with pytest.raises(DataError, match=r"2\.flac"):
         bank_of(clips, tmp_path)
@@ -103,8 +103,8 @@ def test_dropped_clips_are_not_pooled(tmp_path):
     ]
     pool = pd.DataFrame(rows, columns=columns)
     table = pd.DataFrame({"source": ["vgg"] * 2, "clip_id": ["a", "b"], "audio_path": ["x/a", "b"]})
-    (only,) = pooled_clips(pool, table, {"vgg": tmp_path})
-    assert only == PooledClip("vgg/a", tmp_path / "x/a", "dog", "train", "-20.0")
+    (only,) = bank_clips(pool, table, {"vgg": tmp_path})
+    assert only == BankClip("vgg/a", tmp_path / "x/a", "dog", "train", "-20.0")
 
 
 def test_own_sounds_are_embedded_once_for_the_same_shards_and_weights(tmp_path):
@@ -117,11 +117,11 @@ def test_own_sounds_are_embedded_once_for_the_same_shards_and_weights(tmp_path):
         return embed(logmels)
 
     for digest in ("weights", "weights", "others"):
-        sounds = own_sounds(dataset.reader, dataset.logmels, network, digest, runtime)
+        sounds = embed_own_audio(dataset.reader, dataset.logmels, network, digest, runtime)
         for key in dataset.reader.keys:
             expected = embed(dataset.logmels([key]))[0].numpy()
             for epoch in (0, 7):
-                assert np.allclose(sounds.drawn("any", epoch, key), expected, atol=1e-6)
+                assert np.allclose(sounds.sample("any", epoch, key), expected, atol=1e-6)
     assert calls == [5, 5]
 
 
@@ -135,5 +135,5 @@ def test_a_damaged_sample_is_named_when_its_sound_is_embedded(tmp_path):
     tar.write_bytes(content[:at] + b"\0" * 6 + content[at + 6 :])
     runtime = Runtime(cache_dir=tmp_path / "cache", quiet=True)
     with pytest.raises(DataError, match=key):
-        own_sounds(dataset.reader, dataset.logmels, embed, "weights", runtime)
+        embed_own_audio(dataset.reader, dataset.logmels, embed, "weights", runtime)
     assert not list((tmp_path / "cache").rglob("*.npy"))

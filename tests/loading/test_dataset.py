@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avsynth.loading.audio_bank import AudioBank
-from avsynth.loading.dataset import ShardDataset, View, load
+from avsynth.loading.dataset import SampleSpec, ShardDataset, load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
@@ -35,7 +35,7 @@ def test_a_batch_holds_frames_masks_and_sound_of_its_samples(tmp_path):
     assert batch.image.dtype == torch.uint8
     assert batch.frame_size == (16, 16)
     assert batch.logmel.shape == (4, 1, 96, 64)
-    assert batch.embedding is None
+    assert batch.audio_embedding is None
     assert batch.waveform is None
     # The first clip is low: the red, left half sounds; the second is high.
     assert batch.mask.unique().tolist() == [0, 1]
@@ -48,7 +48,7 @@ def test_a_batch_holds_frames_masks_and_sound_of_its_samples(tmp_path):
 def test_batches_do_not_depend_on_the_number_of_workers(tmp_path):
     write_small_shards(tmp_path, {"train": 7})
     split = small_split(tmp_path, "train")
-    view = View(16, (16, 16), waveform=True)
+    view = SampleSpec(16, (16, 16), waveform=True)
     dataset = ShardDataset(split.dataset.reader, view, small_bank())
     one, two = (list(load(dataset, requests_of(split, 3), Runtime(workers=n))) for n in (1, 2))
     assert len(one) == len(two) == 3
@@ -58,20 +58,20 @@ def test_batches_do_not_depend_on_the_number_of_workers(tmp_path):
         assert a.image.equal(b.image)
         assert a.mask.equal(b.mask)
         assert a.waveform.equal(b.waveform)
-        assert a.embedding.equal(b.embedding)
+        assert a.audio_embedding.equal(b.audio_embedding)
 
 
 def test_sound_is_drawn_from_the_categorys_training_pool_anew_each_epoch(tmp_path):
     write_small_shards(tmp_path, {"train": 8})
     split = small_split(tmp_path, "train")
-    dataset = ShardDataset(split.dataset.reader, View(16, (16, 16)), small_bank())
+    dataset = ShardDataset(split.dataset.reader, SampleSpec(16, (16, 16)), small_bank())
     drawn = []
     for epoch in range(12):
         request = Request(epoch, 0, tuple(split.groups), 1.0)
         (_, batch), (_, again) = load(dataset, [request, request], Runtime())
         assert batch.logmel is None
-        assert batch.embedding.equal(again.embedding)
-        drawn.append(batch.embedding[:, 0])
+        assert batch.audio_embedding.equal(again.audio_embedding)
+        drawn.append(batch.audio_embedding[:, 0])
     values = torch.stack(drawn)
     low = [k.startswith("low") for k in batch.keys]
     assert set(values[:, low].flatten().tolist()) == {0, 1, 2}  # 3 is not in the pool
@@ -119,7 +119,7 @@ def test_a_fault_in_a_worker_is_the_same_message(tmp_path):
 def test_frames_of_two_sizes_need_a_size_or_a_batch_each(tmp_path):
     write_small_shards(tmp_path, {"test": 2})
     split = small_split(tmp_path, "test")
-    own = ShardDataset(split.dataset.reader, View(16, None))
+    own = ShardDataset(split.dataset.reader, SampleSpec(16, None))
     _, batch = next(load(own, requests_of(split, 1), Runtime()))
     assert batch.frame_size == (20, 24)
     assert batch.mask.shape == (1, 20, 24)

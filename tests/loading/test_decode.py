@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from avsynth.loading.decode import decode_image, decode_logmel, decode_mask, room_for_images
+from avsynth.loading.decode import allocate_images, decode_image, decode_logmel, decode_mask
 from avsynth.runtime.errors import DataError
 
 SQUARE = Image.Resampling.BILINEAR
@@ -49,7 +49,7 @@ def test_pixels_are_those_of_pillow(size, side, most, kind):
 
 @pytest.mark.parametrize("size", [(64, 48), (64, 64), (80, 40), (48, 64), (64, 6), (6, 64)])
 def test_a_picture_is_written_to_its_place_among_others(size):
-    room = room_for_images(3, 64).fill_(7)
+    room = allocate_images(3, 64).fill_(7)
     data = encoded(photo(*size), "PNG")
     found = decode_image(data, 64, out=room[1])
     assert found.data_ptr() == room[1].data_ptr()

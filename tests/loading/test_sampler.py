@@ -57,12 +57,12 @@ def test_every_frame_is_seen_once_an_epoch_whoever_takes_the_steps(
             for rank in range(world)
         ]
         requests = [request for mine in per_rank for request in mine]
-        counted = [r for r in requests if r.share]
+        counted = [r for r in requests if r.weight]
         assert all((r.epoch, r.step) == (epoch, number) for r in requests)
         assert all(len(r.groups) == 1 or len(keys_of([r])) <= micro for r in requests)
-        assert sum(r.share for r in counted) == pytest.approx(1)
+        assert sum(r.weight for r in counted) == pytest.approx(1)
         total = len(keys_of(counted))
-        assert all(r.share == pytest.approx(len(keys_of([r])) / total) for r in counted)
+        assert all(r.weight == pytest.approx(len(keys_of([r])) / total) for r in counted)
         if even:
             assert len({len(mine) for mine in per_rank}) == 1
         else:

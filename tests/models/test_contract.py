@@ -34,7 +34,7 @@ def halves(batch: Batch, at: int) -> tuple[Batch, Batch]:
     for place in (slice(0, at), slice(at, None)):
         tensors = {
             name: value[place]
-            for name in ("image", "logmel", "embedding", "waveform", "mask")
+            for name in ("image", "logmel", "audio_embedding", "waveform", "mask")
             if (value := getattr(batch, name)) is not None
         }
         parts.append(replace(batch, keys=batch.keys[place], **tensors))
@@ -124,8 +124,8 @@ def test_the_embedding_stands_for_the_sound(name: str) -> None:
     model, batch = make_model(name, spread=True), make_batch()
     with torch.no_grad():
         heard = model(batch).logits
-        given = replace(batch, embedding=model.vggish(batch.logmel))
-        model.vggish = None
+        given = replace(batch, audio_embedding=model.audio_encoder(batch.logmel))
+        model.audio_encoder = None
         assert torch.equal(model(given).logits, heard)
         with pytest.raises(ConfigError, match="a VGGish, or batches with their embedding"):
             model(batch)

@@ -61,7 +61,9 @@ def test_sama_avs_as_published() -> None:
     sam = model.sam
     own = count(model.adapters) + sam.prompt_encoder.no_mask_embed.weight.numel()
     assert own + count(sam.mask_decoder) == GOLDEN["sama_trained_as_published"]
-    everything = own + count(sam.mask_decoder) + count(sam.image_encoder) + count(model.vggish)
+    everything = (
+        own + count(sam.mask_decoder) + count(sam.image_encoder) + count(model.audio_encoder)
+    )
     assert everything == GOLDEN["sama_all_as_published"]
 
 
@@ -99,7 +101,7 @@ def test_save_audio_mlp(hidden_dim: int) -> None:
 
 def test_av_sam() -> None:
     model = empty_model("av_sam", "vit_b")
-    assert count(model.audio_encoder) == GOLDEN["av_sam_resnet18"]
+    assert count(model.spectrogram_encoder) == GOLDEN["av_sam_resnet18"]
     assert count(model.project) == GOLDEN["av_sam_project"]
     assert count(model.fusion) == GOLDEN["av_sam_fusion"]
 

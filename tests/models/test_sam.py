@@ -93,7 +93,7 @@ def test_missing_unknown_and_misshapen_tensors_are_named(checkpoint: Path, tmp_p
 def test_a_file_of_other_things_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.pth"
     torch.save([1, 2], path)
-    with pytest.raises(CheckpointError, match="found a list that holds other things"):
+    with pytest.raises(CheckpointError, match="found a list with other contents"):
         build_sam("tiny", 128, path)
     with pytest.raises(CheckpointError, match="found no such file"):
         build_sam("tiny", 128, tmp_path / "absent.pth")
@@ -114,7 +114,7 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 
 
 def test_bad_sizes_and_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"multiple of 16; found 250\. Take 256"):
+    with pytest.raises(ConfigError, match=r"multiple of 16; found 250\. Set input_size to 256"):
         build_sam("vit_b", 250)
     with pytest.raises(ConfigError, match="multiple of 8; found 0"):
         build_sam("tiny", 0)
@@ -146,19 +146,6 @@ def test_positional_encoding_keeps_its_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(sam.dense_pe(), exact)
         assert (sam.prompt_encoder.get_dense_pe() - exact).abs().max() > 0.01
-
-
-def test_a_cached_image_embedding_replaces_the_encoder() -> None:
-    from dataclasses import replace
-
-    sam, batch = build_sam("tiny", 64).requires_grad_(False), make_batch()
-    with torch.no_grad():
-        cached = replace(batch, image_embedding=sam.encode(batch).bfloat16())
-        assert torch.equal(sam.encode(cached), cached.image_embedding.float())  # type: ignore[union-attr]
-        sound = [torch.ones(2, 1, 1, 64), *[None] * 4]
-        assert torch.equal(sam.encode(cached, sound), sam.encode(batch, sound))
-        sam.image_encoder.requires_grad_(True)
-        assert torch.equal(sam.encode(cached), sam.encode(batch))
 
 
 @pytest.fixture(scope="module")

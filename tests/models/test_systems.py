@@ -1,5 +1,6 @@
 """What is particular to each system."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from avsynth.models.av_sam import PixelFusion, spectrogram
 from avsynth.models.backbones.sam import build_sam
-from avsynth.models.parts.adapters import image_is_fixed
 from avsynth.models.st_bava import Block
 from avsynth.runtime.errors import ConfigError, DataError
 from tests.helpers.model_samples import make_batch, make_model
@@ -40,14 +40,21 @@ def spread(module: nn.Module) -> nn.Module:
         ("sam_oracle", {}, True),
     ],
 )
-def test_a_fixed_image_embedding_may_come_from_a_cache(
+def test_the_cache_is_used_only_where_the_image_embedding_is_fixed(
     name: str, parameters: dict[str, bool | int | None], fixed: bool
 ) -> None:
     model, batch = make_model(name, spread=True, **parameters), make_batch()
-    assert image_is_fixed(model) == fixed
+    used: list[Tensor] = []
+
+    def cache(image: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        used.append(image)
+        return torch.randn(2, 64, 8, 8)
+
     with torch.no_grad():
-        cached = replace(batch, image_embedding=torch.randn(2, 64, 8, 8))
-        assert torch.equal(model(cached).logits, model(batch).logits) != fixed
+        expected = model(batch).logits
+        model.sam.embedding_cache = cache
+        assert torch.equal(model(batch).logits, expected) != fixed
+    assert bool(used) == fixed
 
 
 # AP-SAM, SAMA-AVS
@@ -65,9 +72,9 @@ def test_ap_sam_prompts_with_one_token() -> None:
 
 def test_sama_avs_adds_sound_to_the_input_of_every_block() -> None:
     model, batch = make_model("sama_avs", spread=True), make_batch(embedded=True)
-    tokens = model.adapters(batch.embedding)
+    tokens = model.adapters(batch.audio_embedding)
     assert [t is not None for t in tokens] == [*[True] * model.sam.depth, False]
-    gelu = nn.functional.gelu(model.adapters.down[2](batch.embedding))
+    gelu = nn.functional.gelu(model.adapters.down[2](batch.audio_embedding))
     torch.testing.assert_close(tokens[2][:, 0, 0], model.adapters.up(gelu))
 
 
@@ -235,17 +242,6 @@ def test_st_bava_toggles_leave_parameters_out(toggle: str) -> None:
     assert len(less.trainable_names()) < len(full.trainable_names())
     less.train().loss(make_batch(2, num_frames=2)).backward()
     assert all(p.grad is not None for p in less.parameters() if p.requires_grad)
-
-
-def test_st_bava_without_adapters_takes_cached_image_embeddings() -> None:
-    model = make_model("st_bava", num_adapters=0)
-    batch = make_batch(5, num_frames=5)
-    with torch.no_grad():
-        expected = model(batch).logits
-        cached = replace(
-            batch, image_embedding=model.sam.encode(batch), image=batch.image[:, :, :1]
-        )
-        assert torch.equal(model(cached).logits, expected)
 
 
 def test_st_bava_refuses_half_a_clip() -> None:

@@ -13,7 +13,7 @@ from avsynth.core.paths import Layout
 from avsynth.pipelines.shared import models
 from avsynth.pipelines.train import train
 from avsynth.runtime.options import Runtime
-from avsynth.training.embedding_cache import EmbeddingCache
+from avsynth.training.image_embedding_cache import ImageEmbeddingCache
 
 FROZEN = (
     "models.ap_sam.build={hidden_dim: 16}", "models.ap_sam.input_size=32",
@@ -37,12 +37,12 @@ def opened(monkeypatch):
     """Record the caches that the stages open."""
     caches = []
 
-    class Listed(EmbeddingCache):
+    class Listed(ImageEmbeddingCache):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             caches.append(self)
 
-    monkeypatch.setattr(models, "EmbeddingCache", Listed)
+    monkeypatch.setattr(models, "ImageEmbeddingCache", Listed)
     return caches
 
 
@@ -73,8 +73,9 @@ def test_only_embeddings_of_a_frozen_encoder_are_cached(project, opened):
     rounded = trained(project)
     assert len(opened) == 1
     assert trained(project, settings=["models.ap_sam.cache_embeddings=false"]) != rounded
-    trained(project, settings=["models.ap_sam.build={train_image_encoder: true}"])
     assert len(opened) == 1
+    trained(project, settings=["models.ap_sam.build={train_image_encoder: true}"])
+    assert opened[-1].found == opened[-1].computed == 0
 
 
 def test_mask_proposals_use_cached_embeddings(project, opened):

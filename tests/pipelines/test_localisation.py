@@ -116,8 +116,12 @@ class HeatOnTheLeft(torch.nn.Module):
     """A model that predicts the left half of every image."""
 
     name = "left"
+    architecture = "none"
     input_size = 32
     needs_waveform = False
+    needs_whole_clips = False
+    audio_encoder = None
+    ground_truth_use = None
 
     def forward(self, batch):
         ramp = torch.linspace(1, -1, batch.frame_size[1])

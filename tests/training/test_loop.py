@@ -14,7 +14,7 @@ from avsynth.runtime.options import Runtime
 from avsynth.training import loop as training
 from avsynth.training import run_state as resuming
 from avsynth.training.distributed import Ranks
-from avsynth.training.run_state import State, read_state, write_state
+from avsynth.training.run_state import RunState, read_state, write_state
 from tests.helpers.small import SETTINGS, SmallModel, small_split, write_small_shards
 from tests.helpers.training_job import Job, kill_at, run, start
 
@@ -132,16 +132,16 @@ def test_every_frame_is_seen_once_an_epoch_also_by_a_run_that_is_resumed(
 
 
 def test_a_state_of_another_run_is_not_resumed(shards, tmp_path):
-    write_state(tmp_path / "state.pt", State("another", epoch=3))
+    write_state(tmp_path / "state.pt", RunState("another", epoch=3))
     _, done = run_of(shards, tmp_path)
     assert len(done.history) == 4
 
 
 def test_a_damaged_state_is_refused(tmp_path):
     path = tmp_path / "state.pt"
-    write_state(path, State("print", weights={"w": torch.zeros(1000)}))
+    write_state(path, RunState("print", weights={"w": torch.zeros(1000)}))
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(CheckpointError, match=r"Remove state\.pt to begin the run anew"):
+    with pytest.raises(CheckpointError, match=r"Remove state\.pt to start the run again"):
         read_state(path, "print")
 
 
@@ -196,7 +196,7 @@ def test_another_runtime_error_keeps_its_traceback(shards, tmp_path):
 
 def test_a_full_disk_leaves_the_state_before_it(tmp_path, monkeypatch):
     path = tmp_path / "state.pt"
-    write_state(path, State("print", epoch=1))
+    write_state(path, RunState("print", epoch=1))
 
     def full(content, target):
         Path(target).write_bytes(b"half")
@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_the_state_before_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(resuming.torch, "save", full)
     with pytest.raises(SpaceError, match="No space left on device"):
-        write_state(path, State("print", epoch=2))
+        write_state(path, RunState("print", epoch=2))
     monkeypatch.undo()
     assert read_state(path, "print").epoch == 1
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
@@ -214,7 +214,7 @@ def test_a_full_disk_leaves_the_state_before_it(tmp_path, monkeypatch):
 def test_torch_on_a_full_device_is_a_space_error(tmp_path):
     (tmp_path / "state.pt.tmp").symlink_to("/dev/full")
     with pytest.raises(SpaceError):
-        write_state(tmp_path / "state.pt", State("print", weights={"w": torch.zeros(100_000)}))
+        write_state(tmp_path / "state.pt", RunState("print", weights={"w": torch.zeros(100_000)}))
     assert not (tmp_path / "state.pt").exists()
 
 

@@ -11,7 +11,7 @@ import torch
 from avsynth.runtime.errors import ConfigError
 from avsynth.training import loop as training
 from avsynth.training.distributed import Ranks
-from avsynth.training.parallel import placed
+from avsynth.training.parallel import prepare
 from avsynth.training.run_state import read_state
 from tests.helpers.small import SETTINGS, write_small_shards
 from tests.helpers.training_job import Job, build, kill_at, run, start, weights
@@ -76,7 +76,7 @@ def test_recomputing_changes_no_weight_and_keeps_less(shards, plain, tmp_path):
     kept = []
     for checkpointing in (False, True):
         settings = SETTINGS.model_copy(update={"checkpointing": checkpointing})
-        encoder = placed(build(job), settings, ALONE).sam.image_encoder
+        encoder = prepare(build(job), settings, ALONE).sam.image_encoder
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(
             lambda t, sizes=sizes: sizes.append(t.nbytes) or t, lambda t: t
@@ -188,4 +188,4 @@ def test_compiling_without_a_compiler_is_said(plain, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     settings = SETTINGS.model_copy(update={"compile": True})
     with pytest.raises(ConfigError, match=r"train\.compile: .*found no no-such-compiler"):
-        placed(build(plain["frozen"][0]), settings, ALONE)
+        prepare(build(plain["frozen"][0]), settings, ALONE)
