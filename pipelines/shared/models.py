@@ -9,7 +9,7 @@ from torch import nn
 from avsynth.models import MODELS
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import build_vggish
-from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params
+from avsynth.pipelines.shared.project import Project, model_params
 from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError
 from avsynth.training.embedding_cache import EmbeddingCache, digest_of
@@ -69,15 +69,3 @@ def _vggish(project: Project) -> Any:
 def is_temporal(model: Any) -> bool:
     """Whether the frames of a clip inform one another."""
     return bool(model.name == "st_bava")
-
-
-def training_of(model: Any, words: str) -> tuple[str, str]:
-    """Say how a model was trained on AVS-Synthetic: in the words of the papers, and its regime.
-
-    The oracle has nothing to train: its masks are chosen by the truth.
-    """
-    if model.trainable_names():
-        return words, SYNTHETIC
-    if model.prompt == "automatic":
-        return "max-IoU selection", "none"
-    return f"{model.prompt} of the truth", "none"
