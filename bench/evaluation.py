@@ -22,7 +22,7 @@ from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData, load
 from avsynth.loading.sampler import Request, in_turn
 from avsynth.metrics.bootstrap import estimate
 from avsynth.metrics.frames import frame_iou
-from avsynth.metrics.rows import Labels
+from avsynth.metrics.rows import RunFacts
 from avsynth.models import MODELS
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import build_vggish
@@ -51,11 +51,13 @@ def published(model: AvsModel, split: SplitData) -> tuple[float, float]:
 
 
 def ours(model: AvsModel, split: SplitData) -> tuple[float, float]:
-    """Score frame by frame, and average the rows over batches as in the published method."""
-    labels = Labels("test", "bench", "ap_sam", "bench", "", "none")
-    rows = score(
-        model, split, labels, protocol="avsbench", batch_size=BATCH, runtime=Runtime(quiet=True)
-    )
+    """Score frame by frame, and average the rows as published."""
+    facts = RunFacts(
+        run="bench", model="ap_sam", benchmark="bench", split="test", protocol="avsbench",
+        architecture="", input_size=0, pretrained_on="", trained_on="", finetuned_on="",
+        real_percent=0, shots=0, ablation="", prompt="",
+    )  # fmt: skip
+    rows = score(model, split, facts, batch_size=BATCH, runtime=Runtime(quiet=True))
     frame = pd.DataFrame([dataclasses.asdict(row) for row in rows])
     iou, f = (
         estimate(frame, name, draws=1, seed=0, clips_per_batch=BATCH).value

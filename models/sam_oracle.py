@@ -55,7 +55,7 @@ class SamOracle(SamModel):
     def __init__(self, sam: Sam, *, prompt: str, num_prompts: int, points_per_side: int):
         super().__init__(sam)
         automatic = prompt == "automatic"
-        self.ground_truth_use = "max-IoU selection" if automatic else f"{prompt} of the truth"
+        self.ground_truth_use = prompt if automatic else f"{num_prompts} {prompt}"
         self.prompt, self.num_prompts = prompt, num_prompts
         self.points_per_side = points_per_side
 

@@ -4,9 +4,9 @@ import pandas as pd
 
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.metrics.rows import Labels
-from avsynth.pipelines.shared.project import Project, fine_tuning, score_path
-from avsynth.pipelines.shared.runs import Task, Trial, run_trials
+from avsynth.pipelines.shared.project import Project, fine_tuning
+from avsynth.pipelines.shared.run_spec import RunSpec
+from avsynth.pipelines.shared.runs import run_all
 from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.options import Runtime
 
@@ -24,9 +24,8 @@ def ablate(name: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
         raise ConfigError("ablate.runs", "an ablation", repr(name), fix)
     run, project = section.runs[name], Project(params, layout, runtime)
     training = fine_tuning(project, run.model, section.epochs, section.lr)
-    trial = Trial(
-        Task(run.model, run.benchmark, layout.runs / "ablate" / name, training, change=run.build),
-        Labels("ablate", run.model, run.model, run.benchmark, run.setting, run.benchmark),
-        score_path(project, "ablate", name),
-    )
-    return run_trials(project, [trial])
+    spec = RunSpec(
+        "ablate", name, run.model, run.benchmark, training, layout.runs / "ablate" / name,
+        change=run.build,
+    )  # fmt: skip
+    return run_all(project, [spec])

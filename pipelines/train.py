@@ -1,5 +1,6 @@
 """Stage ``train``: train a model on AVS-Synthetic, score its test split and the audio test."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,19 @@ from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_table
 from avsynth.evaluation.audio_sensitivity import (
-    SOUNDS,
-    OtherSounds,
+    ReplacedAudio,
     audio_blind_iou,
-    other_sounds,
-    sound_rows,
+    audio_rows,
+    choose_partners,
 )
 from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_of_categories, predict, write_predictions
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import SplitData
-from avsynth.metrics.rows import FrameRow, Labels, SoundRow
-from avsynth.pipelines.shared.models import training_of
-from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params, score_path
-from avsynth.pipelines.shared.runs import Task, fit
+from avsynth.metrics.rows import AUDIO, AudioRow, FrameRow
+from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params
+from avsynth.pipelines.shared.run_spec import RunSpec, facts_of
+from avsynth.pipelines.shared.runs import fit
 from avsynth.pipelines.shared.scoring import counted, funnel, open_split, score_rows, score_size
 from avsynth.runtime.options import Runtime
 from avsynth.training.distributed import init_distributed
@@ -38,53 +38,46 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
         AvsynthError: the loss is not finite, or memory ran out.
     """
     project = Project(params, layout, runtime)
-    task = Task(model, SYNTHETIC, layout.runs / "train" / model, model_params(project, model).train)
+    training, folder = model_params(project, model).train, layout.runs / "train" / model
+    spec = RunSpec("test", model, model, SYNTHETIC, training, folder)
     with init_distributed(runtime.device) as ranks:
-        trained = fit(project, task, ranks)
+        trained = fit(project, spec, ranks)
     if not ranks.is_main:
         return funnel([])
-    setting, regime = training_of(trained, "trained on AVS-Synthetic")
-    labels = Labels("test", model, model, SYNTHETIC, setting, regime)
-    own = score_rows(project, trained, labels, score_path(project, "test", model))
-    _test_sounds(project, trained, labels, own)
-    return counted(labels, own)
+    own = score_rows(project, trained, spec)
+    _test_audio(project, trained, replace(spec, stage="audio-test"), own)
+    return counted(spec, own)
 
 
-def _test_sounds(project: Project, model: AvsModel, labels: Labels, own: list[FrameRow]) -> None:
-    """Score the test pictures with every other sound, and write what listening is worth."""
-    seed, section = project.params.seed, project.params.evaluate
-    split = open_split(project, model, SYNTHETIC, labels.split)
+def _test_audio(project: Project, model: AvsModel, spec: RunSpec, own: list[FrameRow]) -> None:
+    """Score the test images with every other audio; write rows, predictions and the means."""
+    seed, section, runtime = project.params.seed, project.params.evaluate, project.runtime
+    facts = facts_of(project, spec, model)
+    split = open_split(project, model, facts.benchmark, facts.split)
     reader = split.dataset.reader
-    partners = other_sounds({key: reader.meta(key) for key in reader.keys}, seed)
+    partners = choose_partners({key: reader.meta(key) for key in reader.keys}, seed)
     groups = [g for g in split.groups if set(g.keys) <= set(partners)]
-    rows: list[SoundRow] = []
+    frames = [row for row in own if row.key in partners]
+    keys = best_of_categories(frames, section.pictures)
+    rows: list[AudioRow] = []
     files: dict[str, Any] = {}
-    for sound in SOUNDS:
-        heard = OtherSounds(split.dataset, sound, partners, seed)
-        played = SplitData(heard, groups)
-        if sound == "own":
-            heard_rows = [row for row in own if row.key in partners]
-        else:
-            heard_rows = score(
-                model,
-                played,
-                labels,
-                protocol=section.protocol,
-                batch_size=section.batch_size,
-                runtime=project.runtime,
-            )
-        rows += sound_rows(heard_rows, sound, partners)
-        keys = best_of_categories([row for row in rows if row.sound == "own"], section.pictures)
-        masks = predict(model, played, keys, protocol=section.protocol, runtime=project.runtime)
-        files |= {f"{key}.{sound}.png": mask for key, mask in masks}
-        if sound == "noise":
-            files |= {f"{key}.noise.flac": heard.flac(key) for key in keys}
-    write_predictions(project.layout.predictions / "audio-test" / labels.run, files)
-    write_table(score_path(project, "audio-test", labels.run), SoundRow, rows, key=("key", "sound"))
+    for audio in AUDIO:
+        replaced = ReplacedAudio(split.dataset, audio, partners, seed)
+        paired = SplitData(replaced, groups)
+        if audio != "own":
+            frames = score(model, paired, facts, batch_size=section.batch_size, runtime=runtime)
+        rows += audio_rows(frames, audio, partners)
+        masks = predict(model, paired, keys, protocol=facts.protocol, runtime=runtime)
+        files |= {f"{key}.{audio}.png": mask for key, mask in masks}
+        if audio == "noise":
+            files |= {f"{key}.noise.flac": replaced.flac(key) for key in keys}
+    write_predictions(project.layout.predictions / spec.stage / spec.name, files)
+    path = spec.score_path(project)
+    write_table(path, AudioRow, rows, key=("key", "audio"))
     blind = audio_blind_iou(reader, score_size(project))
-    content = {f"miou_{s}": _mean([r.iou for r in rows if r.sound == s]) for s in SOUNDS}
+    content = {f"miou_{audio}": _mean([r.iou for r in rows if r.audio == audio]) for audio in AUDIO}
     content["miou_audio_blind_bound"] = _mean(list(blind.values()))
-    write_json(project.layout.scores / "audio-test" / f"{labels.run}.json", content)
+    write_json(path.with_suffix(".json"), content)
 
 
 def _mean(values: list[float]) -> float:

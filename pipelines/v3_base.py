@@ -4,9 +4,9 @@ import pandas as pd
 
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.metrics.rows import Labels
-from avsynth.pipelines.shared.project import Project, fine_tuning, score_path
-from avsynth.pipelines.shared.runs import Task, Trial, run_trials
+from avsynth.pipelines.shared.project import Project, fine_tuning
+from avsynth.pipelines.shared.run_spec import RunSpec
+from avsynth.pipelines.shared.runs import run_all
 from avsynth.runtime.options import Runtime
 
 
@@ -19,9 +19,5 @@ def v3_base(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.
     """
     project = Project(params, layout, runtime)
     training = fine_tuning(project, model, params.v3_base.epochs, params.v3_base.lr)
-    trial = Trial(
-        Task(model, "v3", layout.runs / "v3_base" / model, training),
-        Labels("v3_base", model, model, "v3", "0-shot", "v3-seen"),
-        score_path(project, "v3_base", model),
-    )
-    return run_trials(project, [trial])
+    spec = RunSpec("v3_base", model, model, "v3", training, layout.runs / "v3_base" / model)
+    return run_all(project, [spec])

@@ -1,12 +1,12 @@
-"""Stage ``v3_shots``: train on with shots of V3's unseen categories and score the rest of them."""
+"""Stage ``v3_shots``: fine-tune with shots of V3's unseen categories, score the rest."""
 
 import pandas as pd
 
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
-from avsynth.metrics.rows import Labels
-from avsynth.pipelines.shared.project import WEIGHTS, Project, fine_tuning, score_path
-from avsynth.pipelines.shared.runs import Task, Trial, run_trials
+from avsynth.pipelines.shared.project import WEIGHTS, Project, dataset_folder, fine_tuning
+from avsynth.pipelines.shared.run_spec import RunSpec
+from avsynth.pipelines.shared.runs import run_all
 from avsynth.runtime.options import Runtime
 
 
@@ -23,10 +23,9 @@ def v3_shots(
     project = Project(params, layout, runtime)
     training = fine_tuning(project, model, params.v3_shots.epochs, params.v3_shots.lr)
     name, benchmark = f"{model}-{shots}", f"v3-{shots}shot"
-    start = layout.runs / "v3_base" / model / WEIGHTS
-    trial = Trial(
-        Task(model, benchmark, layout.runs / "v3_shots" / name, training, start),
-        Labels("v3_shots", model, model, benchmark, f"{shots}-shot", "v3-seen+shots"),
-        score_path(project, "v3_shots", name),
-    )
-    return run_trials(project, [trial])
+    dataset_folder(project, benchmark)
+    spec = RunSpec(
+        "v3_shots", name, model, benchmark, training, layout.runs / "v3_shots" / name,
+        layout.runs / "v3_base" / model / WEIGHTS, ("v3",), shots=int(shots),
+    )  # fmt: skip
+    return run_all(project, [spec])

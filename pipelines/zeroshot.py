@@ -1,7 +1,6 @@
-"""Stage ``zeroshot``: a model that has only seen AVS-Synthetic, on a real benchmark."""
+"""Stage ``zeroshot``: score a model that was trained on AVS-Synthetic alone on real data."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,10 +12,11 @@ from avsynth.evaluation.evaluate import localise
 from avsynth.evaluation.predictions import best_median_worst, write_predictions
 from avsynth.loading.batch import AvsModel
 from avsynth.metrics.localisation import SIDE_PX
-from avsynth.metrics.rows import Labels, LocalisationRow
+from avsynth.metrics.rows import LocalisationRow
 from avsynth.models.checkpoints import load_trained
-from avsynth.pipelines.shared.models import build_model, training_of
-from avsynth.pipelines.shared.project import Project, dataset_folder, pretrained, score_path
+from avsynth.pipelines.shared.models import build_model
+from avsynth.pipelines.shared.project import SYNTHETIC, Project, dataset_folder, pretrained
+from avsynth.pipelines.shared.run_spec import RunSpec, facts_of
 from avsynth.pipelines.shared.scoring import counted, open_split, score_split
 from avsynth.runtime.options import Runtime
 
@@ -26,11 +26,11 @@ def zeroshot(
 ) -> pd.DataFrame:
     """Write ``reports/scores/zeroshot/<model>-<benchmark>.csv``.
 
-    The rows are `avsynth.metrics.rows.FrameRow`; of a benchmark whose truth is boxes,
+    The rows are `avsynth.metrics.rows.FrameRow`; of a benchmark whose ground truth is boxes,
     `avsynth.metrics.rows.LocalisationRow`.
 
     Raises:
-        ConfigError: params.yaml has no such model, or there is no such benchmark.
+        ConfigError: params.yaml has no such model, or the benchmark is unknown.
         CheckpointError: the model has not been trained, or the weights are of another.
         DataError: the benchmark's shards are absent or damaged.
     """
@@ -38,25 +38,27 @@ def zeroshot(
     dataset_folder(project, benchmark)
     built = build_model(project, model)
     load_trained(built, pretrained(project, model))
-    setting, regime = training_of(built, "trained with Synthetic")
-    labels = Labels("zeroshot", model, model, benchmark, setting, regime)
-    path = score_path(project, "zeroshot", f"{model}-{benchmark}")
-    scored = _localise_split if BENCHMARKS[benchmark].boxes else score_split
-    return scored(project, built, labels, path)
+    boxes = BENCHMARKS[benchmark].boxes
+    spec = RunSpec(
+        "zeroshot", f"{model}-{benchmark}", model, benchmark, earlier=(SYNTHETIC,),
+        protocol="consensus" if boxes else "",
+    )  # fmt: skip
+    return (_localise_split if boxes else score_split)(project, built, spec)
 
 
-def _localise_split(project: Project, model: AvsModel, labels: Labels, path: Path) -> pd.DataFrame:
+def _localise_split(project: Project, model: AvsModel, spec: RunSpec) -> pd.DataFrame:
     """Score a model's heat maps; write its rows and some of its predictions."""
-    section = project.params.evaluate
-    split = open_split(project, model, labels.benchmark, labels.split)
+    section, facts = project.params.evaluate, facts_of(project, spec, model)
+    split = open_split(project, model, facts.benchmark, facts.split)
     split.dataset.spec = replace(split.dataset.spec, frame_size=(SIDE_PX, SIDE_PX))
-    answers = localise(model, split, labels, batch_size=section.batch_size, runtime=project.runtime)
     rows, masks = [], {}
-    for row, mask in answers:
+    for row, mask in localise(
+        model, split, facts, batch_size=section.batch_size, runtime=project.runtime
+    ):
         rows.append(row)
         masks[row.key] = mask
-    write_table(path, LocalisationRow, rows, key=("key",))
+    write_table(spec.score_path(project), LocalisationRow, rows, key=("key",))
     keys = best_median_worst(rows, section.pictures, by="ciou")
-    folder = project.layout.predictions / labels.stage / path.stem
+    folder = project.layout.predictions / spec.stage / spec.name
     write_predictions(folder, {f"{key}.png": masks[key] for key in keys})
-    return counted(labels, rows)
+    return counted(spec, rows)

@@ -32,6 +32,23 @@ def compare(
 
 @looking.command()
 @with_project
+def semantic(
+    project: Project,
+    folder: Annotated[Path, typer.Argument(help="Of label maps: <uid>/<frame>.png.")],
+    split: Annotated[str, typer.Option(help="Of AVSBench-semantic.")] = "test",
+) -> None:
+    """Score predicted label maps on the 71 classes of AVSBench-semantic."""
+    from rich.console import Console
+
+    from avsynth.commands.semantic import semantic as run
+    from avsynth.inspection.stats import terminal_table
+
+    table = run(folder, split, project.params, project.layout, project.runtime)
+    Console().print(terminal_table(table))
+
+
+@looking.command()
+@with_project
 def segment(
     project: Project,
     image: Annotated[Path, typer.Argument(help="A JPEG or PNG.")],

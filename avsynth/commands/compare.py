@@ -8,7 +8,7 @@ from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.metrics.bootstrap import compare as compare_rows
 from avsynth.metrics.measures import LOCALISATION, MEASURES
-from avsynth.reports.page.tables import Cell, Column, Measured, Table, Unit
+from avsynth.reports.page.tables import Cell, Column, EstimateCell, Table, Unit
 from avsynth.reports.read_scores import groups, read_scores
 from avsynth.reports.score_cells import CLIPS_PER_BATCH, FEWEST_UNITS
 from avsynth.runtime.errors import ConfigError, DataError, suggest
@@ -21,12 +21,12 @@ def compare(
     """Compare run B with run A: a table per benchmark that both are scored on.
 
     Args:
-        a: a file below reports/scores without its ending, e.g. ``zeroshot/save-s4``; the name
-            alone will do where only one stage has it.
+        a: a file below reports/scores without its ending, e.g. ``zeroshot/save-s4``; the run's
+            name is enough where only one stage has it.
         b: the same.
         params: for the bootstrap's draws and seed.
         layout: of the project.
-        runtime: not used; every entry point takes it.
+        runtime: unused; all entry points have the same arguments.
         measure: a name of `avsynth.metrics.bootstrap.MEASURES`.
 
     Raises:
@@ -51,8 +51,8 @@ def compare(
 
 def _parts(rows: pd.DataFrame, name: str, measure: str) -> dict[str, pd.DataFrame]:
     """Find a run's rows, by benchmark."""
-    every = rows["stage"] + "/" + rows["name"]
-    chosen = rows[(every == name) | (rows["name"] == name)]
+    every = rows["stage"] + "/" + rows["run"]
+    chosen = rows[(every == name) | (rows["run"] == name)]
     known = sorted(set(every))
     if chosen.empty:
         wanted = f"a run of reports/scores that {measure} is a measure of"
@@ -92,10 +92,10 @@ def _table(
         few = found.units < FEWEST_UNITS
         cells: tuple[Cell, ...] = (
             category,
-            Measured(found.a, nan, nan, unit),
-            Measured(found.b, nan, nan, unit),
-            Measured(found.difference, nan, nan, unit, signed=True),
-            "–" if few else Measured.difference(found, unit).interval,
+            EstimateCell(found.a, nan, nan, unit),
+            EstimateCell(found.b, nan, nan, unit),
+            EstimateCell(found.difference, nan, nan, unit, signed=True),
+            "–" if few else EstimateCell.difference(found, unit).interval,
             "–" if few else f"{found.p_value:.3f}",
             found.units,
         )  # fmt: skip

@@ -1,14 +1,14 @@
-"""The audio test: the same pictures with silence, noise or another category's sound.
+"""The audio test: the same images with silence, noise or another category's audio.
 
-A model that segments what sounds answers to its own sound alone. Beside it, the best that any
-answer could score that does not listen: one mask for a picture, whatever sounds.
+The masks of a model that segments sounding objects depend on the audio. The upper bound for a model
+that ignores the audio is one mask per image, the same for every audio: `audio_blind_iou`.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,108 +21,108 @@ from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, encode_flac, quantise
 from avsynth.loading.dataset import ShardDataset
 from avsynth.loading.decode import decode_logmel, decode_mask, decode_waveform
-from avsynth.metrics.rows import FrameRow, SoundRow
+from avsynth.metrics.rows import Audio, AudioRow, FrameRow
 
-Sound = Literal["own", "silence", "noise", "other"]
-SOUNDS: tuple[Sound, ...] = ("own", "silence", "noise", "other")
 _NOISE_RMS = 0.1
 """-20 dBFS: as loud as a clip."""
 
 
-class OtherSounds(ShardDataset):
-    """A split whose pictures are heard with other sounds.
+class ReplacedAudio(ShardDataset):
+    """A split whose images are paired with other audio.
 
     Args:
         dataset: the split.
-        sound: what is played.
-        partners: key to the key of the sample that is played instead, for ``other``.
+        audio: which audio replaces the sample's own.
+        partners: key to the key of the sample that the audio is taken from, for ``other``.
         seed: of the noise.
     """
 
     def __init__(
-        self, dataset: ShardDataset, sound: Sound, partners: Mapping[str, str], seed: int
+        self, dataset: ShardDataset, audio: Audio, partners: Mapping[str, str], seed: int
     ) -> None:
         super().__init__(dataset.reader, dataset.spec)
-        self.sound, self.partners, self.seed = sound, partners, seed
+        self.audio, self.partners, self.seed = audio, partners, seed
 
     def read_audio(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
-        """Return log-mel and waveform of the audio that is played instead."""
-        if self.sound == "own":
+        """Return log-mel and waveform of the replacing audio."""
+        if self.audio == "own":
             return super().read_audio(key, parts)
-        if self.sound == "other":
-            played = self.reader.parts(self.partners[key])
-            return decode_logmel(played["logmel.npy"]), decode_waveform(played["audio.flac"])
+        if self.audio == "other":
+            other = self.reader.parts(self.partners[key])
+            return decode_logmel(other["logmel.npy"]), decode_waveform(other["audio.flac"])
         waveform = np.zeros(SAMPLE_RATE_HZ, np.float32)
-        if self.sound == "noise":
+        if self.audio == "noise":
             rng = np.random.default_rng(draw(self.seed, "noise", key))
             waveform += rng.normal(0, _NOISE_RMS, SAMPLE_RATE_HZ).astype(np.float32)
         waveform = quantise(waveform.clip(-1, 1))
         return torch.from_numpy(logmel(waveform)[0]), torch.from_numpy(waveform)
 
     def flac(self, key: str) -> bytes:
-        """Encode what is played with a picture."""
+        """Encode the audio that is paired with an image."""
         _, waveform = self.read_audio(key, self.reader.parts(key))
         assert waveform is not None
         return encode_flac(waveform.numpy())
 
 
-def other_sounds(metas: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, str]:
-    """Choose for each sample one whose category is not known to be in its picture.
+def choose_partners(metas: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, str]:
+    """Choose for each sample one whose category is not annotated in its image.
 
     Args:
         metas: key to ``meta.json``.
         seed: of the choice.
 
     Returns:
-        Key to key; a sample for which there is none is left out.
+        Key to key, without the samples that have no such partner.
     """
     shown: dict[str, set[str]] = defaultdict(set)
     for key, meta in metas.items():
-        shown[_picture(key, meta)].add(meta["category"])
+        shown[_image_of(key, meta)].add(meta["category"])
     partners = {}
     for key, meta in metas.items():
         absent = [k for k in sorted(metas)
-                  if metas[k]["category"] not in shown[_picture(key, meta)]]  # fmt: skip
+                  if metas[k]["category"] not in shown[_image_of(key, meta)]]  # fmt: skip
         if absent:
             partners[key] = absent[draw(seed, "other", key) % len(absent)]
     return partners
 
 
-def sound_rows(
-    rows: Sequence[FrameRow], sound: Sound, partners: Mapping[str, str]
-) -> list[SoundRow]:
-    """Say of score rows what was played."""
+def audio_rows(
+    rows: Sequence[FrameRow], audio: Audio, partners: Mapping[str, str]
+) -> list[AudioRow]:
+    """Add the audio condition to score rows."""
     names = [f.name for f in fields(FrameRow)]
-    played = {"own": {row.key: row.key for row in rows}, "other": partners}.get(sound, {})
+    taken_from = {"own": {row.key: row.key for row in rows}, "other": partners}.get(audio, {})
     return [
-        SoundRow(
-            **{n: getattr(row, n) for n in names}, sound=sound, sound_key=played.get(row.key, "")
+        AudioRow(
+            **{n: getattr(row, n) for n in names},
+            audio=audio,
+            audio_key=taken_from.get(row.key, ""),
         )
         for row in rows
     ]
 
 
 def audio_blind_iou(reader: ShardReader, size: tuple[int, int] | None) -> dict[str, float]:
-    """Compute the best IoU that one mask per picture can have with each of its sounds' masks.
+    """Compute the best IoU that one mask per image can have with all masks of the image.
 
-    The mean IoU with a picture's masks is convex in how much of a region is taken, a region being
-    the pixels that belong to the same masks. So the best mask is a union of whole regions,
+    A region is the set of pixels that belong to the same masks. The mean IoU with an image's masks
+    is convex in the share of a region that is taken. So the best mask is a union of whole regions,
     and trying all unions finds it.
 
     Args:
         reader: of the split.
-        size: ``(H, W)`` that masks are compared on; None for each picture's own.
+        size: ``(H, W)`` that masks are compared on; None for each image's own.
 
     Returns:
-        Key to the IoU of its mask with the best single mask of its picture, 0..1.
+        Key to the IoU of its mask with the best single mask of its image, 0..1.
     """
-    pictures: dict[str, list[tuple[str, NDArray[np.uint8]]]] = defaultdict(list)
+    images: dict[str, list[tuple[str, NDArray[np.uint8]]]] = defaultdict(list)
     for key in reader.keys:
         parts, meta = reader.parts(key), reader.meta(key)
         mask = decode_mask(parts["mask.png"], size).numpy()
-        pictures[_picture(key, meta)].append((key, mask))
+        images[_image_of(key, meta)].append((key, mask))
     found: dict[str, float] = {}
-    for samples in pictures.values():
+    for samples in images.values():
         ious = _best_single(np.stack([mask.ravel() for _, mask in samples]))
         found |= zip((key for key, _ in samples), map(float, ious), strict=True)
     return found
@@ -143,5 +143,5 @@ def _best_single(masks: NDArray[np.uint8]) -> NDArray[np.float64]:
     return best
 
 
-def _picture(key: str, meta: Mapping[str, Any]) -> str:
+def _image_of(key: str, meta: Mapping[str, Any]) -> str:
     return str(meta.get("image_id", key))

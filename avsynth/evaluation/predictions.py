@@ -1,7 +1,7 @@
-"""Predicted masks for people to look at: a few frames of a run, chosen by score, kept as PNG.
+"""Predicted masks that a report shows: a few frames of a run, chosen by score, kept as PNG.
 
-They lie in ``reports/predictions/<stage>/<name>``, as the rows lie in ``reports/scores``: one
-``<key>.png`` for a frame; in the audio test the sound stands between key and ending.
+Layout: ``reports/predictions/<stage>/<run>/<key>.png``, parallel to ``reports/scores``. In the
+audio test the name is ``<key>.<audio>.png``.
 """
 
 import io
@@ -19,24 +19,24 @@ from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import SplitData, load
 from avsynth.loading.sampler import Request
 from avsynth.metrics.frames import protocol_named
-from avsynth.metrics.rows import LocalisationRow, ScoreRow
+from avsynth.metrics.rows import FrameRow, LocalisationRow
 from avsynth.runtime.options import Runtime
 
 Mask = NDArray[np.bool_]
 
 
 def best_median_worst(
-    rows: Sequence[ScoreRow | LocalisationRow], each: int, by: str = "iou"
+    rows: Sequence[FrameRow | LocalisationRow], each: int, by: str = "iou"
 ) -> list[str]:
     """Choose the keys of frames from the top, the middle and the bottom by score.
 
     Args:
         rows: of one run.
-        each: frames of each kind; fewer where there are not so many.
+        each: frames of each kind; fewer if the run has fewer.
         by: the rows' column that holds the score.
 
     Returns:
-        Keys, best first, none twice.
+        Keys without repetition, best first.
     """
     ordered = [row.key for row in sorted(rows, key=lambda row: (-getattr(row, by), row.key))]
     count = len(ordered)
@@ -45,7 +45,7 @@ def best_median_worst(
     return list(dict.fromkeys(chosen))
 
 
-def best_of_categories(rows: Sequence[ScoreRow], count: int) -> list[str]:
+def best_of_categories(rows: Sequence[FrameRow], count: int) -> list[str]:
     """Choose the keys of the best frames of ``count`` different categories, best first."""
     best: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: (-row.iou, row.key)):
@@ -62,7 +62,7 @@ def predict(
         model: as it was scored.
         split: the same that was scored; clips stay whole.
         keys: of the frames.
-        protocol: its cut is the masks'.
+        protocol: its IoU threshold binarises the masks.
         runtime: loader workers and device.
 
     Yields:
@@ -71,18 +71,18 @@ def predict(
     wanted = set(keys)
     groups = [group for group in split.groups if wanted & set(group.keys)]
     requests = [Request(0, i, (group,), 1.0) for i, group in enumerate(groups)]
-    cut = protocol_named(protocol).iou_threshold
+    threshold = protocol_named(protocol).iou_threshold
     assert isinstance(model, nn.Module)
     model.to(runtime.device).eval()
     with torch.no_grad():
         for _, batch in load(split.dataset, requests, runtime):
             logits = model(batch.to(runtime.device)).logits.float()
-            masks = (torch.sigmoid(logits) > cut).cpu().numpy()
+            masks = (torch.sigmoid(logits) > threshold).cpu().numpy()
             yield from ((k, m) for k, m in zip(batch.keys, masks, strict=True) if k in wanted)
 
 
 def write_predictions(folder: Path, files: Mapping[str, Mask | bytes]) -> None:
-    """Write a run's folder: masks as 1-bit PNG, bytes as they are; nothing else stays in it.
+    """Write a run's folder: masks as 1-bit PNG, bytes unchanged; remove all other files in it.
 
     Args:
         folder: of the run.

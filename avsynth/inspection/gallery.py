@@ -12,10 +12,10 @@ from avsynth.formats.images import decode_image, decode_mask, shrink
 from avsynth.formats.render import TRUTH, jpeg_uri, overlay, sound_uri
 from avsynth.formats.shards import ShardReader
 from avsynth.inspection.dataset_stats import measure_samples
-from avsynth.reports.page.cards import LONGEST_PX, Card, Cards, Picture, spectrogram_picture
+from avsynth.reports.page.cards import LONGEST_PX, Card, CardImage, Cards, spectrogram_image
 from avsynth.reports.page.figures import Figure, histogram_figure
 from avsynth.reports.page.html import Page
-from avsynth.reports.page.tables import Cell, Column, Measured, Table
+from avsynth.reports.page.tables import Cell, Column, EstimateCell, Table
 from avsynth.reports.sections import Section
 from avsynth.runtime.errors import DataError
 
@@ -53,7 +53,7 @@ def gallery_page(layout: Layout, dataset: str, split: str | None, cards: int) ->
             _funnel(layout),
             _sheets(reader, samples, cards),
         ),
-        foot=f"Written by avsynth gallery from data/shards/{dataset}.",
+        footer=f"Written by avsynth gallery from data/shards/{dataset}.",
     )
 
 
@@ -66,11 +66,11 @@ def _balance(samples: pd.DataFrame) -> Section:
         lines.append(
             (
                 str(category),
-                Measured(len(group) / most, nan, nan, "percent", bar=True),
+                EstimateCell(len(group) / most, nan, nan, "percent", bar=True),
                 len(group),
                 *(int((group["split"] == name).sum()) for name in splits),
-                Measured(float(group["area_frac"].median()), nan, nan, "percent"),
-                Measured(float(group["loudness_db"].median()), nan, nan, "decibel"),
+                EstimateCell(float(group["area_frac"].median()), nan, nan, "percent"),
+                EstimateCell(float(group["loudness_db"].median()), nan, nan, "decibel"),
                 ", ".join(sorted(set(group["mask_source"]))),
             )
         )
@@ -190,8 +190,8 @@ def _card(reader: ShardReader, row: pd.Series) -> Card:
     area = f"{100 * row['area_frac']:.1f} % of the image"
     sources = f"{row['mask_source']} + {row['clip_source']}"
     remark = f"{row['split']} · {sources} · {row['loudness_db']:.1f} dBFS"
-    picture = Picture(jpeg_uri(painted), f"{category} marked in green, {area}", area)
-    pictures = (picture, spectrogram_picture(parts, category))
+    picture = CardImage(jpeg_uri(painted), f"{category} marked in green, {area}", area)
+    pictures = (picture, spectrogram_image(parts, category))
     return Card("", remark, pictures, sound_uri(parts["audio.flac"]), key)
 
 

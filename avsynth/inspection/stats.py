@@ -8,7 +8,7 @@ from rich.text import Text
 
 from avsynth.core.records import SPLITS
 from avsynth.inspection.dataset_stats import measure_samples
-from avsynth.reports.page.tables import Cell, Column, Measured, Table, cell_text
+from avsynth.reports.page.tables import Cell, Column, EstimateCell, Table, cell_text
 
 BAR_WIDTH = 12
 
@@ -34,8 +34,8 @@ def dataset_table(folder: Path) -> Table:
                 "█" * round(BAR_WIDTH * share) if group is not samples else "",
                 len(group),
                 *counts,
-                Measured(float(group["area_frac"].median()), nan, nan, "percent"),
-                Measured(float(group["loudness_db"].median()), nan, nan, "decibel"),
+                EstimateCell(float(group["area_frac"].median()), nan, nan, "percent"),
+                EstimateCell(float(group["loudness_db"].median()), nan, nan, "decibel"),
             )
         )
     return Table(
@@ -74,6 +74,6 @@ def terminal_table(table: Table) -> RichTable:
 
 
 def _is_number(cell: Cell) -> bool:
-    if isinstance(cell, int | Measured):
+    if isinstance(cell, int | EstimateCell):
         return True
     return isinstance(cell, str) and cell.replace(".", "").replace("-", "").isdecimal()

@@ -95,8 +95,8 @@ class AvsModel(Protocol):
     """The frozen network behind ``Batch.audio_embedding``. Training computes it once per second of
     audio and keeps the results; None: training passes log-mels (and waveforms) instead."""
     ground_truth_use: str | None
-    """How predictions depend on the ground truth, for tables, e.g. ``max-IoU selection``; None for
-    every model that does not read ``Batch.mask`` to predict."""
+    """The prompt that an oracle takes from the ground truth: ``automatic`` (the proposal of highest
+    IoU), or a count and a kind, e.g. ``3 points``. None for a model that predicts without it."""
 
     def __call__(self, batch: Batch) -> Prediction:
         """Segment the sounding objects in every frame."""

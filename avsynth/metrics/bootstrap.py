@@ -44,7 +44,7 @@ def estimate(
     """Compute a measure of score rows and its 95 % interval.
 
     Args:
-        rows: `ScoreRow` (or `LocalisationRow`) columns of one benchmark, version and protocol.
+        rows: `FrameRow` (or `LocalisationRow`) columns of one benchmark, version and protocol.
         measure: a name of `avsynth.metrics.measures.MEASURES`.
         draws: bootstrap resamplings.
         seed: of the resamplings.
@@ -59,18 +59,6 @@ def estimate(
     values = _resampled(num, den, _weights(len(den), draws, seed))
     low, high = _interval(values)
     return Estimate(_ratio(num.sum(0), den.sum()), low, high, len(den))
-
-
-def by_category(
-    rows: pd.DataFrame, measure: str, *, draws: int, seed: int, clips_per_batch: int = 1
-) -> dict[str, Estimate]:
-    """Compute `estimate` for the rows of each category, in the order of their names."""
-    return {
-        str(category): estimate(
-            group, measure, draws=draws, seed=seed, clips_per_batch=clips_per_batch
-        )
-        for category, group in rows.groupby("category", sort=True)
-    }
 
 
 def compare(

@@ -1,58 +1,13 @@
-"""The audio test as a table: what a model marks when the sound is another."""
+"""The audio test as a table: how predictions depend on the audio."""
 
 import pandas as pd
 
-from avsynth.reports.page.tables import NOTHING, Cell, Column, Measured, Table
-from avsynth.reports.read_scores import SOUNDS, groups
-from avsynth.reports.score_cells import Judge, false_frac, predicted_frac, shows_mask
+from avsynth.metrics.rows import AUDIO
+from avsynth.reports.page.tables import NOTHING, Cell, Column, EstimateCell, Table
+from avsynth.reports.read_scores import groups
+from avsynth.reports.score_cells import Scorer, false_frac, predicted_frac, shows_mask
 
-
-def sound_table(sounds: pd.DataFrame, blind: dict[str, float], judge: Judge) -> Table:
-    """Lay out what each run predicts for the same pictures with another sound.
-
-    Args:
-        sounds: rows of the audio test.
-        blind: run to the best mean IoU of an answer that does not listen.
-        judge: measures the rows.
-    """
-    lines: list[tuple[Cell, ...]] = []
-    nan = float("nan")
-    for run, of_run in groups(sounds):
-        for sound in SOUNDS:
-            group = of_run[of_run["sound"] == sound]
-            if len(group):
-                cells = _sound_cells(group, sound, judge)
-                lines.append((run["run"], _SOUND_WORDS[sound], *cells, len(group)))
-    for value in sorted(set(blind.values())):
-        runs = "any" if len(set(blind.values())) == 1 else _runs_with(blind, value)
-        bound = Measured(value, nan, nan, "percent", bar=True)
-        rest = (NOTHING, NOTHING, NOTHING, NOTHING)
-        lines.append((runs, "best answer that is deaf", bound, *rest))
-    return Table(
-        "audio-test",
-        "The same pictures with another sound",
-        (
-            Column("run", "Run"),
-            Column("sound", "Sound"),
-            Column("miou", "IoU with the object, %", "high with its own sound, low with others"),
-            Column("predicted", "Picture predicted, %", "share of the pixels said to sound"),
-            Column("false_px", "False pixels, %", "share of the silent pixels said to sound"),
-            Column("false_frames", "False alarms, %", "frames with a mask that nothing sounds for"),
-            Column("frames", "Frames"),
-        ),
-        tuple(lines),
-        "With its own sound, pixels outside the object are false. With silence, noise or a sound "
-        "of another category nothing in the picture should be marked, so every pixel is silent and "
-        "every mask of at least 1 % of the picture is a false alarm. The best deaf answer is one "
-        "mask per picture, chosen with the truth at hand to fit all of its sounds.",
-    )
-
-
-def _runs_with(blind: dict[str, float], value: float) -> str:
-    return ", ".join(run for run in sorted(blind) if blind[run] == value)
-
-
-_SOUND_WORDS = {
+_AUDIO_TEXT = {
     "own": "its own",
     "silence": "silence",
     "noise": "white noise",
@@ -60,11 +15,56 @@ _SOUND_WORDS = {
 }
 
 
-def _sound_cells(group: pd.DataFrame, sound: str, judge: Judge) -> tuple[Cell, ...]:
-    own = sound == "own"
+def audio_table(audio_test: pd.DataFrame, blind: dict[str, float], scorer: Scorer) -> Table:
+    """Build the table of each run's predictions for the same images with other audio.
+
+    Args:
+        audio_test: rows of the audio test.
+        blind: run to the best mean IoU of one mask per image, the same for any audio.
+        scorer: computes the cells.
+    """
+    lines: list[tuple[Cell, ...]] = []
+    nan = float("nan")
+    for run, of_run in groups(audio_test):
+        for audio in AUDIO:
+            group = of_run[of_run["audio"] == audio]
+            if len(group):
+                cells = _cells(group, audio, scorer)
+                lines.append((run["run"], _AUDIO_TEXT[audio], *cells, len(group)))
+    for value in sorted(set(blind.values())):
+        runs = "any" if len(set(blind.values())) == 1 else _runs_with(blind, value)
+        bound = EstimateCell(value, nan, nan, "percent", bar=True)
+        rest = (NOTHING, NOTHING, NOTHING, NOTHING)
+        lines.append((runs, "best masks that ignore the audio", bound, *rest))
+    return Table(
+        "audio-test",
+        "The same images with other audio",
+        (
+            Column("run", "Run"),
+            Column("audio", "Audio"),
+            Column("miou", "IoU with the object, %", "high with its own audio, low with others"),
+            Column("predicted", "Image predicted, %", "share of the pixels predicted to sound"),
+            Column("false_px", "False pixels, %", "share of the silent pixels predicted to sound"),
+            Column("false_frames", "False alarms, %", "frames with a mask but no sounding object"),
+            Column("frames", "Frames"),
+        ),
+        tuple(lines),
+        "With its own audio, pixels outside the object are false. With silence, noise or audio of "
+        "another category nothing in the image should be predicted, so every pixel is silent and "
+        "every mask of at least 1 % of the image is a false alarm. The best masks that ignore the "
+        "audio are one mask per image, chosen with the ground truth to fit all of its audio.",
+    )
+
+
+def _runs_with(blind: dict[str, float], value: float) -> str:
+    return ", ".join(run for run in sorted(blind) if blind[run] == value)
+
+
+def _cells(group: pd.DataFrame, audio: str, scorer: Scorer) -> tuple[Cell, ...]:
+    own = audio == "own"
     return (
-        judge.cell(group, "miou", bar=True),
-        judge.share(group, predicted_frac),
-        judge.share(group, false_frac if own else predicted_frac),
-        NOTHING if own else judge.share(group, shows_mask),
+        scorer.cell(group, "miou", bar=True),
+        scorer.share(group, predicted_frac),
+        scorer.share(group, false_frac if own else predicted_frac),
+        NOTHING if own else scorer.share(group, shows_mask),
     )

@@ -1,49 +1,46 @@
-"""How well runs find what sounds, when the truth is boxes, with the printed values beside them."""
+"""Localisation of sounding objects, with boxes as ground truth, beside the published values."""
 
 import pandas as pd
 
-from avsynth.reports.page.tables import NOTHING, Cell, Column, Printed, Table
-from avsynth.reports.papers import BENCHMARK_NAMES, printed_by_claim
+from avsynth.reports.fact_text import benchmark_title, training_text
+from avsynth.reports.page.tables import NOTHING, Cell, Column, PublishedCell, Table
+from avsynth.reports.papers import published_by_claim
 from avsynth.reports.read_scores import groups
-from avsynth.reports.results import benchmark_title
-from avsynth.reports.score_cells import Judge
+from avsynth.reports.score_cells import Scorer
 
-PRINTED_SYSTEMS = {"av_sam": "AV-SAM"}
-"""Model -> printed system. The printed SAM merges masks that no truth has chosen: it is no model
-of ours."""
-PRINTED_METRICS = {"ap50": "IoU(%)", "auc": "AUC(%)", "piap": "AP(%)"}
+PUBLISHED_METRICS = {"ap50": "IoU(%)", "auc": "AUC(%)", "piap": "AP(%)"}
 """Measure -> what AV-SAM calls it."""
 
 
 def localisation_table(
-    rows: pd.DataFrame, benchmark: str, papers: pd.DataFrame, judge: Judge
+    rows: pd.DataFrame, benchmark: str, papers: pd.DataFrame, scorer: Scorer
 ) -> Table:
-    """Lay out the runs on a benchmark of boxes, each with what the paper prints for its system.
+    """Build the table of runs on a benchmark of boxes, each beside the values of its system.
 
     Args:
         rows: of localisation.
         benchmark: a key of `avsynth.benchmarks.BENCHMARKS`.
-        papers: the printed values.
-        judge: measures the rows.
+        papers: the published values.
+        scorer: computes the cells.
     """
     mine = rows[rows["benchmark"] == benchmark]
-    printed = {
-        (claim.system, claim.metric): cell
-        for claim, cell in printed_by_claim(papers).items()
-        if BENCHMARK_NAMES.get(claim.benchmark) == benchmark
-    }
+    published = {
+        (claim.model, claim.metric): cell
+        for claim, cell in published_by_claim(papers).items()
+        if claim.benchmark == benchmark and not claim.prompt
+    }  # the published SAM merges masks without the ground truth: it is none of our models
     lines = [
         (
             run["run"],
-            run["setting"],
-            judge.cell(group, "ciou"),
-            judge.cell(group, "ap50"),
-            _printed(printed, run["model"], "ap50"),
-            judge.cell(group, "auc"),
-            _printed(printed, run["model"], "auc"),
-            judge.cell(group, "pixel_ap"),
-            judge.cell(group, "piap"),
-            _printed(printed, run["model"], "piap"),
+            training_text(run),
+            scorer.cell(group, "ciou"),
+            scorer.cell(group, "ap50"),
+            _published(published, run["model"], "ap50"),
+            scorer.cell(group, "auc"),
+            _published(published, run["model"], "auc"),
+            scorer.cell(group, "pixel_ap"),
+            scorer.cell(group, "piap"),
+            _published(published, run["model"], "piap"),
             len(group),
         )
         for run, group in groups(mine)
@@ -53,39 +50,39 @@ def localisation_table(
         benchmark_title(benchmark),
         (
             Column("run", "Run"),
-            Column("setting", "Training"),
+            Column("training", "Training"),
             Column("ciou", "CIoU, %", "agreement weighted by the annotators' consensus"),
-            Column("ap50", "AP50, %", "share of the pictures whose CIoU reaches 0.5"),
-            Column("ap50_printed", "printed", "the paper's IoU"),
+            Column("ap50", "AP50, %", "share of the images whose CIoU reaches 0.5"),
+            Column("ap50_published", "published", "the paper's IoU"),
             Column("auc", "AUC, %", "area under that share over thresholds from 0 to 1"),
-            Column("auc_printed", "printed", "the paper's AUC"),
-            Column("pixel_ap", "Pixel AP, %", "truth: the boxes, score: the heat"),
-            Column("piap", "PIAP, %", "truth: the prediction, score: the boxes"),
-            Column("piap_printed", "printed", "the paper's AP"),
-            Column("pictures", "Pictures"),
+            Column("auc_published", "published", "the paper's AUC"),
+            Column("pixel_ap", "Pixel AP, %", "ground truth: the boxes, score: the heat"),
+            Column("piap", "PIAP, %", "ground truth: the prediction, score: the boxes"),
+            Column("piap_published", "published", "the paper's AP"),
+            Column("images", "Images"),
         ),
         tuple(lines),
         _note(mine),
     )
 
 
-def _printed(printed: dict[tuple[str, str], Printed], model: str, measure: str) -> Cell:
-    return printed.get((PRINTED_SYSTEMS.get(model, ""), PRINTED_METRICS[measure]), NOTHING)
+def _published(published: dict[tuple[str, str], PublishedCell], model: str, measure: str) -> Cell:
+    return published.get((model, PUBLISHED_METRICS[measure]), NOTHING)
 
 
 def _note(rows: pd.DataFrame) -> str:
-    """Say what the columns are and what the printed values rest on."""
-    told = " and ".join(
+    """Return what the columns are and what the published values rest on."""
+    scored = " and ".join(
         f"protocol {protocol}, version {version}"
         for protocol, version in sorted(set(zip(rows["protocol"], rows["version"], strict=True)))
     )
     return (
-        f"{told[:1].upper()}{told[1:]}. CIoU: agreement weighted by how many annotators drew a "
-        "pixel; AP50: share of the pictures whose CIoU reaches 0.5; AUC: area under that share "
+        f"{scored[:1].upper()}{scored[1:]}. CIoU: agreement weighted by how many annotators drew a "
+        "pixel; AP50: share of the images whose CIoU reaches 0.5; AUC: area under that share "
         "over thresholds from 0 to 1. Pixel AP is the average precision of the heat against the "
-        "boxes. PIAP is the same with truth and score exchanged, as AVGN’s code by the same "
-        "authors computes it: the two AP never compare. A map of two values, as an oracle’s, has "
-        "no order, and its upper half can be the whole picture. Printed are AV-SAM’s IoU, AUC and "
-        "AP, the last read as PIAP: it learned from 144,000 sounding pictures of VGGSound with "
-        "pseudo masks, another experiment than a run that has seen AVS-Synthetic alone."
+        "boxes. PIAP is the same with ground truth and score exchanged, as AVGN’s code by the same "
+        "authors computes it: the two AP do not compare. A map of two values, as an oracle’s, has "
+        "no order, and its upper half can be the whole image. Published are AV-SAM’s IoU, AUC and "
+        "AP, the last read as PIAP: it was trained on 144,000 images of VGGSound with pseudo "
+        "masks: another experiment than a run trained on AVS-Synthetic alone."
     )

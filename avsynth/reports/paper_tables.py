@@ -1,29 +1,43 @@
-"""Each table of the papers with our value beside every printed one."""
+"""The tables of the papers, with our value beside every published one."""
 
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
 from itertools import product
+from typing import Any
 
 import pandas as pd
 
-from avsynth.reports.page.tables import NOTHING, Cell, Column, Printed, Table
+from avsynth.reports.fact_text import benchmark_title, input_text, training_text
+from avsynth.reports.page.tables import (
+    NOTHING,
+    Cell,
+    Column,
+    EstimateCell,
+    PublishedCell,
+    Table,
+    Unit,
+)
 from avsynth.reports.papers import (
     TITLES,
-    answers,
-    claim_of,
+    Claim,
     contradictions,
-    printed_by_claim,
+    matches,
+    matches_at_other_input,
+    published_by_claim,
 )
+from avsynth.reports.per_category import our_categories
 from avsynth.reports.read_scores import groups
 from avsynth.reports.results import protocol_note
-from avsynth.reports.score_cells import Judge
+from avsynth.reports.score_cells import Scorer
 
 Place = tuple[tuple[str, ...], tuple[str, ...]]
-"""Line and column of a printed value."""
+"""Line and column of a published value."""
 
 
-def paper_tables(papers: pd.DataFrame, rows: pd.DataFrame, judge: Judge) -> list[Table]:
-    """Lay out every table of the papers, in their order; ``rows`` may be empty."""
-    ours = _Ours(rows, judge)
-    every = printed_by_claim(papers)
+def paper_tables(papers: pd.DataFrame, rows: pd.DataFrame, scorer: Scorer) -> list[Table]:
+    """Build every table of the papers, in their order; ``rows`` may be empty."""
+    ours = _Ours(rows, scorer)
+    every = published_by_claim(papers)
     return [
         _paper_table(group, every, ours)
         for _, group in papers.groupby(["paper", "table"], sort=False)
@@ -31,28 +45,30 @@ def paper_tables(papers: pd.DataFrame, rows: pd.DataFrame, judge: Judge) -> list
 
 
 def contradiction_table(papers: pd.DataFrame) -> Table:
-    """Lay out the values that a paper prints twice, differently."""
+    """Build the table of values that a paper publishes twice, differently."""
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
             claim.paper,
-            f"{claim.system} ({claim.size})" if claim.size else claim.system,
-            claim.benchmark,
-            claim.training,
+            claim.system,
+            input_text(asdict(claim)),
+            benchmark_title(claim.benchmark),
+            training_text(asdict(claim)),
             _METRICS.get(claim.metric, claim.metric),
-            printed.source,
+            published.source,
         )
-        for claim, printed in contradictions(papers).items()
+        for claim, published in contradictions(papers).items()
     )
     return Table(
         "contradictions",
-        "Values that a paper prints twice, differently",
+        "Values that a paper publishes twice, differently",
         (
             Column("paper", "Paper"),
-            Column("system", "System (input side)"),
+            Column("system", "System"),
+            Column("input", "Input"),
             Column("benchmark", "Benchmark"),
             Column("training", "Training"),
             Column("metric", "Metric"),
-            Column("printed", "Printed"),
+            Column("published", "Published"),
         ),
         rows,
         "Nothing is chosen between them: every table here shows all the values.",
@@ -62,40 +78,52 @@ def contradiction_table(papers: pd.DataFrame) -> Table:
 _METRICS = {"MJ": "M_J, %", "MF": "M_F"}
 
 
-class _Ours:
-    """Answers printed values from our rows, each run and measure computed once."""
+_MEASURES: dict[str, tuple[str, Unit]] = {
+    "MJ": ("meter_iou", "percent"),
+    "MF": ("meter_f", "fraction"),
+}
 
-    def __init__(self, rows: pd.DataFrame, judge: Judge) -> None:
-        self.runs = list(groups(rows)) if len(rows) else []
-        self.judge = judge
+
+class _Ours:
+    """Finds our value for a claim; each run and measure is computed once."""
+
+    def __init__(self, rows: pd.DataFrame, scorer: Scorer) -> None:
+        self.runs = list(groups(our_categories(rows))) if len(rows) else []
+        self.scorer = scorer
         self.note = protocol_note(rows) if len(rows) else ""
         self.known: dict[tuple[int, str, str], Cell] = {}
 
-    def cell(self, record: pd.Series) -> Cell:
-        """Measure the first run of ours that a printed value is answered by."""
-        claim = claim_of(record)
-        if claim.metric not in _METRICS:
+    def cell(self, claim: Claim) -> Cell:
+        """Return the value of the first run that matches a claim.
+
+        Without one, a run of the same experiment at another input stands in its place, marked.
+        """
+        if claim.metric not in _MEASURES:
             return NOTHING
-        for number, (run, rows) in enumerate(self.runs):
-            if answers(claim, run):
-                category = claim.split.partition("/")[2]
-                return self._measured(number, rows, claim.metric, category)
+        for accepts in (matches, matches_at_other_input):
+            for number, (run, rows) in enumerate(self.runs):
+                if accepts(claim, run):
+                    return _marked(self._measured(number, rows, claim), claim, run)
         return NOTHING
 
-    def _measured(self, number: int, rows: pd.DataFrame, metric: str, category: str) -> Cell:
-        key = number, metric, category
+    def _measured(self, number: int, rows: pd.DataFrame, claim: Claim) -> Cell:
+        key = number, claim.metric, claim.category
         if key not in self.known:
-            chosen = rows[rows["category"] == category] if category else rows
-            by_metric = {"MJ": ("meter_iou", "percent"), "MF": ("meter_f", "fraction")}
-            measure, unit = by_metric[metric]
-            self.known[key] = (
-                self.judge.cell(chosen, measure, unit) if len(chosen) else NOTHING  # type: ignore[arg-type]
-            )
+            chosen = rows[rows["category"] == claim.category] if claim.category else rows
+            measure, unit = _MEASURES[claim.metric]
+            self.known[key] = self.scorer.cell(chosen, measure, unit) if len(chosen) else NOTHING
         return self.known[key]
 
 
+def _marked(cell: Cell, claim: Claim, run: Mapping[str, Any]) -> Cell:
+    """Mark the value of a run whose input is not the claim's."""
+    if matches(claim, run) or not isinstance(cell, EstimateCell):
+        return cell
+    return replace(cell, mark=f"at {input_text(run)}")
+
+
 def _place(record: pd.Series) -> Place:
-    """Say where a value stands; a table of categories has them as lines."""
+    """Return the line and column of a value; a table of categories has one line for each."""
     if record["split"].startswith("test/"):
         line: tuple[str, ...] = (record["split"].removeprefix("test/"),)
         return line, (record["system"], record["setting"], record["metric"])
@@ -106,21 +134,23 @@ def _place(record: pd.Series) -> Place:
     )
 
 
-def _paper_table(group: pd.DataFrame, every: dict, ours: _Ours) -> Table:  # type: ignore[type-arg]
+def _paper_table(group: pd.DataFrame, every: dict[Claim, PublishedCell], ours: _Ours) -> Table:
     paper, number = group.iloc[0][["paper", "table"]]
     places = [(_place(record), record) for _, record in group.iterrows()]
     lines = list(dict.fromkeys(place[0] for place, _ in places))
     heads = list(dict.fromkeys(place[1] for place, _ in places))
-    printed: dict[Place, Cell] = {}
+    published: dict[Place, Cell] = {}
     measured: dict[Place, Cell] = {}
     for place, record in places:
-        claim = claim_of(record)
+        claim = record["claim"]
         disputed = every[claim]
-        alone = Printed(((record["value"], number),), record["metric"])
-        printed[place] = disputed if disputed.disputed else alone
-        measured[place] = ours.cell(record)
-    answered = {
-        head for line, head in product(lines, heads) if measured.get((line, head), "–") != NOTHING
+        alone = PublishedCell(((record["value"], number),), record["metric"])
+        published[place] = disputed if disputed.disputed else alone
+        measured[place] = ours.cell(claim)
+    filled = {
+        head
+        for line, head in product(lines, heads)
+        if measured.get((line, head), NOTHING) != NOTHING
     }
     by_category = len(lines[0]) == 1
     columns = [Column("category", "Category")] if by_category else [
@@ -129,14 +159,14 @@ def _paper_table(group: pd.DataFrame, every: dict, ours: _Ours) -> Table:  # typ
     for head in heads:
         title, name = _heading(head, by_category)
         columns.append(Column(name, title))
-        if head in answered:
+        if head in filled:
             columns.append(Column(f"{name}_ours", "ours", f"{title}, ours"))
     body = []
     for line in lines:
         cells: list[Cell] = list(line)
         for head in heads:
-            cells.append(printed.get((line, head), NOTHING))
-            if head in answered:
+            cells.append(published.get((line, head), NOTHING))
+            if head in filled:
                 cells.append(measured.get((line, head), NOTHING))
         body.append(tuple(cells))
     where = number if number.startswith("text") else f"table {number}"
@@ -146,13 +176,24 @@ def _paper_table(group: pd.DataFrame, every: dict, ours: _Ours) -> Table:  # typ
         f"{paper}, {where}: {TITLES.get((paper, number), '')}",
         tuple(columns),
         tuple(body),
-        f"Ours: {ours.note}." if answered else "None of our runs answers a value of this table.",
-        folded=not answered,
+        _note(ours.note, measured.values()),
+        folded=not filled,
     )
 
 
+def _note(protocols: str, cells: Collection[Cell]) -> str:
+    """Return a table's note on our values."""
+    if all(cell == NOTHING for cell in cells):
+        return "None of our runs is an experiment of this table."
+    text = f"Ours: {protocols}."
+    if any(isinstance(cell, EstimateCell) and cell.mark for cell in cells):
+        text += " A value marked with an input is of a run at another input than the table's: "
+        text += "it is another experiment and does not compare."
+    return text
+
+
 def _heading(head: tuple[str, ...], by_category: bool) -> tuple[str, str]:
-    """Name a column for people and for the csv."""
+    """Return the name of a column for people and for the csv."""
     first, second, metric = head
     shown = _METRICS.get(metric, metric)
     if by_category:

@@ -1,37 +1,21 @@
-"""The papers' printed numbers (``resources/papers.csv``), their contradictions, and ours beside.
+"""The papers' published numbers (``resources/papers.csv``), and which runs of ours they match.
 
-A printed value belongs to a *claim*: system, input size, benchmark, split, training and metric.
-Where one paper prints several values for one claim, all of them are shown.
+The papers write system, benchmark, split and setting in words of their own. `read_papers` turns
+them once into the columns that our score rows have (`avsynth.metrics.rows.RunFacts`); everything
+after that compares columns. A published value belongs to a `Claim`. Where one paper publishes
+several values for one claim, all of them are shown.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import pandas as pd
 
-from avsynth.reports.page.tables import Printed
+from avsynth.reports.page.tables import PublishedCell
 
-SYSTEMS = {
-    "SAM": "sam_oracle",
-    "AP-SAM": "ap_sam",
-    "AV-SAM": "av_sam",
-    "SAMA-AVS": "sama_avs",
-    "SAMA-AVS-FT": "sama_avs",
-    "SAVE": "save",
-    "ST-BAVA": "st_bava",
-    "ST-BAVA Full": "st_bava",
-    "+ ST-BAVA": "st_bava",
-}
-"""Printed system -> key of the models that implement it."""
-BENCHMARK_NAMES = {
-    "AVS-Synthetic": "synthetic",
-    "AVSBench S4": "s4",
-    "AVSBench MS3": "ms3",
-    "AVSS V2": "v2",
-    "Flickr-SoundNet": "flickr",
-}
-SHOTS = {"0-shot": "v3", "1-shot": "v3-1shot", "3-shot": "v3-3shot", "5-shot": "v3-5shot"}
 TITLES = {
     ("SAVE", "1"): "SAM-based systems on AVSBench",
     ("SAVE", "2"): "All systems on AVSBench, with and without synthetic pre-training",
@@ -57,84 +41,233 @@ TITLES = {
     ("AV-SAM", "1"): "Localisation and segmentation",
     ("AV-SAM", "2"): "What is fine-tuned",
 }
-REAL = "real"
-PRETRAINED = "synthetic, then real"
+_MODELS = {
+    "SAM": "sam_oracle",
+    "SAM 1 Point": "sam_oracle",
+    "SAM 3 Points": "sam_oracle",
+    "SAM 1 Box": "sam_oracle",
+    "SAM 3 Boxes": "sam_oracle",
+    "AP-SAM": "ap_sam",
+    "AV-SAM": "av_sam",
+    "SAMA-AVS": "sama_avs",
+    "SAMA-AVS-FT": "sama_avs",
+    "w/o fusion module (SAMA-AVS)": "sama_avs",
+    "SAVE": "save",
+    "ST-BAVA": "st_bava",
+    "ST-BAVA Full": "st_bava",
+    "+ ST-BAVA": "st_bava",
+}
+"""Published system -> key of the model that implements it."""
+_PROMPTS = {
+    "SAM": "automatic",
+    "SAM 1 Point": "1 points",
+    "SAM 3 Points": "3 points",
+    "SAM 1 Box": "1 boxes",
+    "SAM 3 Boxes": "3 boxes",
+}
+_BENCHMARKS = {
+    "AVS-Synthetic": "synthetic",
+    "AVSBench S4": "s4",
+    "AVSBench MS3": "ms3",
+    "AVSS V2": "v2",
+    "AVSS V3": "v3",
+    "Flickr-SoundNet": "flickr",
+}
+_INPUT_PX = 1024
+"""Input side of all systems that we implement, where a table states no other."""
+_INPUT_PX_V3 = 224
+"""The same on AVSS V3, whose table in the paper of SAVE states none."""
+_BACKBONES = {
+    "ViT-H": "vit_h",
+    "ViT-Huge": "vit_h",
+    "ViT-Base": "vit_b",
+    "PVT-v2": "pvt_v2",
+    "PVTv2": "pvt_v2",
+}
 _SYSTEM = re.compile(r"(.*?)(?: \((\d+)\)| \(\*+\))?")
-_SIZE = re.compile(r"(?:ViT-H, |ViT-Huge, |ViT-Base, |PVT-v2, )?(224|256|1024)(?:, | |$)")
+_INPUT = re.compile(rf"(?:({'|'.join(_BACKBONES)})(?:, | |$))?(?:(224|256|1024)(?:, | |$))?")
 _QUOTED = re.compile(r",? ?\(?quoted\)?$")
-_FULLY_REAL = {
-    "", "w/o F.T.", "100% real, w/o P.T.", "+ image encoder adapter", "trained with Real",
+_SHOTS = re.compile(r"(\d)-shot")
+_SHARE = re.compile(r"(\d+)% real, (w/|w/o) P\.T\.")
+_MLP_LAYERS = re.compile(r"(\d)-layer \((\d+)\) audio adapter MLP")
+_ALL_REAL = {
+    "", "-", "w/o F.T.", "trained with Real", "+ image encoder adapter", "SAM backbone",
+    "audio prompts, trained", "ablation", "loss BCE+IoU", "32 adapters",
 }  # fmt: skip
-_PRETRAINED = {"w/ F.T. (Syn.)", "100% real, w/ P.T.", "w/ F.T."}
+"""Settings of a system as its paper proposes it, trained on all real data of the benchmark."""
+_CHANGES = {
+    "residual audio encoder adapter only": "spatial_conv=None",
+    "loss BCE": "iou_weight=0",
+    "loss IoU": "bce_weight=0",
+    "2 adapters": "num_adapters=2",
+    "4 adapters": "num_adapters=4",
+    "8 adapters": "num_adapters=8",
+    "16 adapters": "num_adapters=16",
+}
+"""Settings that change one part of a model, as the column ``ablation`` writes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a printed value says something about."""
+    """The experiment behind a published value, in the columns of our score rows."""
 
     paper: str
     system: str
-    size: str
+    model: str
+    """Empty for systems that we do not implement."""
     benchmark: str
     split: str
-    training: str
+    category: str
+    """Empty for the mean over all."""
     metric: str
+    architecture: str
+    """Empty where the table does not state it."""
+    input_size: int
+    """0 where the table does not state it and the system is not one of ours."""
+    pretrained_on: str
+    trained_on: str
+    finetuned_on: str
+    real_percent: int
+    shots: int
+    ablation: str
+    prompt: str
+
+
+_EXPERIMENT = (
+    "model", "benchmark", "split", "pretrained_on", "trained_on", "finetuned_on", "real_percent",
+    "shots", "ablation", "prompt",
+)  # fmt: skip
+"""Columns that must be equal, besides the input, in a claim and a run that matches it."""
 
 
 def read_papers() -> pd.DataFrame:
-    """Read the printed values, in the order of the papers' tables, ``value`` as float."""
+    """Read the published values in the order of the papers' tables.
+
+    Returns:
+        The columns of ``papers.csv`` as printed, ``value`` as float, and ``claim``: a `Claim`.
+    """
     with (files("avsynth.resources") / "papers.csv").open("rb") as file:
         papers = pd.read_csv(file, dtype=str, keep_default_na=False)
-    return papers.assign(value=papers["value"].astype(float))
+    claims = [_claim(record) for _, record in papers.iterrows()]
+    return papers.assign(
+        value=papers["value"].astype(float), claim=pd.Series(claims, papers.index, dtype=object)
+    )
 
 
-def claim_of(record: pd.Series) -> Claim:
-    """Say what a printed value claims, in words that are the same in every table of a paper."""
-    system, size = _SYSTEM.fullmatch(record["system"]).groups("")  # type: ignore[union-attr]
-    setting = record["setting"].replace(" (AVS-Synthetic)", "")
-    if found := _SIZE.match(setting):
-        size, setting = found[1], setting[found.end() :]
-    training = _QUOTED.sub("", "" if setting == "-" else setting)
-    if training in _FULLY_REAL:
-        training = REAL
-    elif training in _PRETRAINED:
-        training = PRETRAINED
-    return Claim(
-        record["paper"], system, size, record["benchmark"], record["split"], training,
-        record["metric"],
-    )  # fmt: skip
-
-
-def printed_by_claim(papers: pd.DataFrame) -> dict[Claim, Printed]:
-    """Gather every value that a paper prints for a claim, with the tables it stands in."""
+def published_by_claim(papers: pd.DataFrame) -> dict[Claim, PublishedCell]:
+    """Collect all values that a paper publishes for a claim, with the tables they stand in."""
     values: dict[Claim, list[tuple[float, str]]] = {}
     for _, record in papers.iterrows():
         where = record["table"] if record["table"].startswith("text") else f"T{record['table']}"
-        values.setdefault(claim_of(record), []).append((record["value"], where))
-    return {claim: Printed(tuple(found), claim.metric) for claim, found in values.items()}
+        values.setdefault(record["claim"], []).append((record["value"], where))
+    return {claim: PublishedCell(tuple(found), claim.metric) for claim, found in values.items()}
 
 
-def contradictions(papers: pd.DataFrame) -> dict[Claim, Printed]:
-    """Select the claims for which a paper prints more than one value."""
-    return {claim: cell for claim, cell in printed_by_claim(papers).items() if cell.disputed}
+def contradictions(papers: pd.DataFrame) -> dict[Claim, PublishedCell]:
+    """Select the claims for which a paper publishes more than one value."""
+    return {claim: cell for claim, cell in published_by_claim(papers).items() if cell.disputed}
 
 
-def answers(claim: Claim, run: pd.Series) -> bool:
-    """Whether a scored run of ours is the experiment that a claim is about.
+def matches(claim: Claim, run: Mapping[str, Any]) -> bool:
+    """Whether a run of ours is the experiment of a claim, at the claim's input.
 
     Args:
-        claim: of a printed value.
+        claim: of a published value.
         run: any score row of the run.
     """
-    benchmark = SHOTS.get(claim.training, BENCHMARK_NAMES.get(claim.benchmark))
-    if (SYSTEMS.get(claim.system), benchmark) != (run["model"], run["benchmark"]):
-        return False
+    return matches_at_other_input(claim, run) and (
+        run["input_size"] == claim.input_size and claim.architecture in ("", run["architecture"])
+    )
+
+
+def matches_at_other_input(claim: Claim, run: Mapping[str, Any]) -> bool:
+    """Whether a run is the experiment of a claim but for input size and architecture."""
+    return claim.model != "" and all(run[name] == getattr(claim, name) for name in _EXPERIMENT)
+
+
+def _claim(record: pd.Series) -> Claim:
+    """Read a claim from the papers' words."""
+    system, size = _SYSTEM.fullmatch(record["system"]).groups("")  # type: ignore[union-attr]
+    if record["system"] in _MODELS:
+        system, size = record["system"], ""
+    setting = _QUOTED.sub("", record["setting"].replace(" (AVS-Synthetic)", ""))
+    found = _INPUT.match(setting)
+    assert found is not None  # all of its parts are optional
+    backbone, stated = found.groups("")
+    setting = setting[found.end() :]
+    if layers := _MLP_LAYERS.fullmatch(setting):
+        stated = layers[2]
+    model = _MODELS.get(system, "")
+    benchmark = _BENCHMARKS.get(record["benchmark"], record["benchmark"])
+    split, _, category = record["split"].partition("/")
+    training: dict[str, Any] = {
+        "benchmark": benchmark, "pretrained_on": "", "trained_on": "", "finetuned_on": "",
+        "real_percent": 0, "shots": 0, "ablation": "", "prompt": _PROMPTS.get(system, ""),
+    }  # fmt: skip
+    if not training["prompt"]:
+        training |= _training(benchmark, setting)
+    if model == "av_sam" and record["paper"] == "AV-SAM":
+        training["trained_on"] = "vggsound"  # with pseudo masks
+    return Claim(
+        paper=record["paper"],
+        system=system,
+        model=model,
+        split={"unseen": "test", "test (250)": "test"}.get(split, split),
+        category=category,
+        metric=record["metric"],
+        architecture=_BACKBONES.get(backbone, ""),
+        input_size=int(size or stated) if size or stated else _unstated_input(model, benchmark),
+        **training,
+    )
+
+
+def _unstated_input(model: str, benchmark: str) -> int:
+    if not model:
+        return 0
+    return _INPUT_PX_V3 if benchmark == "v3" else _INPUT_PX
+
+
+def _training(benchmark: str, setting: str) -> dict[str, Any]:
+    """Read the training facts of a setting; a setting of unknown words is an ablation."""
+    synthetic, real = {"trained_on": "synthetic"}, _chain("", benchmark)
     if benchmark == "synthetic":
-        return bool(run["stage"] == "test")
-    words = {
-        REAL: _FULLY_REAL - {""},
-        PRETRAINED: _PRETRAINED,
-        "0% real, w/ P.T.": {"0% real, w/ P.T.", "trained with Synthetic"},
-        "trained with Synthetic": {"0% real, w/ P.T.", "trained with Synthetic"},
+        return synthetic
+    first, last = ("s4", benchmark) if benchmark == "ms3" else (benchmark, "")
+    known = dict.fromkeys(_ALL_REAL, real) | {
+        "trained with Synthetic": synthetic,
+        "trained with Real + Syn": _chain("synthetic", benchmark),
+        "w/ F.T. (Syn.)": _chain("synthetic", first, last),
+        "w/ F.T. (from S4)": _chain("", first, last),
+        "w/ F.T.": _chain("", first, last),
     }
-    return run["setting"] in words.get(claim.training, {claim.training})
+    if setting in known:
+        return known[setting]
+    if share := _SHARE.fullmatch(setting):
+        return _share(benchmark, int(share[1]), pretrained=share[2] == "w/")
+    if shots := _SHOTS.fullmatch(setting):
+        return _few_shots(benchmark, int(shots[1]))
+    layers = _MLP_LAYERS.fullmatch(setting)
+    change = f"mlp_layers={layers[1]}" if layers else _CHANGES.get(setting, setting)
+    return {**real, "ablation": change}
+
+
+def _chain(pretrained_on: str, trained_on: str, finetuned_on: str = "") -> dict[str, Any]:
+    return {
+        "pretrained_on": pretrained_on, "trained_on": trained_on, "finetuned_on": finetuned_on,
+        "real_percent": 100,
+    }  # fmt: skip
+
+
+def _share(benchmark: str, percent: int, *, pretrained: bool) -> dict[str, Any]:
+    if percent == 0:
+        return {"trained_on": "synthetic" if pretrained else ""}
+    before = "synthetic" if pretrained else ""
+    return {"pretrained_on": before, "trained_on": benchmark, "real_percent": percent}
+
+
+def _few_shots(benchmark: str, shots: int) -> dict[str, Any]:
+    """Read a test of V3's unseen categories; each number of shots has a test set of its own."""
+    if shots == 0:
+        return {"trained_on": benchmark, "real_percent": 100}
+    scored = f"{benchmark}-{shots}shot"
+    return {"benchmark": scored, **_chain("", benchmark, scored), "shots": shots}

@@ -5,41 +5,31 @@ from functools import partial
 
 import pandas as pd
 
+from avsynth.reports.fact_text import benchmark_title, training_text
 from avsynth.reports.page.tables import NOTHING, Cell, Column, Table
-from avsynth.reports.read_scores import first_run
-from avsynth.reports.results import benchmark_title, protocol_note
-from avsynth.reports.score_cells import Judge
+from avsynth.reports.read_scores import FACTS, first_run
+from avsynth.reports.results import protocol_note
+from avsynth.reports.score_cells import Scorer
 from avsynth.sources.categories import load_vocabulary
 
-TRAININGS = {
-    "synthetic": (
-        "trained with Synthetic",
-        "0% real, w/ P.T.",
-        "trained on AVS-Synthetic",
-    ),
-    "real": ("trained with Real", "100% real, w/o P.T."),
-    "real + synthetic": ("trained with Real + Syn", "100% real, w/ P.T."),
-}
-"""What the words of ``setting`` say that a model was trained on."""
+_KINDS = ("synthetic", "real", "real + synthetic")
 
 
-def category_table(rows: pd.DataFrame, benchmark: str, judge: Judge) -> Table:
-    """Lay out the mIoU per category of every model by its training, and the gap to real."""
-    mine = _our_categories(rows[rows["benchmark"] == benchmark])
-    models = sorted(mine["model"].unique())
+def category_table(rows: pd.DataFrame, benchmark: str, scorer: Scorer) -> Table:
+    """Build the table of mIoU per category of every model by its training, and the gap to real."""
+    mine = our_categories(rows[rows["benchmark"] == benchmark])
+    mine = mine.assign(kind=mine.apply(_kind, axis=1)) if len(mine) else mine
     columns = [Column("category", "Category")]
     makers: list[Callable[[pd.DataFrame], Cell]] = []
-    for model in models:
-        of_model = mine[mine["model"] == model]
-        settings = sorted(of_model["setting"].unique())
-        kinds = {name: words for name, words in TRAININGS.items() if set(words) & set(settings)}
-        kinds = kinds or {setting or "as it is": (setting,) for setting in settings}
-        for name, words in kinds.items():
-            columns.append(Column(f"{model}_{name}", f"{model}, {name}"))
-            makers.append(partial(_category_cell, model=model, words=words, judge=judge))
+    for model in sorted(mine["model"].unique()):
+        of_model = set(mine.loc[mine["model"] == model, "kind"])
+        kinds = [kind for kind in _KINDS if kind in of_model] or sorted(of_model)
+        for kind in kinds:
+            columns.append(Column(f"{model}_{kind}", f"{model}, {kind}"))
+            makers.append(partial(_category_cell, model=model, kind=kind, scorer=scorer))
         if {"synthetic", "real"} <= set(kinds):
             columns.append(Column(f"{model}_gap", "synthetic − real"))
-            makers.append(partial(_category_gap, model=model, judge=judge))
+            makers.append(partial(_category_gap, model=model, scorer=scorer))
     lines = [
         (str(category), *(make(group) for make in makers), group["clip_key"].nunique())
         for category, group in mine.groupby("category", sort=True)
@@ -53,23 +43,33 @@ def category_table(rows: pd.DataFrame, benchmark: str, judge: Judge) -> Table:
     )
 
 
-def _category_cell(
-    group: pd.DataFrame, *, model: str, words: tuple[str, ...], judge: Judge
-) -> Cell:
-    chosen = first_run(group[(group["model"] == model) & group["setting"].isin(words)])
-    return judge.cell(chosen, "miou", bar=True) if len(chosen) else NOTHING
+def _kind(run: pd.Series) -> str:
+    """Return what a run was trained on: one of `_KINDS`, or its training in words."""
+    synthetic = "synthetic" in (run["pretrained_on"], run["trained_on"])
+    text = training_text({str(name): run[name] for name in FACTS})
+    if run["ablation"] or run["finetuned_on"] or run["real_percent"] not in (0, 100):
+        return text
+    if run["real_percent"] == 100:
+        return "real + synthetic" if synthetic else "real"
+    return "synthetic" if synthetic else text
 
 
-def _category_gap(group: pd.DataFrame, *, model: str, judge: Judge) -> Cell:
-    synthetic, real = (
-        first_run(group[(group["model"] == model) & group["setting"].isin(TRAININGS[name])])
-        for name in ("synthetic", "real")
-    )
+def _category_cell(group: pd.DataFrame, *, model: str, kind: str, scorer: Scorer) -> Cell:
+    chosen = _chosen(group, model, kind)
+    return scorer.cell(chosen, "miou", bar=True) if len(chosen) else NOTHING
+
+
+def _category_gap(group: pd.DataFrame, *, model: str, scorer: Scorer) -> Cell:
+    synthetic, real = (_chosen(group, model, kind) for kind in ("synthetic", "real"))
     both = len(synthetic) and len(real)
-    return judge.difference(real, synthetic, "miou") if both else NOTHING
+    return scorer.difference(real, synthetic, "miou") if both else NOTHING
 
 
-def _our_categories(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rename the labels of AVSBench to our categories; others stay as they are."""
+def _chosen(group: pd.DataFrame, model: str, kind: str) -> pd.DataFrame:
+    return first_run(group[(group["model"] == model) & (group["kind"] == kind)])
+
+
+def our_categories(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rename the labels of AVSBench to our categories; keep all others."""
     ours = load_vocabulary().label_to_category("avsbench")
     return rows.assign(category=rows["category"].map(lambda label: ours.get(label, label)))

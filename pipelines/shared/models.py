@@ -11,7 +11,7 @@ from avsynth.models import MODELS
 from avsynth.models.backbones.encoder import ImageEncoder
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import Vggish, build_vggish
-from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params
+from avsynth.pipelines.shared.project import Project, model_params
 from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError
 from avsynth.training.image_embedding_cache import ImageEmbeddingCache, digest_of
@@ -68,10 +68,3 @@ def _vggish(project: Project) -> Vggish:
     section = project.params.vggish
     checkpoint = section.checkpoint and project.layout.resolve(section.checkpoint)
     return build_vggish(checkpoint or None, size=section.size, seed=project.params.seed)
-
-
-def training_of(model: AvsModel, words: str) -> tuple[str, str]:
-    """Return a model's setting, in the words of the papers, and its training regime."""
-    if model.trainable_names():
-        return words, SYNTHETIC
-    return model.ground_truth_use or "not trained", "none"

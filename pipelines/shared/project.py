@@ -12,8 +12,7 @@ from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.options import Runtime
 
 SYNTHETIC = "synthetic"
-
-
+"""The benchmark that is our own build of AVS-Synthetic."""
 WEIGHTS = "weights.safetensors"
 
 
@@ -26,16 +25,11 @@ class Project:
     runtime: Runtime
 
 
-def score_path(project: Project, stage: str, name: str) -> Path:
-    """Say where the rows of a run lie."""
-    return project.layout.scores / stage / f"{name}.csv"
-
-
 def model_params(project: Project, name: str) -> ModelParams:
-    """Look a model's section up.
+    """Return the section of a model.
 
     Raises:
-        ConfigError: params.yaml has none of this name.
+        ConfigError: params.yaml has no model of this name.
     """
     models = project.params.models
     if name not in models or name not in MODELS:
@@ -44,20 +38,20 @@ def model_params(project: Project, name: str) -> ModelParams:
 
 
 def pretrained(project: Project, name: str) -> Path:
-    """Say where the weights of a model trained on AVS-Synthetic lie."""
+    """Return the path of the weights of a model trained on AVS-Synthetic."""
     return project.layout.runs / "train" / name / WEIGHTS
 
 
 def fine_tuning(project: Project, name: str, epochs: int, lr: float) -> TrainingParams:
-    """Take a model's training settings with other epochs and another learning rate."""
+    """Return a model's training settings with other epochs and another learning rate."""
     return model_params(project, name).train.model_copy(update={"epochs": epochs, "lr": lr})
 
 
 def dataset_folder(project: Project, benchmark: str) -> Path:
-    """Say where a benchmark's shards lie.
+    """Return the folder of a benchmark's shards.
 
     Raises:
-        ConfigError: there is no such benchmark.
+        ConfigError: the benchmark is unknown.
     """
     if benchmark not in BENCHMARKS:
         fix = suggest(benchmark, BENCHMARKS)

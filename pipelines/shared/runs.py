@@ -1,11 +1,11 @@
-"""What training and scoring stages share: from params.yaml to a model, its data, its rows."""
+"""Train and score the runs of a stage."""
 
 import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,6 @@ from torch import nn
 
 from avsynth.benchmarks.csv_lists import read_rows
 from avsynth.core.files import write_json
-from avsynth.core.params.experiments import TrainingParams
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
 from avsynth.formats.shards import ShardReader, read_index
@@ -29,7 +28,6 @@ from avsynth.loading.audio_bank import (
 from avsynth.loading.batch import AudioEncoder, AvsModel
 from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.sampler import list_groups, subset
-from avsynth.metrics.rows import Labels
 from avsynth.models.backbones.vggish import embed
 from avsynth.models.checkpoints import load_trained, save_trained
 from avsynth.pipelines.shared.models import build_model, parameters
@@ -39,14 +37,15 @@ from avsynth.pipelines.shared.project import (
     Project,
     dataset_folder,
 )
+from avsynth.pipelines.shared.run_spec import RunSpec
 from avsynth.pipelines.shared.scoring import funnel, score_split
 from avsynth.runtime.executors import open_pool
 from avsynth.training.distributed import Ranks, init_distributed
 from avsynth.training.image_embedding_cache import digest_of
 from avsynth.training.loop import Epoch, Run, Trained, train
 
-HOW = {"checkpointing", "compile", "shard"}
-"""Settings of training that change how a step is computed, not which one."""
+NUMERICS_NEUTRAL = {"checkpointing", "compile", "shard"}
+"""Training settings that change how a step is computed, not its result."""
 
 
 def open_bank(project: Project, encoder: AudioEncoder) -> AudioBank:
@@ -66,72 +65,60 @@ def open_bank(project: Project, encoder: AudioEncoder) -> AudioBank:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One training run: what is trained on what, from which start, and where it goes."""
-
-    model: str
-    benchmark: str
-    folder: Path
-    """Of the run: weights, metrics and plots."""
-    training: TrainingParams
-    start: Path | None = None
-    """Weights to start from; None for the untrained model."""
-    change: Mapping[str, Any] | None = None
-    """Builder's parameters that differ from the model's section."""
-    percent: int = 100
-    """Share of the training clips that is used."""
-
-
-def fit(project: Project, task: Task, ranks: Ranks) -> AvsModel:
-    """Train a model as the task says and write its folder.
+def fit(project: Project, spec: RunSpec, ranks: Ranks) -> AvsModel:
+    """Train a model as the spec says and write the run's folder.
 
     Returns:
         The model with the weights of its best epoch; with no data to train on, as it started.
     """
-    model = build_model(project, task.model, task.change)
-    if task.start is not None:
-        load_trained(model, task.start)
-    done = _train(project, task, model, ranks) if task.percent else None
+    assert spec.folder is not None
+    model: AvsModel = build_model(project, spec.model, spec.change)
+    if spec.start is not None:
+        load_trained(model, spec.start)
+    done = _train(project, spec, model, ranks) if spec.percent else None
     if ranks.is_main:
-        save_trained(model, task.folder / WEIGHTS, parameters(project, task.model, task.change))
+        save_trained(model, spec.folder / WEIGHTS, parameters(project, spec.model, spec.change))
         if done is not None:
-            write_json(task.folder / "metrics.json", _metrics(done))
+            write_json(spec.folder / "metrics.json", _metrics(done))
     return model
 
 
-def _train(project: Project, task: Task, model: AvsModel, ranks: Ranks) -> Trained:
-    late = task.benchmark == SYNTHETIC and project.params.match.pairing == "late"
-    whole = _split(project, task, model, "train", late=late)
-    groups = subset(whole.groups, task.percent, project.params.seed, _order(project, task))
-    name = task.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")
+def _train(project: Project, spec: RunSpec, model: AvsModel, ranks: Ranks) -> Trained:
+    assert spec.folder is not None
+    assert spec.training is not None
+    late = spec.benchmark == SYNTHETIC and project.params.match.pairing == "late"
+    whole = _split(project, spec, model, "train", late=late)
+    groups = subset(whole.groups, spec.percent, project.params.seed, _order(project, spec))
+    name = spec.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")
     state = project.layout.runs / ".state" / f"{name}.pt"
     done = train(
         model,
-        (SplitData(whole.dataset, groups), _split(project, task, model, "val", late=False)),
-        task.training,
-        Run(state, _fingerprint(project, task, groups), project.params.seed),
+        (SplitData(whole.dataset, groups), _split(project, spec, model, "val", late=False)),
+        spec.training,
+        Run(state, _fingerprint(project, spec, groups), project.params.seed),
         ranks=ranks,
         runtime=project.runtime,
-        report=_Log(task.folder),
+        report=_Log(spec.folder),
     )
     if ranks.is_main:
         state.unlink(missing_ok=True)
     return done
 
 
-def _order(project: Project, task: Task) -> list[str] | None:
+def _order(project: Project, spec: RunSpec) -> list[str] | None:
     """Read the official order of a benchmark's training clips, where params.yaml names one."""
-    named = project.params.fewshot.order.get(task.benchmark)
+    named = project.params.fewshot.order.get(spec.benchmark)
     if named is None:
         return None
     rows = read_rows(project.layout.resolve(named), ("name", "split"))
     return [row["name"] for row in rows if row["split"] == "train"]
 
 
-def _split(project: Project, task: Task, model: AvsModel, split: str, *, late: bool) -> SplitData:
-    """Open a split to train or validate on; its sound is embedded once for all epochs."""
-    reader = ShardReader(dataset_folder(project, task.benchmark), split)
+def _split(
+    project: Project, spec: RunSpec, model: AvsModel, split: str, *, late: bool
+) -> SplitData:
+    """Open a split to train or validate on; its audio is embedded once for all epochs."""
+    reader = ShardReader(dataset_folder(project, spec.benchmark), split)
     size = model.input_size
     dataset = ShardDataset(reader, SampleSpec(size, (size, size), model.needs_waveform))
     encoder = model.audio_encoder
@@ -157,15 +144,16 @@ def _own_audio(project: Project, dataset: ShardDataset, encoder: AudioEncoder) -
     )
 
 
-def _fingerprint(project: Project, task: Task, groups: Any) -> str:
-    """Hash what a run depends on; how its steps are computed, and by how many, is no part."""
+def _fingerprint(project: Project, spec: RunSpec, groups: Any) -> str:
+    """Hash what a run depends on, without numerics-neutral settings and the world size."""
+    assert spec.training is not None
     params = project.params
-    shards = [s.sha256 for s in read_index(dataset_folder(project, task.benchmark))]
-    start = None if task.start is None else hashlib.sha256(task.start.read_bytes()).hexdigest()
+    shards = [s.sha256 for s in read_index(dataset_folder(project, spec.benchmark))]
+    start = None if spec.start is None else hashlib.sha256(spec.start.read_bytes()).hexdigest()
     content = [
         params.seed, params.vggish.model_dump(),
-        params.models[task.model].model_dump(exclude={"train"}),
-        task.training.model_dump(exclude=HOW), dict(task.change or {}), params.match.pairing,
+        params.models[spec.model].model_dump(exclude={"train"}),
+        spec.training.model_dump(exclude=NUMERICS_NEUTRAL), dict(spec.change), params.match.pairing,
         shards, start, [key for group in groups for key in group.keys],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -199,51 +187,40 @@ def _metrics(done: Trained) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One run, what its rows say of it, and where they go."""
+def run_all(project: Project, specs: Sequence[RunSpec]) -> pd.DataFrame:
+    """Train and score every run of a stage.
 
-    task: Task
-    labels: Labels
-    scores: Path
-
-
-def run_trials(project: Project, trials: Sequence[Trial]) -> pd.DataFrame:
-    """Train and score every trial.
-
-    Trials do not depend on one another. On a CPU with several workers they run side by side, since
-    a model there is held to one thread; ranks and devices take one trial after the other.
+    The runs are independent. On a CPU with several workers they run in parallel, because a model
+    on a CPU is limited to one thread; ranks and devices take one run after the other.
 
     Returns:
-        The stage's funnel; on a rank that does not lead an empty one.
+        The stage's funnel; empty on all ranks but the main one.
 
     Raises:
-        AvsynthError: of the first trial that fails, see `fit` and `score_split`.
+        AvsynthError: of the first run that fails, see `fit` and `score_split`.
     """
-    beside = min(len(trials), project.runtime.workers)
+    beside = min(len(specs), project.runtime.workers)
     if beside > 1 and project.runtime.device == "cpu" and "WORLD_SIZE" not in os.environ:
         runtime = replace(project.runtime, workers=project.runtime.workers // beside, quiet=True)
-        counted = _side_by_side(replace(project, runtime=runtime), trials, beside)
+        counted = _side_by_side(replace(project, runtime=runtime), specs, beside)
     else:
         with init_distributed(project.runtime.device) as ranks:
-            counted = [_run(project, ranks, trial) for trial in trials]
+            counted = [_run(project, ranks, spec) for spec in specs]
     return pd.concat(counted, ignore_index=True)
 
 
-def _side_by_side(project: Project, trials: Sequence[Trial], processes: int) -> list[pd.DataFrame]:
-    # Forked: torch is imported already, and neither it nor a progress bar has begun a thread.
+def _side_by_side(project: Project, specs: Sequence[RunSpec], processes: int) -> list[pd.DataFrame]:
+    # Forked: torch is imported already, and neither it nor a progress bar has started a thread.
     context = multiprocessing.get_context("fork")
     with open_pool(processes, context) as pool:
-        return list(pool.map(partial(_run_alone, project), trials))
+        return list(pool.map(partial(_run_alone, project), specs))
 
 
-def _run_alone(project: Project, trial: Trial) -> pd.DataFrame:
+def _run_alone(project: Project, spec: RunSpec) -> pd.DataFrame:
     with init_distributed(project.runtime.device) as ranks:
-        return _run(project, ranks, trial)
+        return _run(project, ranks, spec)
 
 
-def _run(project: Project, ranks: Ranks, trial: Trial) -> pd.DataFrame:
-    trained = fit(project, trial.task, ranks)
-    if not ranks.is_main:
-        return funnel([])
-    return score_split(project, trained, trial.labels, trial.scores)
+def _run(project: Project, ranks: Ranks, spec: RunSpec) -> pd.DataFrame:
+    trained = fit(project, spec, ranks)
+    return score_split(project, trained, spec) if ranks.is_main else funnel([])

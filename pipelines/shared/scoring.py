@@ -1,7 +1,6 @@
 """Score a model on a split and write its rows and its example masks."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,11 +13,12 @@ from avsynth.formats.shards import ShardReader
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.sampler import list_groups
-from avsynth.metrics.rows import FrameRow, Labels
+from avsynth.metrics.rows import FrameRow
 from avsynth.pipelines.shared.project import Project, dataset_folder
+from avsynth.pipelines.shared.run_spec import RunSpec, facts_of
 
-SHOWN = ("test", "zeroshot")
-"""Stages whose best, median and worst frames are kept as pictures."""
+STAGES_WITH_IMAGES = ("test", "zeroshot")
+"""Stages whose best, median and worst frames are kept as images."""
 
 
 def open_split(project: Project, model: AvsModel, benchmark: str, split: str) -> SplitData:
@@ -29,42 +29,36 @@ def open_split(project: Project, model: AvsModel, benchmark: str, split: str) ->
 
 
 def score_size(project: Project) -> tuple[int, int] | None:
-    """Say at which size masks are compared."""
+    """Return the size at which masks are compared; None for each image's own."""
     side = project.params.evaluate.frame_size
     return None if side is None else (side, side)
 
 
-def score_split(project: Project, model: AvsModel, labels: Labels, path: Path) -> pd.DataFrame:
-    """Do as `score_rows`; return the stage's funnel."""
-    return counted(labels, score_rows(project, model, labels, path))
+def score_split(project: Project, model: AvsModel, spec: RunSpec) -> pd.DataFrame:
+    """Score a model as `score_rows` does; return the stage's funnel."""
+    return counted(spec, score_rows(project, model, spec))
 
 
-def score_rows(project: Project, model: AvsModel, labels: Labels, path: Path) -> list[FrameRow]:
-    """Score a model on the split that the labels name; write its rows and some of its masks."""
+def score_rows(project: Project, model: AvsModel, spec: RunSpec) -> list[FrameRow]:
+    """Score a model on the run's test split; write its rows and some of its masks."""
     section, runtime = project.params.evaluate, project.runtime
-    split = open_split(project, model, labels.benchmark, labels.split)
-    rows = score(
-        model,
-        split,
-        labels,
-        protocol=section.protocol,
-        batch_size=section.batch_size,
-        runtime=runtime,
-    )
-    write_table(path, FrameRow, rows, key=("key",))
-    if labels.stage in SHOWN:
+    facts = facts_of(project, spec, model)
+    split = open_split(project, model, facts.benchmark, facts.split)
+    rows = score(model, split, facts, batch_size=section.batch_size, runtime=runtime)
+    write_table(spec.score_path(project), FrameRow, rows, key=("key",))
+    if spec.stage in STAGES_WITH_IMAGES:
         keys = best_median_worst(rows, section.pictures)
-        masks = predict(model, split, keys, protocol=section.protocol, runtime=runtime)
-        folder = project.layout.predictions / labels.stage / path.stem
+        masks = predict(model, split, keys, protocol=facts.protocol, runtime=runtime)
+        folder = project.layout.predictions / spec.stage / spec.name
         write_predictions(folder, {f"{key}.png": mask for key, mask in masks})
     return rows
 
 
-def counted(labels: Labels, rows: Sequence[object]) -> pd.DataFrame:
-    """Lay out how many frames were scored as a funnel."""
-    return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])
+def counted(spec: RunSpec, rows: Sequence[object]) -> pd.DataFrame:
+    """Return a funnel with the number of scored frames."""
+    return funnel([(spec.stage, spec.name, "", "ok", "", len(rows))])
 
 
 def funnel(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Lay out counts as a funnel."""
+    """Return counts as a funnel."""
     return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))

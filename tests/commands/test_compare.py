@@ -10,6 +10,7 @@ from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.runtime.errors import ConfigError, DataError
 from tests.helpers.score_rows import localisation_rows, score_rows
+from tests.helpers.score_rows import put as write_run
 
 
 @pytest.fixture
@@ -18,9 +19,7 @@ def project(built, tmp_path):
     layout = Layout(tmp_path)
 
     def put(stage, name, rows):
-        path = layout.scores / stage / f"{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_csv(path, index=False)
+        write_run(layout.scores, stage, rows.assign(run=name))
 
     def run(a, b, measure="miou"):
         params = load_params(tmp_path, ["report.draws=200"])
@@ -61,10 +60,10 @@ def test_localisation_is_compared_by_its_own_measures(project):
     put("zeroshot", "a", localisation_rows(run="a"))
     put("zeroshot", "b", localisation_rows(run="b", shift=0.02))
     (table,) = run("a", "b", "ciou")
-    ((_, _, _, difference, interval, _, pictures),) = table.rows
+    ((_, _, _, difference, interval, _, images),) = table.rows
     assert difference.value == pytest.approx(0.02)
     assert interval == "2.0 … 2.0"
-    assert pictures == 12
+    assert images == 12
     with pytest.raises(ConfigError, match="that miou is a measure of"):
         run("a", "b", "miou")
 

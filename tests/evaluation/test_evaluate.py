@@ -1,4 +1,4 @@
-"""Score rows: one per frame, recomputable; the audio test and the bound of not listening."""
+"""Score rows: one per frame, recomputable; the audio test and its bound."""
 
 import itertools
 
@@ -9,11 +9,10 @@ import torch
 
 from avsynth.core.tables import read_table, write_table
 from avsynth.evaluation.audio_sensitivity import (
-    SOUNDS,
-    OtherSounds,
+    ReplacedAudio,
     audio_blind_iou,
-    other_sounds,
-    sound_rows,
+    audio_rows,
+    choose_partners,
 )
 from avsynth.evaluation.evaluate import score
 from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
@@ -21,13 +20,14 @@ from avsynth.loading.decode import decode_mask
 from avsynth.metrics.bootstrap import estimate
 from avsynth.metrics.fmeasure import unpack
 from avsynth.metrics.frames import f_measure, frame_iou
-from avsynth.metrics.rows import FrameRow, Labels, SoundRow
+from avsynth.metrics.rows import AUDIO, AudioRow, FrameRow, RunFacts
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
+from tests.helpers.score_rows import facts_of
 from tests.helpers.small import SmallModel, small_split, write_small_shards
 from tests.helpers.training_job import Job, run
 
-LABELS = Labels("zeroshot", "small-run", "small", "small", "trained with Synthetic", "synthetic")
+FACTS = RunFacts(**facts_of(run="small-run", model="small", benchmark="small"))
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,10 @@ def model(shards, tmp_path_factory):
 
 
 def rows_of(model, split, batch_size=4):
-    return score(
-        model, split, LABELS, protocol="avsbench", batch_size=batch_size, runtime=Runtime()
-    )
+    return score(model, split, FACTS, batch_size=batch_size, runtime=Runtime())
 
 
-def test_every_frame_has_one_row_that_says_where_it_comes_from(shards, model, tmp_path):
+def test_every_frame_has_one_row_with_its_sample_and_the_facts_of_its_run(shards, model, tmp_path):
     split = small_split(shards, "test", whole_clips=True)
     rows = rows_of(model, split)
     assert [row.key for row in rows] == list(split.dataset.reader.keys)
@@ -115,20 +113,20 @@ def test_nothing_to_score_is_said(shards, model):
         rows_of(model, SplitData(split.dataset, []))
 
 
-def test_the_right_sound_beats_every_other(shards, model):
+def test_the_right_audio_beats_every_other(shards, model):
     split = small_split(shards, "test", whole_clips=True)
     reader = split.dataset.reader
     metas = {key: dict(reader.meta(key)) for key in reader.keys}
-    for key, meta in metas.items():  # every clip has a picture of its own here
+    for key, meta in metas.items():  # every clip has an image of its own here
         meta["image_id"] = key
-    partners = other_sounds(metas, seed=0)
+    partners = choose_partners(metas, seed=0)
     assert set(partners) == set(reader.keys)
     assert all(metas[k]["category"] != metas[p]["category"] for k, p in partners.items())
-    found: list[SoundRow] = []
-    for sound in SOUNDS:
-        heard = OtherSounds(split.dataset, sound, partners, seed=0)
-        found += sound_rows(rows_of(model, SplitData(heard, split.groups)), sound, partners)
-    table = pd.DataFrame([(r.sound, r.iou, r.sound_key) for r in found], columns=list("sik"))
+    found: list[AudioRow] = []
+    for audio in AUDIO:
+        replaced = ReplacedAudio(split.dataset, audio, partners, seed=0)
+        found += audio_rows(rows_of(model, SplitData(replaced, split.groups)), audio, partners)
+    table = pd.DataFrame([(r.audio, r.iou, r.audio_key) for r in found], columns=list("sik"))
     means = table.groupby("s")["i"].mean()
     assert means["own"] > 0.8
     assert means["own"] > means[["silence", "noise", "other"]].max() + 0.3
@@ -136,21 +134,21 @@ def test_the_right_sound_beats_every_other(shards, model):
     assert set(table.loc[table["s"] == "own", "k"]) == set(reader.keys)
 
 
-def test_a_sound_is_other_only_where_no_mask_of_its_category_is_known():
+def test_audio_is_other_only_where_no_mask_of_its_category_is_known():
     metas = {
         "a": {"category": "dog", "image_id": "1"},
         "b": {"category": "cat", "image_id": "1"},
         "c": {"category": "bus", "image_id": "2"},
     }
     for seed in range(5):
-        assert other_sounds(metas, seed)["a"] == "c"
-        assert other_sounds(metas, seed)["c"] in "ab"
+        assert choose_partners(metas, seed)["a"] == "c"
+        assert choose_partners(metas, seed)["c"] in "ab"
     del metas["c"]
-    assert other_sounds(metas, 0) == {}
+    assert choose_partners(metas, 0) == {}
 
 
-def test_the_bound_of_not_listening_is_the_best_single_mask(shards):
-    # Both halves of a picture sound in turn: half of it, or all of it, has IoU 1/2 on average.
+def test_the_bound_without_audio_is_the_best_single_mask(shards):
+    # Both halves of an image sound in turn: half of it, or all of it, has IoU 1/2 on average.
     reader = small_split(shards, "test").dataset.reader
     bound = audio_blind_iou(reader, None)
     assert set(bound) == set(reader.keys)

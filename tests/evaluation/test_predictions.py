@@ -14,6 +14,7 @@ from avsynth.evaluation.predictions import (
     write_predictions,
 )
 from avsynth.runtime.options import Runtime
+from tests.helpers.score_rows import facts_of
 
 torch = pytest.importorskip("torch")
 
@@ -50,7 +51,7 @@ def test_a_folder_holds_the_masks_of_this_run_alone(tmp_path):
 
 def test_what_is_shown_is_what_was_scored(built):
     from avsynth.evaluation.evaluate import score
-    from avsynth.metrics.rows import Labels
+    from avsynth.metrics.rows import RunFacts
     from avsynth.pipelines.shared.models import build_model
     from avsynth.pipelines.shared.project import Project
     from avsynth.pipelines.shared.scoring import open_split
@@ -59,8 +60,8 @@ def test_what_is_shown_is_what_was_scored(built):
     project = Project(params, Layout(built), runtime)
     model = build_model(project, "ap_sam")
     split = open_split(project, model, "synthetic", "test")
-    labels = Labels("test", "a", "ap_sam", "synthetic", "", "none")
-    scored = score(model, split, labels, protocol="gavs", batch_size=7, runtime=runtime)
+    facts = RunFacts(**facts_of(run="a", model="ap_sam", benchmark="synthetic", protocol="gavs"))
+    scored = score(model, split, facts, batch_size=7, runtime=runtime)
     keys = best_median_worst(scored, 2)
     masks = dict(predict(model, split, keys, protocol="gavs", runtime=runtime))
     assert set(masks) == set(keys)

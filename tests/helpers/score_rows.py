@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from avsynth.evaluation.predictions import best_median_worst, best_of_categories
 from avsynth.formats.images import decode_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.metrics.fmeasure import pack
+from avsynth.metrics.rows import RunFacts
 from avsynth.reports.read_scores import read_scores
 
 CATEGORIES = ("bird", "cat", "dog", "horse")
@@ -22,13 +24,21 @@ def seed_of(*parts):
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")
 
 
+def facts_of(**facts):
+    """Columns of `RunFacts`; by default of a small model trained on AVS-Synthetic."""
+    defaults = {
+        "split": "test", "protocol": "avsbench", "architecture": "tiny", "input_size": 64,
+        "pretrained_on": "", "trained_on": "synthetic", "finetuned_on": "", "real_percent": 0,
+        "shots": 0, "ablation": "", "prompt": "",
+    }  # fmt: skip
+    return asdict(RunFacts(**{**defaults, **facts}))
+
+
 def score_rows(
     *,
     run="sama_avs",
     model="sama_avs",
-    stage="zeroshot",
     benchmark="s4",
-    setting="0% real, w/ P.T.",
     skill=0.6,
     keys=None,
     clips=12,
@@ -36,8 +46,13 @@ def score_rows(
     categories=CATEGORIES,
     protocol="avsbench",
     version="v1s",
+    **facts,
 ):
-    """Rows of one run; ``skill`` 0..1 moves every IoU. The same keys for every run of a set."""
+    """Rows of one run; ``skill`` 0..1 moves every IoU. The same keys for every run of a set.
+
+    Without other facts, the run is of a small model trained on AVS-Synthetic.
+    """
+    common = facts_of(run=run, model=model, benchmark=benchmark, protocol=protocol, **facts)
     names = keys or [
         (f"{categories[c % len(categories)]}-{c:04x}", categories[c % len(categories)], f)
         for c in range(clips)
@@ -46,7 +61,7 @@ def score_rows(
     rows = []
     for name, category, frame in names:
         key = f"{name}-{frame}" if keys is None else name
-        rng = np.random.default_rng(seed_of(benchmark, key, run, setting))
+        rng = np.random.default_rng(seed_of(key, *common.values()))
         truth = int(rng.integers(PIXELS // 10, PIXELS // 3))
         hit = int(truth * np.clip(rng.normal(skill, 0.15), 0.02, 1))
         false = int(truth * np.clip(rng.normal(1 - skill, 0.15), 0, 1) * 0.7)
@@ -60,15 +75,9 @@ def score_rows(
             {
                 "key": key,
                 "clip_key": name,
-                "benchmark": benchmark,
-                "version": version,
-                "split": "test",
-                "model": model,
-                "run": run,
-                "regime": "synthetic",
-                "setting": setting,
-                "protocol": protocol,
                 "category": category,
+                "version": version,
+                **common,
                 "num_frames": frames,
                 "frame_index": frame,
                 "iou": hit / (truth + false),
@@ -84,7 +93,7 @@ def score_rows(
 
 
 def localisation_rows(run="av_sam", model="av_sam", shift=0.0, count=12):
-    """Rows of localisation, one per picture; ``shift`` moves every score."""
+    """Rows of localisation, one per image; ``shift`` moves every score."""
     rows = []
     for number in range(count):
         value = (number + 0.5) / count
@@ -92,87 +101,89 @@ def localisation_rows(run="av_sam", model="av_sam", shift=0.0, count=12):
             {
                 "key": f"flickr-{number:03d}",
                 "clip_key": f"{number:03d}",
-                "benchmark": "flickr",
-                "version": "test-250",
-                "model": model,
-                "regime": "synthetic",
-                "protocol": "consensus",
                 "category": "unlabelled",
+                "version": "test-250",
+                **facts_of(run=run, model=model, benchmark="flickr", protocol="consensus"),
                 "ciou": value + shift,
                 "pixel_ap": value / 2,
                 "piap": value / 4,
-                "split": "test",
-                "run": run,
-                "setting": "trained with Synthetic",
             }
         )
     return pd.DataFrame(rows)
 
 
-def sound_rows(run="sama_avs", other_key="bird-0000-0", **options):
-    """Rows of the audio test: the skill falls where the sound does not fit."""
+def audio_rows(run="sama_avs", other_key="bird-0000-0", **options):
+    """Rows of the audio test: the skill falls where the audio does not fit."""
     skills = {"own": 0.7, "silence": 0.1, "noise": 0.15, "other": 0.2}
     parts = [
-        score_rows(run=run, stage="audio-test", benchmark="synthetic", setting=sound,
-                   skill=skill, **options).assign(
-            setting="", sound=sound, sound_key=other_key if sound == "other" else "")
-        for sound, skill in skills.items()
+        score_rows(run=run, benchmark="synthetic", skill=skill, **options).assign(
+            audio=audio, audio_key=other_key if audio == "other" else "")
+        for audio, skill in skills.items()
     ]  # fmt: skip
     return pd.concat(parts, ignore_index=True)
+
+
+def put(folder, stage, rows):
+    """Write the rows of one run below a folder ``reports/scores``; return the file."""
+    path = folder / stage / f"{rows['run'].iloc[0]}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(path, index=False)
+    return path
 
 
 def write_scores(folder, *, models=("sama_avs", "save"), keys=None):
     """Write a whole ``reports/scores`` folder: every stage that the report knows."""
     for number, model in enumerate(models):
-        base = {"run": model, "model": model}
         better = 0.04 * number
+        put(folder, "test", score_rows(run=model, model=model, benchmark="synthetic", keys=keys,
+                                       skill=0.75 + better, version="build"))  # fmt: skip
+        put(folder, "zeroshot",
+            score_rows(run=f"{model}-s4", model=model, skill=0.6 + better))  # fmt: skip
+        put(folder, "zeroshot",
+            score_rows(run=f"{model}-ms3", model=model, benchmark="ms3", version="v1m",
+                       categories=("multi-source",), skill=0.45 + better))  # fmt: skip
+        for percent in (0, 10, 20, 30, 100):
+            for word, low, high in (("with", 0.6, 0.85), ("without", 0.1, 0.8)):
+                skill = low + (high - low) * (percent / 100) ** 0.3 + better
+                run = f"{model}-s4-{percent}-{word}"
+                facts = few_shot_facts(percent, pretrained=word == "with")
+                put(folder, "fewshot", score_rows(run=run, model=model, skill=skill, **facts))
+        put(folder, "v3_base", score_rows(
+            run=model, model=model, benchmark="v3", version="v3", trained_on="v3",
+            real_percent=100, categories=("bell", "harp", "tiger"),
+            skill=0.4 + better))  # fmt: skip
+        put(folder, "v3_shots", score_rows(
+            run=f"{model}-1", model=model, benchmark="v3-1shot", version="v3", trained_on="v3",
+            finetuned_on="v3-1shot", real_percent=100, shots=1, categories=("tiger",),
+            skill=0.5 + better))  # fmt: skip
+        put(folder, "audio-test", audio_rows(
+            run=model, model=model, keys=keys, version="build",
+            other_key=keys[0][0] if keys else "bird-0000-0"))  # fmt: skip
 
-        def put(stage, rows, base=base):
-            path = folder / stage / f"{base['run']}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows.to_csv(path, index=False)
 
-        put("test", score_rows(**base, stage="test", benchmark="synthetic",
-                               setting="trained on AVS-Synthetic", keys=keys,
-                               skill=0.75 + better, version="build"))  # fmt: skip
-        put("zeroshot", pd.concat([
-            score_rows(**base, setting="trained with Synthetic", skill=0.6 + better),
-            score_rows(**base, benchmark="ms3", version="v1m", setting="trained with Synthetic",
-                       categories=("multi-source",), skill=0.45 + better),
-        ]))  # fmt: skip
-        put("fewshot", pd.concat([
-            score_rows(**base, stage="fewshot", setting=f"{percent}% real, {word} P.T.",
-                       skill=low + (high - low) * (percent / 100) ** 0.3 + better)
-            for word, low, high in (("w/", 0.6, 0.85), ("w/o", 0.1, 0.8))
-            for percent in (0, 10, 20, 30, 100)
-        ]))  # fmt: skip
-        put("v3_shots", pd.concat([
-            score_rows(**base, stage="v3_shots", benchmark=name, version="v3", setting=shots,
-                       categories=categories, skill=skill + better)
-            for name, shots, categories, skill in (
-                ("v3", "0-shot", ("bell", "harp", "tiger"), 0.4),
-                ("v3-1shot", "1-shot", ("tiger",), 0.5),
-            )
-        ]))  # fmt: skip
-        put("audio-test", sound_rows(run=model, model=model, keys=keys, version="build",
-                                     other_key=keys[0][0] if keys else "bird-0000-0"))  # fmt: skip
+def few_shot_facts(percent, *, pretrained):
+    """The facts of a run on a share of S4, as the stage ``fewshot`` writes them."""
+    before = "synthetic" if pretrained else ""
+    if percent == 0:
+        return {"trained_on": before}
+    return {"pretrained_on": before, "trained_on": "s4", "real_percent": percent}
 
 
 def write_predictions(layout):
-    """Store a mask for every row that can be shown: the truth, moved by more where IoU is low."""
+    """Store a mask for every row that can be shown: the ground truth, shifted more at low IoU."""
     reader = ShardReader(layout.shards("avs-synthetic"), "test")
     scores = read_scores(layout.scores)
-    test = scores.rows[scores.rows["stage"] == "test"].drop(columns="name")
-    own = scores.sounds[scores.sounds["sound"] == "own"]
+    test = scores.rows[scores.rows["stage"] == "test"]
+    own = scores.audio_test[scores.audio_test["audio"] == "own"]
     names = []
     for run in sorted(test["run"].unique()):
         rows = list(test[test["run"] == run].itertuples(index=False))
         names += [("test", run, row.key, row.key, row.iou) for row in rows
                   if row.key in best_median_worst(rows, 2)]  # fmt: skip
-        heard = list(own[own["run"] == run].drop(columns="name").itertuples(index=False))
-        shown = best_of_categories(heard, 2)
-        names += [("audio-test", run, f"{r['key']}.{r['sound']}", r["key"], r["iou"])
-                  for _, r in scores.sounds.iterrows()
+        paired = list(own[own["run"] == run].itertuples(index=False))
+        shown = best_of_categories(paired, 2)
+        names += [("audio-test", run, f"{r['key']}.{r['audio']}", r["key"], r["iou"])
+                  for _, r in scores.audio_test.iterrows()
                   if r["run"] == run and r["key"] in shown]  # fmt: skip
     for stage, run, name, key, iou in names:
         truth = decode_mask(reader.parts(key)["mask.png"])

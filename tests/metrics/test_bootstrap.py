@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from avsynth.core.tables import read_table, write_table
-from avsynth.metrics.bootstrap import by_category, compare, estimate
+from avsynth.metrics.bootstrap import compare, estimate
 from avsynth.metrics.fmeasure import pack
 from avsynth.metrics.frames import f_measure, frame_iou, score_frames
 from avsynth.metrics.measures import MEASURES
-from avsynth.metrics.rows import ScoreRow
+from avsynth.metrics.rows import FrameRow
 from avsynth.runtime.errors import ConfigError, DataError
+from tests.helpers.score_rows import facts_of
 
 METER = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text())["meter"][0]
 FRAME_MEASURES = ("meter_iou", "meter_f", "miou", "miou_with_truth", "f_frame", "f_at_cut",
@@ -26,14 +27,11 @@ QUICK = {"draws": 200, "seed": 3}
 def rows_of(logits, gt, frames_per_clip=1, protocol="avsbench"):
     scores = score_frames(logits, gt, protocol)
     return [
-        ScoreRow(
+        FrameRow(
             key=f"k{n:04d}",
             clip_key=f"c{n // frames_per_clip:04d}",
-            benchmark="toy",
             version="1",
-            model="m",
-            regime="r",
-            protocol=protocol,
+            **facts_of(run="r", model="m", benchmark="toy", protocol=protocol),
             category="dog" if n // frames_per_clip % 2 else "cat",
             iou=scores.iou[n].item(),
             fscore=scores.fscore[n].item(),
@@ -42,6 +40,8 @@ def rows_of(logits, gt, frames_per_clip=1, protocol="avsbench"):
             gt_px=int(scores.gt_px[n]),
             pred_px=int(scores.pred_px[n]),
             histogram=pack(scores.histogram[n]),
+            num_frames=frames_per_clip,
+            frame_index=n % frames_per_clip,
         )
         for n in range(len(logits))
     ]
@@ -73,8 +73,8 @@ def test_rows_give_the_published_meter_whatever_the_batch(batch, key, protocol):
 
 def test_rows_written_to_csv_give_the_same_numbers(tmp_path, scene):
     rows = rows_of(*scene, 3)
-    write_table(tmp_path / "scores.csv", ScoreRow, reversed(rows), ["key"])
-    read = read_table(tmp_path / "scores.csv", ScoreRow)
+    write_table(tmp_path / "scores.csv", FrameRow, reversed(rows), ["key"])
+    read = read_table(tmp_path / "scores.csv", FrameRow)
     for measure in FRAME_MEASURES:
         before, after = (estimate(r, measure, **QUICK) for r in (frame_of(rows), read))
         assert before == after
@@ -147,14 +147,6 @@ def test_frames_of_a_clip_are_resampled_together(scene):
     copies = pd.concat([rows.assign(key=rows.key + f"-{i}") for i in range(9)])
     one, nine = (estimate(r, "miou", draws=500, seed=0) for r in (rows, copies))
     assert (nine.low, nine.high) == pytest.approx((one.low, one.high))
-
-
-def test_by_category(scene):
-    rows = frame_of(rows_of(*scene, 3))
-    cells = by_category(rows, "miou", **QUICK)
-    assert list(cells) == ["cat", "dog"]
-    assert cells["cat"].value == pytest.approx(rows[rows.category == "cat"].iou.mean())
-    assert cells["cat"].units == 4
 
 
 def test_interval_covers_the_truth_about_95_times_in_100():

@@ -16,7 +16,7 @@ from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import encode_wav
 from avsynth.loading.batch import Prediction
 from avsynth.metrics.localisation import ciou, consensus_map
-from avsynth.metrics.rows import Labels
+from avsynth.metrics.rows import RunFacts
 from avsynth.models.checkpoints import save_trained
 from avsynth.pipelines.convert import convert
 from avsynth.pipelines.report import report
@@ -26,6 +26,7 @@ from avsynth.pipelines.shared.scoring import open_split
 from avsynth.pipelines.zeroshot import zeroshot
 from avsynth.runtime.errors import ConfigError
 from avsynth.runtime.options import Runtime
+from tests.helpers.score_rows import facts_of
 
 LEFT, RIGHT, CORNER = (0, 0, 128, 256), (128, 0, 256, 256), (128, 128, 256, 256)
 PICTURES = {
@@ -88,7 +89,8 @@ def test_every_image_has_a_row_with_its_protocol(scored):
     assert sorted(rows["clip_key"]) == sorted(PICTURES)
     assert set(rows["protocol"]) == {"consensus"}
     assert set(rows["version"]) == {"test-250"}
-    assert set(rows["setting"]) == {"trained with Synthetic"}
+    assert set(rows["trained_on"]) == {"synthetic"}
+    assert set(rows["real_percent"]) == {0}
     assert rows[["ciou", "pixel_ap", "piap"]].stack().between(0, 1).all()
     assert rows["ciou"].nunique() > 3
 
@@ -132,8 +134,8 @@ def test_scores_of_a_simple_prediction_by_hand(scored):
     project = project_of(scored)
     model = HeatOnTheLeft()
     split = open_split(project, model, "flickr", "test")
-    labels = Labels("zeroshot", "left", "left", "flickr", "", "none")
-    found = list(localise(model, split, labels, batch_size=4, runtime=project.runtime))
+    facts = RunFacts(**facts_of(run="left", model="left", benchmark="flickr", protocol="consensus"))
+    found = list(localise(model, split, facts, batch_size=4, runtime=project.runtime))
     expected = {
         "100": 1.0,  # both annotators drew the left half
         "200": 0.0,
@@ -158,26 +160,30 @@ def test_scoring_twice_gives_the_same_bytes(scored):
         run(zeroshot, "av_sam", "flicker", root=scored)
 
 
-def test_the_report_shows_localisation_with_the_published_values(scored):
+def test_the_report_shows_localisation_beside_the_published_values(scored):
     run(report, root=scored)
     layout = Layout(scored)
     table = pd.read_csv(layout.reports / "tables" / "localisation-flickr.csv")
-    ours = table.set_index("run").loc["av_sam"]
+    ours = table.set_index("run").loc["av_sam-flickr"]
     rows = pd.read_csv(layout.scores / "zeroshot" / "av_sam-flickr.csv")
     assert ours["ciou"] == pytest.approx(rows["ciou"].mean())
     assert ours["ap50"] == pytest.approx((rows["ciou"] >= 0.5).mean())
     assert ours["auc_low"] <= ours["auc"] <= ours["auc_high"]
-    assert ours[["ap50_printed", "auc_printed", "piap_printed"]].tolist() == [50.80, 29.76, 28.93]
-    assert table.set_index("run").loc["sam_oracle", "piap_printed"] != 28.93
-    assert ours["pictures"] == len(PICTURES)
+    assert ours[["ap50_published", "auc_published", "piap_published"]].tolist() == [
+        50.80,
+        29.76,
+        28.93,
+    ]
+    assert table.set_index("run").loc["sam_oracle-flickr", "piap_published"] != 28.93
+    assert ours["images"] == len(PICTURES)
     page, twin = ((layout.reports / name).read_text() for name in ("index.html", "index.md"))
     section = page[page.index('<section id="localisation">') :].split("</section>")[0]
-    for said in ("CIoU", "the two AP never compare", "50.80", "worst · CIoU"):
-        assert said in section
+    for text in ("CIoU", "the two AP do not compare", "50.80", "worst · CIoU"):
+        assert text in section
     assert section.count("<article") == 6
     assert "### Flickr-SoundNet" in twin
     assert not list(layout.reports.joinpath("tables").glob("results-flickr*"))
     metrics = json.loads((layout.reports / "metrics.json").read_text())
-    values = metrics["zeroshot"]["flickr"]["av_sam trained with Synthetic"]
+    values = metrics["zeroshot"]["av_sam-flickr"]
     assert set(values) == {"ciou", "ap50", "auc"}
     assert len(ShardReader(layout.shards("flickr"), "test")) == len(PICTURES)

@@ -9,6 +9,7 @@ import pytest
 from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.formats.shards import ShardReader
+from avsynth.inspection.fiftyone_app.scores import gaps, scored_runs
 from avsynth.models.checkpoints import read_info
 from avsynth.pipelines.ablate import ablate
 from avsynth.pipelines.convert import convert
@@ -37,6 +38,11 @@ def project(built, tmp_path_factory):
     root = tmp_path_factory.mktemp("experiments") / "project"
     shutil.copytree(built, root)
     return root
+
+
+def facts(rows):
+    names = ["trained_on", "pretrained_on", "finetuned_on", "real_percent", "shots", "ablation"]
+    return set(rows[names].itertuples(index=False, name=None))
 
 
 def stage(run, *items, root, settings=()):
@@ -99,9 +105,9 @@ def test_training_writes_weights_metrics_plots_and_rows(trained):
     assert len(scores.rows[scores.rows["stage"] == "test"]) == len(
         ShardReader(layout.shards("avs-synthetic"), "test")
     )
-    assert set(scores.sounds["sound"]) == {"own", "silence", "noise", "other"}
-    heard = json.loads((layout.scores / "audio-test/sama_avs.json").read_text())
-    assert 0 < heard["miou_audio_blind_bound"] < 1
+    assert set(scores.audio_test["audio"]) == {"own", "silence", "noise", "other"}
+    bounds = json.loads((layout.scores / "audio-test/sama_avs.json").read_text())
+    assert 0 < bounds["miou_audio_blind_bound"] < 1
 
 
 def test_the_same_run_gives_the_same_bytes(trained):
@@ -120,7 +126,9 @@ def test_zero_shot_needs_weights_of_the_same_model(trained, converted):
     stage(zeroshot, "sama_avs", "s4", root=trained)
     rows = read_scores(Layout(trained).scores).rows
     rows = rows[rows["stage"] == "zeroshot"]
-    assert set(rows["setting"]) == {"trained with Synthetic"}
+    assert facts(rows) == {("synthetic", "", "", 0, 0, "")}
+    assert set(rows["architecture"]) == {"tiny"}
+    assert set(rows["input_size"]) == {32}
     assert set(rows["benchmark"]) == {"s4"}
     with pytest.raises(CheckpointError, match="no such file"):
         stage(zeroshot, "save", "s4", root=trained)
@@ -149,13 +157,30 @@ def test_every_other_stage_runs(trained, converted):
         stage(zeroshot, model, "ms3", root=trained)
     rows = read_scores(layout.scores).rows
     assert set(rows["stage"]) >= {"ablate", "s4_to_ms3", "fewshot", "v3_base", "test", "v3_shots"}
-    few = rows[(rows["stage"] == "fewshot")]
-    assert set(few["setting"]) == {
-        f"{p}% real, {w} P.T." for p in (0, 10, 100) for w in ("w/", "w/o")
-    }
-    assert set(rows.loc[rows["stage"] == "s4_to_ms3", "setting"]) == {
-        "w/ F.T. (Syn.)", "w/ F.T. (from S4)",
+    assert facts(rows[rows["stage"] == "fewshot"]) == {
+        ("", "", "", 0, 0, ""), ("synthetic", "", "", 0, 0, ""),
+        ("s4", "", "", 10, 0, ""), ("s4", "synthetic", "", 10, 0, ""),
+        ("s4", "", "", 100, 0, ""), ("s4", "synthetic", "", 100, 0, ""),
     }  # fmt: skip
+    assert facts(rows[rows["stage"] == "s4_to_ms3"]) == {
+        ("s4", "", "ms3", 100, 0, ""), ("s4", "synthetic", "ms3", 100, 0, ""),
+    }  # fmt: skip
+    assert facts(rows[rows["stage"] == "v3_base"]) == {("v3", "", "", 100, 0, "")}
+    assert facts(rows[rows["stage"] == "v3_shots"]) == {("v3", "", "v3-1shot", 100, 1, "")}
+    assert facts(rows[rows["stage"] == "ablate"]) == {("s4", "", "", 100, 0, "num_adapters=1")}
+    oracle = rows[rows["model"] == "sam_oracle"]
+    assert facts(oracle) == {("", "", "", 0, 0, "")}
+    assert set(oracle["prompt"]) == {"1 boxes"}
+    assert set(rows.loc[rows["model"] != "sam_oracle", "prompt"]) == {""}
+    keys = set(ShardReader(layout.shards("s4"), "test").keys)
+    runs = {run.title: run.iou for run in scored_runs(layout, "s4", keys)}
+    gap = gaps(scored_runs(layout, "s4", keys))
+    assert gap.keys() == keys
+    before = [runs[name] for name in ("zeroshot sama_avs-s4", "fewshot sama_avs-s4-0-with")]
+    after = [runs[f"fewshot sama_avs-s4-{p}-{w}"] for p in (10, 100) for w in ("with", "without")]
+    for key in keys:
+        largest = max(run[key] for run in after) - min(run[key] for run in before)
+        assert gap[key] == pytest.approx(largest)
     untrained = read_info(layout.runs / "fewshot/sama_avs-s4-0/without/weights.safetensors")
     assert untrained.model == "sama_avs"
 
@@ -163,6 +188,8 @@ def test_every_other_stage_runs(trained, converted):
 def test_items_that_params_do_not_name_are_refused(trained):
     with pytest.raises(ConfigError, match="Did you mean 'adapters-1'"):
         stage(ablate, "adapter-1", root=trained)
+    with pytest.raises(ConfigError, match="'v3-twoshot'"):
+        stage(v3_shots, "sama_avs", "two", root=trained)
     for percent in ("101", "-1", "ten"):
         with pytest.raises(ConfigError, match="a percentage from 0 to 100"):
             stage(fewshot, "sama_avs", "s4", percent, root=trained)

@@ -7,20 +7,22 @@ import pandas as pd
 from avsynth.reports.page.figures import ACCENT, GREY, few_shot_figure, histogram_figure
 from avsynth.reports.read_scores import read_scores
 from avsynth.reports.results import few_shot_table
-from avsynth.reports.score_cells import Judge
+from avsynth.reports.score_cells import Scorer
 from tests.helpers.score_rows import write_scores
 
 
 def curve(tmp_path):
     write_scores(tmp_path)
-    table = few_shot_table(read_scores(tmp_path).rows, "s4", Judge(20, 0))
-    printed = pd.DataFrame({"percent": [0, 100], "pretrained": True, "value": [64.05, 83.17]})
-    return few_shot_figure(table, printed, "caption")
+    table = few_shot_table(read_scores(tmp_path).rows, "s4", Scorer(20, 0))
+    published = pd.DataFrame(
+        {"real_percent": [0, 100], "pretrained": True, "value": [64.05, 83.17]}
+    )
+    return few_shot_figure(table, published, "caption")
 
 
-def test_a_curve_has_both_colours_words_and_a_printed_line(tmp_path):
+def test_a_curve_has_both_colours_words_and_a_published_line(tmp_path):
     figure = curve(tmp_path)
-    for part in (ACCENT, GREY, "save, without", "SAMA-AVS as printed, with", "30 %"):
+    for part in (ACCENT, GREY, "save, without", "SAMA-AVS as published, with", "30 %"):
         assert part in figure.svg
     assert "save with pre-training: " in figure.alt
     assert "at 100 %" in figure.alt

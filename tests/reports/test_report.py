@@ -12,11 +12,11 @@ from avsynth.core.paths import Layout
 from avsynth.pipelines.report import report
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
-from tests.helpers.score_rows import score_rows
+from tests.helpers.score_rows import put, score_rows
 from tests.reports.conftest import QUICK
 
 SECTIONS = ("results", "categories", "few-shot", "unseen", "localisation", "audio-test",
-            "ablations", "pictures", "papers")  # fmt: skip
+            "ablations", "images", "papers")  # fmt: skip
 
 
 def written(layout):
@@ -60,11 +60,20 @@ def test_the_markdown_twin_has_the_same_tables(reported):
     assert len(rows) > 100
 
 
-def test_metrics_are_nested_by_stage_benchmark_and_run(reported):
+def test_metrics_have_short_plain_keys(reported):
     metrics = json.loads((reported.reports / "metrics.json").read_text())
-    values = metrics["fewshot"]["s4"]["save 100% real, w/ P.T."]
-    assert set(values) == {"m_j", "m_f"}
-    assert 0.6 < values["m_j"] < 1
+    assert set(metrics["fewshot"]["save-s4-100-with"]) == {"m_j", "m_f"}
+    assert 0.6 < metrics["fewshot"]["save-s4-100-with"]["m_j"] < 1
+
+    def keys(nested):
+        for key, value in nested.items():
+            yield key
+            if isinstance(value, dict):
+                yield from keys(value)
+
+    found = list(keys(metrics))
+    assert len(found) > 50
+    assert [key for key in found if not re.fullmatch(r"[a-z0-9_-]{1,32}", key)] == []
 
 
 def test_same_scores_same_bytes_and_no_stale_table(reported, tmp_path):
@@ -88,7 +97,7 @@ def test_without_scores_every_section_says_what_is_missing(built, tmp_path):
     assert "64.05" in page
 
 
-def test_pictures_that_are_not_there_are_said(reported, tmp_path):
+def test_absent_images_are_reported(reported, tmp_path):
     layout = Layout(tmp_path)
     shutil.copy(reported.root / "params.yaml", tmp_path)
     shutil.copytree(reported.scores, layout.scores)
@@ -107,12 +116,10 @@ def test_two_protocols_are_refused_unless_asked(built, tmp_path):
     layout = Layout(tmp_path)
     shutil.copy(built / "params.yaml", tmp_path)
     for run, protocol in (("a", "avsbench"), ("b", "sama")):
-        path = layout.scores / "zeroshot" / f"{run}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        score_rows(run=run, protocol=protocol).to_csv(path, index=False)
+        put(layout.scores, "zeroshot", score_rows(run=run, protocol=protocol))
     with pytest.raises(DataError, match=r"one protocol; found avsbench \(a\), sama \(b\)"):
         report(load_params(tmp_path, QUICK), layout, Runtime())
     assert not (layout.reports / "index.html").exists()
     report(load_params(tmp_path, [*QUICK, "report.mix=true"]), layout, Runtime())
     table = pd.read_csv(layout.reports / "tables" / "results-s4.csv")
-    assert table["setting"].str.contains("sama, v1s").tolist() == [False, True]
+    assert table["training"].str.contains("sama, v1s").tolist() == [False, True]

@@ -128,8 +128,6 @@ class Ablation(Section):
 
     model: str
     benchmark: str
-    setting: str
-    """What the tables call it, e.g. ``2 adapters``."""
     build: dict[str, int | float | str | bool | None]
 
 

@@ -1,41 +1,38 @@
 """Score rows -> fields of a dataset: IoU and F per run, predicted masks, gaps and disagreement."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from avsynth.core.paths import Layout
+from avsynth.metrics.rows import RunFacts
 from avsynth.reports.page.cards import DATASETS
-from avsynth.reports.read_scores import groups, read_scores
-
-SYNTHETIC, REAL = "trained with Synthetic", "trained with Real"
-"""Settings, in the papers' words, that the gap is measured between."""
+from avsynth.reports.read_scores import FACTS, groups, read_scores
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One scored run on one dataset."""
+class RunScores:
+    """The scores of one run on one dataset."""
 
     name: str
     """A field's name: small letters, digits and underscores."""
     title: str
-    model: str
-    setting: str
+    facts: RunFacts
     iou: dict[str, float]
     fscore: dict[str, float]
     predictions: dict[str, str]
-    """Key -> file, for those that are stored."""
+    """Key -> file of the stored predictions."""
 
 
-def scored_runs(layout: Layout, dataset: str, keys: set[str]) -> list[Run]:
-    """Find the runs that were scored on a dataset.
+def scored_runs(layout: Layout, dataset: str, keys: set[str]) -> list[RunScores]:
+    """Read the runs that were scored on a dataset.
 
     Args:
         layout: of the project.
         dataset: a folder below data/shards.
-        keys: samples that matter.
+        keys: of the samples to keep.
 
     Raises:
         DataError: a score file is damaged.
@@ -43,52 +40,58 @@ def scored_runs(layout: Layout, dataset: str, keys: set[str]) -> list[Run]:
     rows = read_scores(layout.scores, mix=True).rows
     names = rows["benchmark"].map(lambda name: DATASETS.get(name, name))
     rows = rows[(names == dataset) & rows["key"].isin(keys)]
-    parts = list(groups(rows))
-    files = Counter((first["stage"], first["name"]) for first, _ in parts)
-    return [
-        _run(layout, first, group, alone=files[first["stage"], first["name"]] == 1)
-        for first, group in parts
-    ]
+    return [_run_scores(layout, run, group) for run, group in groups(rows)]
 
 
-def _run(layout: Layout, first: pd.Series, rows: pd.DataFrame, *, alone: bool) -> Run:
-    """Gather one run; where a file holds several settings, each is a run of its own."""
-    title = f"{first['stage']} {first['name']}" + ("" if alone else f" {first['setting']}")
-    folder = layout.predictions / first["stage"] / first["name"]
+def _run_scores(layout: Layout, run: dict[str, Any], rows: pd.DataFrame) -> RunScores:
+    title = f"{run['stage']} {run['run']}"
+    folder = layout.predictions / run["stage"] / run["run"]
     stored = {path.stem: str(path) for path in folder.glob("*.png")}
     scored = rows["key"].tolist()
-    return Run(
+    return RunScores(
         re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_"),
         title,
-        first["model"],
-        first["setting"],
+        RunFacts(**{name: run[name] for name in FACTS}),
         dict(zip(scored, rows["iou"].astype(float), strict=True)),
         dict(zip(scored, rows["fscore"].astype(float), strict=True)),
         {key: stored[key] for key in scored if key in stored},
     )
 
 
-def gaps(runs: list[Run]) -> dict[str, float]:
-    """Measure IoU trained with real data minus trained with synthetic, the largest of any model."""
+def gaps(runs: list[RunScores]) -> dict[str, float]:
+    """Compute per key the largest gap of any model, from synthetic to real training data.
+
+    A gap is the IoU of a run that was trained with real data minus the IoU of the same model
+    trained on AVS-Synthetic alone.
+    """
     found: dict[str, float] = {}
     for real in runs:
         for synthetic in runs:
-            if (real.setting, synthetic.setting) != (REAL, SYNTHETIC):
+            if not _differ_in_real_data(real.facts, synthetic.facts):
                 continue
-            if real.model == synthetic.model:
-                for key in real.iou.keys() & synthetic.iou.keys():
-                    gap = real.iou[key] - synthetic.iou[key]
-                    found[key] = max(gap, found.get(key, -1.0))
+            for key in real.iou.keys() & synthetic.iou.keys():
+                gap = real.iou[key] - synthetic.iou[key]
+                found[key] = max(gap, found.get(key, -1.0))
     return found
 
 
-def disagreements(runs: list[Run]) -> tuple[dict[str, float], dict[str, str]]:
-    """Find how far two different models lie apart in IoU, at most, and which two those are."""
+def _differ_in_real_data(real: RunFacts, synthetic: RunFacts) -> bool:
+    """Return whether two runs differ in their training data, and only one has seen real data."""
+    same = ("model", "benchmark", "protocol", "architecture", "input_size", "ablation")
+    return (
+        real.real_percent > 0
+        and (synthetic.real_percent, synthetic.trained_on) == (0, "synthetic")
+        and all(getattr(real, name) == getattr(synthetic, name) for name in same)
+    )
+
+
+def disagreements(runs: list[RunScores]) -> tuple[dict[str, float], dict[str, str]]:
+    """Compute per key the largest difference in IoU of two models, and name the two."""
     apart: dict[str, float] = {}
     between: dict[str, str] = {}
     for number, one in enumerate(runs):
         for other in runs[number + 1 :]:
-            if one.model == other.model:
+            if one.facts.model == other.facts.model:
                 continue
             for key in one.iou.keys() & other.iou.keys():
                 distance = abs(one.iou[key] - other.iou[key])

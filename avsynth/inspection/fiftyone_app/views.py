@@ -1,17 +1,17 @@
-"""What a dataset shows first: score fields, the sidebar's groups, and the saved views."""
+"""The score fields, sidebar groups and saved views of a dataset."""
 
 from typing import TYPE_CHECKING, Any
 
 from avsynth.formats.render import PREDICTION, TRUTH
 from avsynth.inspection.fiftyone_app.datasets import TRUTH_FIELD
 from avsynth.inspection.fiftyone_app.samples import Selection
-from avsynth.inspection.fiftyone_app.scores import Run, disagreements, gaps
+from avsynth.inspection.fiftyone_app.scores import RunScores, disagreements, gaps
 
 if TYPE_CHECKING:
     import fiftyone
 
 TINY_FRAC = 0.01
-"""A mask below this share of its picture is tiny."""
+"""A mask below this share of its image is tiny."""
 GAP, APART, BETWEEN = "gap_synthetic_real", "disagreement", "disagreement_between"
 _LIMIT = 200
 _PREDICTED = 255
@@ -35,10 +35,10 @@ _GROUPS = {
 }
 
 
-def add_scores(dataset: "fiftyone.Dataset", runs: list[Run]) -> None:
-    """Write each run's IoU, F and stored predictions to the pictures they belong to.
+def add_scores(dataset: "fiftyone.Dataset", runs: list[RunScores]) -> None:
+    """Write each run's IoU, F and stored predictions to its images.
 
-    Fields of runs that are no longer there go.
+    Fields of runs without score rows are removed.
     """
     import fiftyone
 
@@ -66,19 +66,19 @@ def add_scores(dataset: "fiftyone.Dataset", runs: list[Run]) -> None:
 
 
 def _put(dataset: "fiftyone.Dataset", fields: dict[str, Any], kind: Any, **options: Any) -> None:
-    """Set fields of pictures by their keys; a field that is new is declared first."""
-    pictures = dataset.select_group_slices("image")
+    """Set fields of images by their keys; new fields are declared first."""
+    images = dataset.select_group_slices("image")
     for field, values in fields.items():
         if not dataset.has_sample_field(field):
             dataset.add_sample_field(field, kind, **options)
-        pictures.set_values(field, values, key_field="key")
+        images.set_values(field, values, key_field="key")
 
 
 def _is_score(field: str) -> bool:
     return field.startswith(("iou_", "f_", "predicted_")) or field in (GAP, APART, BETWEEN)
 
 
-def save_views(dataset: "fiftyone.Dataset", runs: list[Run], quiet_db: float) -> None:
+def save_views(dataset: "fiftyone.Dataset", runs: list[RunScores], quiet_db: float) -> None:
     """Save the views that a reviewer starts from.
 
     Args:
@@ -109,7 +109,7 @@ def save_views(dataset: "fiftyone.Dataset", runs: list[Run], quiet_db: float) ->
 def save_selection(
     dataset: "fiftyone.Dataset", selection: Selection, keys: list[str]
 ) -> str | None:
-    """Save the view of what was asked for; return its name, or None when that is everything."""
+    """Save the view of the selection; return its name, or None if it is the whole dataset."""
     from fiftyone import ViewField
 
     asked = {"category": selection.category, "where": selection.where, "max": selection.max}
@@ -122,7 +122,7 @@ def save_selection(
 
 
 def arrange_sidebar(dataset: "fiftyone.Dataset") -> None:
-    """Put the fields into groups, the database's own last; masks in the reports' colours."""
+    """Put the fields into groups, the database's own last; colour the masks as in the reports."""
     import fiftyone
 
     schema = [path for path in dataset.get_field_schema() if path not in ("group", "metadata")]

@@ -1,4 +1,4 @@
-"""The pictures of a report: samples chosen by score, with truth, prediction, spectrogram, sound."""
+"""The sample cards of a report: image, ground truth, prediction, spectrogram and audio."""
 
 import io
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from avsynth.formats.render import (
     spectrogram,
 )
 from avsynth.formats.shards import ShardReader
-from avsynth.reports.read_scores import SOUNDS
+from avsynth.metrics.rows import AUDIO
 from avsynth.runtime.errors import DataError
 
 LONGEST_PX = 240
@@ -29,47 +29,47 @@ DATASETS = {"synthetic": "avs-synthetic"}
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of a card, as a data URI."""
+class CardImage:
+    """One image of a card, as a data URI."""
 
     uri: str
     alt: str
     caption: str
-    sound: str = ""
-    """What belongs to this picture alone: a FLAC as a data URI, or nothing."""
+    audio: str = ""
+    """Audio of this image alone: a FLAC as a data URI, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One sample: what stands above it, its pictures, its sound."""
+    """One sample: title, remark, images and audio."""
 
     title: str
     remark: str
-    pictures: tuple[Picture, ...]
-    sound: str = ""
+    images: tuple[CardImage, ...]
+    audio: str = ""
     key: str = ""
     wide: bool = False
-    """Takes the whole width: its pictures stand side by side."""
+    """Takes the whole width: its images stand side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """Cards under one heading; ``missing`` says what could not be shown."""
+    """Cards under one heading; ``missing`` names what could not be shown."""
 
     title: str
     cards: tuple[Card, ...]
     missing: str = ""
 
 
-class Album:
-    """Finds the pictures, sounds and stored predictions of scored frames."""
+class SampleImages:
+    """The images, audio and stored predictions of scored frames."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._reader = lru_cache(maxsize=None)(self._open)
 
     def parts(self, benchmark: str, key: str) -> dict[str, bytes] | None:
-        """Read a frame's shard members; None when its shards are not here."""
+        """Read a frame's shard members; None when its shards are absent."""
         reader, keys = self._reader(benchmark)
         return reader.parts(key) if reader and key in keys else None
 
@@ -79,7 +79,7 @@ class Album:
         return decode_mask(path.read_bytes()) if path.is_file() else None
 
     def prediction_path(self, stage: str, run: str, key: str) -> Path:
-        """Spell where the evaluation leaves a predicted mask."""
+        """Return the path where the evaluation stores a predicted mask."""
         return self.layout.predictions / stage / run / f"{key}.png"
 
     def _open(self, benchmark: str) -> tuple[ShardReader | None, frozenset[str]]:
@@ -90,86 +90,87 @@ class Album:
         return reader, frozenset(reader.keys)
 
 
-def score_cards(album: Album, rows: pd.DataFrame, title: str, by: str = "iou") -> Cards:
-    """Make the cards of one scored run, best first: the frames whose prediction is kept.
+def score_cards(images: SampleImages, rows: pd.DataFrame, title: str, by: str = "iou") -> Cards:
+    """Build the cards of one scored run, best first: the frames whose prediction is kept.
 
-    The evaluation keeps the best, the median and the worst, as many of each.
+    The evaluation keeps the same number of best, median and worst frames.
 
     Args:
-        album: where pictures and predictions lie.
+        images: of the project.
         rows: of one run on one benchmark.
         title: heading.
         by: the column of the score, ``iou`` or ``ciou``.
     """
     first = rows.iloc[0]
-    kept = [album.prediction_path(first["stage"], first["name"], k).is_file() for k in rows["key"]]
+    kept = [images.prediction_path(first["stage"], first["run"], k).is_file() for k in rows["key"]]
     shown = rows[kept].sort_values([by, "key"], ascending=[False, True])
     cards = []
     for place, (_, row) in enumerate(shown.iterrows()):
-        parts = album.parts(row["benchmark"], row["key"])
+        parts = images.parts(row["benchmark"], row["key"])
         if parts is None:
-            where = album.layout.shards(DATASETS.get(row["benchmark"], row["benchmark"]))
-            return Cards(title, (), f"The shards are not in {_relative(album, where)}.")
-        predicted = album.prediction(row["stage"], row["name"], row["key"])
+            where = images.layout.shards(DATASETS.get(row["benchmark"], row["benchmark"]))
+            return Cards(title, (), f"The shards are not in {_relative(images, where)}.")
+        predicted = images.prediction(row["stage"], row["run"], row["key"])
         word = ("best", "median", "worst")[3 * place // len(shown)]
         name = {"iou": "IoU", "ciou": "CIoU"}[by]
         remark = f"{word} · {name} {100 * row[by]:.1f} %"
         cards.append(_card(row, remark, parts, predicted))
     if not cards:
-        where = album.prediction_path(first["stage"], first["name"], "x").parent
-        return Cards(title, (), f"No predicted masks are stored in {_relative(album, where)}.")
+        where = images.prediction_path(first["stage"], first["run"], "x").parent
+        return Cards(title, (), f"No predicted masks are stored in {_relative(images, where)}.")
     return Cards(title, tuple(cards))
 
 
-def sound_cards(album: Album, sounds: pd.DataFrame, title: str) -> Cards:
-    """Make the cards of the audio test: one picture, a prediction for every sound.
+def audio_cards(images: SampleImages, audio_test: pd.DataFrame, title: str) -> Cards:
+    """Build the cards of the audio test: one image, a prediction for every audio.
 
-    The evaluation keeps those where the run does best with their own sound, of different
-    categories.
+    The evaluation keeps the frames of different categories that score best with their own audio.
     """
-    own = sounds[sounds["sound"] == "own"].sort_values(["iou", "key"], ascending=[False, True])
+    own = audio_test[audio_test["audio"] == "own"].sort_values(
+        ["iou", "key"], ascending=[False, True]
+    )
     cards: list[Card] = []
     for _, row in own.iterrows():
-        kept = album.prediction_path(row["stage"], row["name"], f"{row['key']}.own").is_file()
-        card = _sound_card(album, sounds[sounds["key"] == row["key"]]) if kept else None
+        kept = images.prediction_path(row["stage"], row["run"], f"{row['key']}.own").is_file()
+        card = _audio_card(images, audio_test[audio_test["key"] == row["key"]]) if kept else None
         cards += [card] if card else []
-    missing = "" if cards else "No pictures or predicted masks of the audio test are stored."
+    missing = "" if cards else "No images or predicted masks of the audio test are stored."
     return Cards(title, tuple(cards), missing)
 
 
-def _sound_card(album: Album, of_key: pd.DataFrame) -> Card | None:
-    """Make the card of one picture, or None when a part of it is not stored."""
+def _audio_card(images: SampleImages, of_key: pd.DataFrame) -> Card | None:
+    """Build the card of one image, or None when a part of it is not stored."""
     first = of_key.iloc[0]
     category = first["category"]
-    parts = album.parts(first["benchmark"], first["key"])
+    parts = images.parts(first["benchmark"], first["key"])
     if parts is None:
         return None
     image = shrink(decode_image(_image_bytes(parts)), LONGEST_PX)
-    pictures = [_truth_picture(image, parts, category)]
-    for sound in SOUNDS:
-        for _, row in of_key[of_key["sound"] == sound].iterrows():
-            predicted = album.prediction(row["stage"], row["name"], f"{row['key']}.{sound}")
+    shown = [_truth_image(image, parts, category)]
+    for audio in AUDIO:
+        for _, row in of_key[of_key["audio"] == audio].iterrows():
+            predicted = images.prediction(row["stage"], row["run"], f"{row['key']}.{audio}")
             if predicted is None:
                 return None
-            picture = _prediction_picture(image, predicted, category)
-            name, flac = _sound_of(album, row, parts)
+            painted = _prediction_image(image, predicted, category)
+            name, flac = _audio_of(images, row, parts)
             caption = f"{name}: {100 * predicted.mean():.1f} % marked"
-            alt = f"{picture.alt}, heard with {name}"
-            pictures.append(Picture(picture.uri, alt, caption, sound_uri(flac) if flac else ""))
-    return Card(category, "", tuple(pictures), key=first["key"], wide=True)
+            alt = f"{painted.alt}; the audio is {name}"
+            shown.append(CardImage(painted.uri, alt, caption, sound_uri(flac) if flac else ""))
+    return Card(category, "", tuple(shown), key=first["key"], wide=True)
 
 
-def _sound_of(album: Album, row: pd.Series, parts: dict[str, bytes]) -> tuple[str, bytes]:
-    """Name the sound of a row of the audio test and find its FLAC; silence has none."""
-    if row["sound"] == "own":
-        return "own sound", parts["audio.flac"]
-    if row["sound"] == "other":
-        other = album.parts(row["benchmark"], row["sound_key"])
-        name = row["sound_key"].rpartition("-")[0] or "another category"
-        return f"sound of {name}", other["audio.flac"] if other else b""
-    path = album.prediction_path(row["stage"], row["name"], f"{row['key']}.{row['sound']}")
+def _audio_of(images: SampleImages, row: pd.Series, parts: dict[str, bytes]) -> tuple[str, bytes]:
+    """Return the name and the FLAC of a row's audio; silence has no FLAC."""
+    if row["audio"] == "own":
+        return "own audio", parts["audio.flac"]
+    if row["audio"] == "other":
+        other = images.parts(row["benchmark"], row["audio_key"])
+        name = row["audio_key"].rpartition("-")[0] or "another category"
+        return f"audio of {name}", other["audio.flac"] if other else b""
+    path = images.prediction_path(row["stage"], row["run"], f"{row['key']}.{row['audio']}")
     stored = path.with_suffix(".flac")
-    name = "white noise" if row["sound"] == "noise" else "silence"
+    name = "white noise" if row["audio"] == "noise" else "silence"
     return name, stored.read_bytes() if stored.is_file() else b""
 
 
@@ -178,38 +179,39 @@ def _card(
 ) -> Card:
     category = row["category"]
     image = shrink(decode_image(_image_bytes(parts)), LONGEST_PX)
-    pictures = [
-        Picture(jpeg_uri(image), f"Picture {row['key']}, category {category}", "picture"),
-        _truth_picture(image, parts, category),
+    shown = [
+        CardImage(jpeg_uri(image), f"Image {row['key']}, category {category}", "image"),
+        _truth_image(image, parts, category),
     ]
     if predicted is not None:
-        pictures.append(_prediction_picture(image, predicted, category))
-    pictures.append(spectrogram_picture(parts, category))
-    return Card(category, remark, tuple(pictures), sound_uri(parts["audio.flac"]), row["key"])
+        shown.append(_prediction_image(image, predicted, category))
+    shown.append(spectrogram_image(parts, category))
+    return Card(category, remark, tuple(shown), sound_uri(parts["audio.flac"]), row["key"])
 
 
-def spectrogram_picture(parts: dict[str, bytes], category: str) -> Picture:
+def spectrogram_image(parts: dict[str, bytes], category: str) -> CardImage:
     """Draw the log-mel of a sample."""
     bands = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
     uri = png_uri(spectrogram(bands))
-    return Picture(uri, f"Log-mel spectrogram of one second of {category}", "sound, 0.96 s")
+    return CardImage(uri, f"Log-mel spectrogram of one second of {category}", "audio, 0.96 s")
 
 
-def _truth_picture(image: np.ndarray, parts: dict[str, bytes], category: str) -> Picture:
+def _truth_image(image: np.ndarray, parts: dict[str, bytes], category: str) -> CardImage:
     painted = overlay(image, decode_mask(parts["mask.png"]), TRUTH)
-    return Picture(jpeg_uri(painted), f"True mask of the {category}, in green", "truth")
+    alt = f"Ground-truth mask of the {category}, in green"
+    return CardImage(jpeg_uri(painted), alt, "ground truth")
 
 
-def _prediction_picture(image: np.ndarray, predicted: np.ndarray, category: str) -> Picture:
+def _prediction_image(image: np.ndarray, predicted: np.ndarray, category: str) -> CardImage:
     painted = overlay(image, predicted, PREDICTION)
-    covers = f"covers {100 * predicted.mean():.0f} % of the picture"
+    covers = f"covers {100 * predicted.mean():.0f} % of the image"
     alt = f"Predicted mask for the {category}, in orange; it {covers}"
-    return Picture(jpeg_uri(painted), alt, "prediction")
+    return CardImage(jpeg_uri(painted), alt, "prediction")
 
 
 def _image_bytes(parts: dict[str, bytes]) -> bytes:
     return next(content for name, content in parts.items() if name.startswith("image."))
 
 
-def _relative(album: Album, path: Path) -> str:
-    return path.relative_to(album.layout.root).as_posix()
+def _relative(images: SampleImages, path: Path) -> str:
+    return path.relative_to(images.layout.root).as_posix()

@@ -1,4 +1,4 @@
-"""Figures as inline SVG: drawn by matplotlib, the same bytes every time, text left as text."""
+"""Figures as inline SVG by matplotlib: deterministic bytes, text kept as text."""
 
 import hashlib
 import io
@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.reports.page.tables import Measured, Table
+from avsynth.reports.page.tables import EstimateCell, Table
 
 INK, ACCENT, GREY, RULE = "#1c2530", "#0b5d8a", "#8a8f98", "#d9d5cc"
 _MARKS = ("o", "s", "^", "D", "v", "P")
@@ -32,32 +32,32 @@ _STYLE = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """An SVG with its caption and the words for those who cannot see it."""
+    """An SVG with its caption and its text alternative."""
 
     svg: str
     caption: str
     alt: str
 
 
-def few_shot_figure(table: Table, printed: pd.DataFrame, caption: str) -> Figure:
+def few_shot_figure(table: Table, published: pd.DataFrame, caption: str) -> Figure:
     """Draw M_J over the share of real data, with and without pre-training.
 
     Args:
         table: of `avsynth.reports.results.few_shot_table`.
-        printed: columns ``percent``, ``pretrained``, ``value`` (in %); may be empty.
-        caption: what is under the figure.
+        published: columns ``real_percent``, ``pretrained``, ``value`` (in %); may be empty.
+        caption: below the figure.
     """
     curves = _curves(table)
-    said = "; ".join(
+    described = "; ".join(
         f"{model} {_with(pretrained)} pre-training: "
         + ", ".join(f"{cell.text} at {percent} %" for percent, cell in points)
         for (model, pretrained), points in curves.items()
     )
-    svg = draw_svg(lambda axes: _draw_curves(axes, curves, printed), 5.2, 4.4)
-    return Figure(svg, caption, f"M_J by share of real data. {said}.")
+    svg = draw_svg(lambda axes: _draw_curves(axes, curves, published), 5.2, 4.4)
+    return Figure(svg, caption, f"M_J by share of real data. {described}.")
 
 
-Curves = dict[tuple[str, bool], list[tuple[int, Measured]]]
+Curves = dict[tuple[str, bool], list[tuple[int, EstimateCell]]]
 """Model and whether it was pre-trained -> share of real data in %, M_J."""
 
 
@@ -68,12 +68,12 @@ def _curves(table: Table) -> Curves:
         percent = int(str(row[1]).split()[0])
         for pretrained, column in ((False, "m_j_without"), (True, "m_j_with")):
             cell = row[names.index(column)]
-            if isinstance(cell, Measured):
+            if isinstance(cell, EstimateCell):
                 curves.setdefault((str(row[0]), pretrained), []).append((percent, cell))
     return curves
 
 
-def _draw_curves(axes: Any, curves: Curves, printed: pd.DataFrame) -> None:
+def _draw_curves(axes: Any, curves: Curves, published: pd.DataFrame) -> None:
     models = list(dict.fromkeys(model for model, _ in curves))
     for (model, pretrained), points in curves.items():
         spread = [
@@ -87,12 +87,12 @@ def _draw_curves(axes: Any, curves: Curves, printed: pd.DataFrame) -> None:
             label=f"{model}, {_with(pretrained)}",
         )  # fmt: skip
     for pretrained in (False, True):
-        dots = printed[printed["pretrained"] == pretrained]
+        dots = published[published["pretrained"] == pretrained]
         if len(dots):
             axes.plot(
-                dots["percent"].map(_place), dots["value"], linestyle=":", linewidth=1.2,
+                dots["real_percent"].map(_place), dots["value"], linestyle=":", linewidth=1.2,
                 color=ACCENT if pretrained else GREY,
-                label=f"SAMA-AVS as printed, {_with(pretrained)}",
+                label=f"SAMA-AVS as published, {_with(pretrained)}",
             )  # fmt: skip
     shown = sorted({percent for points in curves.values() for percent, _ in points})
     axes.set_xticks([_place(percent) for percent in shown], [f"{p} %" for p in shown])
@@ -155,9 +155,9 @@ def draw_svg(draw: Any, width_in: float, height_in: float) -> str:
 
 
 def _own_ids(svg: str) -> str:
-    """Drop the ids that nothing refers to and make the others this figure's own; colours stay.
+    """Drop unused ids and make the others unique to this figure; colours stay.
 
-    Otherwise a page of two figures would hold an id twice.
+    Otherwise a page of two figures would hold duplicate ids.
     """
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     used = set(re.findall(r"#([\w.-]+)", svg)) & set(re.findall(r' id="([^"]*)"', svg))

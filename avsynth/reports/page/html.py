@@ -1,11 +1,11 @@
-"""Sections -> one HTML page that needs nothing else, and its twin in Markdown."""
+"""Sections -> one self-contained HTML page, and the same page in Markdown."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from avsynth.reports.page.tables import NOTHING, Cell, Measured, Printed, Table, cell_text
+from avsynth.reports.page.tables import NOTHING, Cell, EstimateCell, PublishedCell, Table, cell_text
 from avsynth.reports.sections import Section
 
 
@@ -14,17 +14,17 @@ class Page:
     """A whole page."""
 
     title: str
-    lead: str
+    intro: str
     facts: tuple[tuple[str, str], ...]
-    """Figures under the title: value, what it counts."""
+    """Figures under the title: a count and its noun."""
     sections: tuple[Section, ...]
-    words: tuple[tuple[str, str], ...] = ()
-    """What the words of the tables mean."""
-    foot: str = ""
+    glossary: tuple[tuple[str, str], ...] = ()
+    """The terms of the tables, each with its meaning."""
+    footer: str = ""
 
 
 def page_html(page: Page) -> str:
-    """Render a page as one HTML file: styles, figures, pictures and sounds are inside."""
+    """Render a page as one HTML file: styles, figures, images and audio are embedded."""
     from jinja2 import Environment
 
     source = files("avsynth.resources").joinpath("page.html").read_text(encoding="utf-8")
@@ -33,22 +33,22 @@ def page_html(page: Page) -> str:
     environment.globals.update(kind_of=_kind_of, numeric_columns=_numeric_columns)
     return environment.from_string(source).render(
         title=page.title,
-        lead=page.lead,
+        intro=page.intro,
         facts=page.facts,
         sections=page.sections,
-        words=page.words,
-        foot=page.foot,
+        glossary=page.glossary,
+        footer=page.footer,
     )
 
 
 def page_markdown(page: Page) -> str:
-    """Render a page as Markdown: the tables and the words, without pictures and sounds."""
-    parts = [f"# {page.title}", page.lead]
+    """Render a page as Markdown: tables and text, without images and audio."""
+    parts = [f"# {page.title}", page.intro]
     parts.append("\n".join(f"- {name}: {value}" for value, name in page.facts))
-    if page.words:
-        parts.append("\n".join(f"- **{word}**: {meaning}" for word, meaning in page.words))
+    if page.glossary:
+        parts.append("\n".join(f"- **{word}**: {meaning}" for word, meaning in page.glossary))
     for section in page.sections:
-        parts += [f"## {section.title}", section.lead]
+        parts += [f"## {section.title}", section.intro]
         if section.missing:
             parts.append(f"> {section.missing}")
         for table in section.tables:
@@ -62,11 +62,11 @@ def page_markdown(page: Page) -> str:
             parts += [f"> {group.missing}"] if group.missing else []
             listed = "\n".join(f"- {card.title}: {card.remark}" for card in group.cards)
             parts += [listed] if listed else []
-    return "\n\n".join([*parts, page.foot]).rstrip() + "\n"
+    return "\n\n".join([*parts, page.footer]).rstrip() + "\n"
 
 
 def _with_subscripts(text: str) -> str:
-    """Set M_J and M_F as the papers do, and let long names break after an underscore."""
+    """Write M_J and M_F with subscripts, and let long names break after an underscore."""
     from markupsafe import Markup, escape
 
     set_ = re.sub(r"\bM_([JF])\b", r"M<sub>\1</sub>", str(escape(text)))
@@ -85,15 +85,15 @@ def _plain(row: Sequence[str]) -> list[str]:
 
 
 def _kind_of(cell: Cell) -> str:
-    if isinstance(cell, Measured):
-        return "measured"
-    if isinstance(cell, Printed):
-        return "printed"
+    if isinstance(cell, EstimateCell):
+        return "estimate"
+    if isinstance(cell, PublishedCell):
+        return "published"
     return "number" if isinstance(cell, int) else "text"
 
 
 def _numeric_columns(table: Table) -> list[bool]:
-    """Tell which columns hold numbers: they are set to the right."""
+    """Return for each column whether it holds numbers: those are aligned right."""
     return [
         any(not isinstance(row[place], str) for row in table.rows)
         or (bool(table.rows) and all(row[place] == NOTHING for row in table.rows))

@@ -1,4 +1,4 @@
-"""What stands in a table: text, counts, measured values with intervals, printed values."""
+"""The cells and tables of a report: text, counts, estimates with intervals, published values."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from avsynth.metrics.bootstrap import Comparison, Estimate
 
 Unit = Literal["percent", "fraction", "decibel"]
 """``percent``: 0..1 shown as 0..100, one decimal; ``fraction``: 0..1, three decimals;
-``decibel``: as it is, one decimal."""
+``decibel``: unchanged, one decimal."""
 NOTHING = "–"
 
 
 def number(value: float, unit: Unit) -> str:
-    """Write a number as its unit wants it; NaN as a dash."""
+    """Write a number in its unit; NaN as a dash."""
     if math.isnan(value):
         return NOTHING
     if unit == "percent":
@@ -24,7 +24,7 @@ def number(value: float, unit: Unit) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EstimateCell:
     """A value of ours with its 95 % interval."""
 
     value: float
@@ -34,26 +34,28 @@ class Measured:
     signed: bool = False
     bar: bool = False
     """Draw the value as a bar under the number (of 0..1)."""
+    mark: str = ""
+    """How the run differs from the experiment that the cell stands beside."""
 
     @classmethod
-    def of(cls, estimate: Estimate, unit: Unit, *, bar: bool = False) -> "Measured":
-        """Take an estimate."""
+    def of(cls, estimate: Estimate, unit: Unit, *, bar: bool = False) -> "EstimateCell":
+        """Build the cell of an estimate."""
         return cls(estimate.value, estimate.low, estimate.high, unit, bar=bar)
 
     @classmethod
-    def difference(cls, comparison: Comparison, unit: Unit) -> "Measured":
-        """Take the difference of a paired comparison."""
+    def difference(cls, comparison: Comparison, unit: Unit) -> "EstimateCell":
+        """Build the cell of a paired comparison's difference."""
         return cls(comparison.difference, comparison.low, comparison.high, unit, signed=True)
 
     @property
     def text(self) -> str:
-        """The value."""
+        """Return the value as text."""
         sign = "+" if self.signed and self.value > 0 else ""
         return (sign + number(self.value, self.unit)).replace("-", "−")
 
     @property
     def interval(self) -> str:
-        """The interval, or nothing where there is none."""
+        """Return the interval as text; empty without one."""
         if math.isnan(self.low):
             return ""
         ends = f"{number(self.low, self.unit)} … {number(self.high, self.unit)}"
@@ -61,41 +63,41 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
-    """What a paper prints; several values where it contradicts itself."""
+class PublishedCell:
+    """What a paper publishes; several values where it contradicts itself."""
 
     values: tuple[tuple[float, str], ...]
-    """Value as printed, and where."""
+    """Value as published, and its table."""
     metric: str
 
     @property
     def disputed(self) -> bool:
-        """Whether the values differ."""
+        """Return whether the values differ."""
         return len({value for value, _ in self.values}) > 1
 
     @property
     def text(self) -> str:
-        """All distinct values, in the order of the tables that print them."""
+        """Return all distinct values, in the order of the tables that hold them."""
         distinct = dict.fromkeys(value for value, _ in self.values)
-        return " ≠ ".join(printed_number(value, self.metric) for value in distinct)
+        return " ≠ ".join(published_number(value, self.metric) for value in distinct)
 
     @property
     def source(self) -> str:
-        """Which table prints which value."""
+        """Return which table holds which value."""
         by_value: dict[float, list[str]] = {}
         for value, where in self.values:
             by_value.setdefault(value, []).append(where)
         return "; ".join(
-            f"{printed_number(value, self.metric)} in {', '.join(dict.fromkeys(places))}"
+            f"{published_number(value, self.metric)} in {', '.join(dict.fromkeys(places))}"
             for value, places in by_value.items()
         )
 
 
-Cell = str | int | Measured | Printed
+Cell = str | int | EstimateCell | PublishedCell
 
 
-def printed_number(value: float, metric: str) -> str:
-    """Write a printed value with the decimals that the papers use."""
+def published_number(value: float, metric: str) -> str:
+    """Write a published value with the decimals that the papers use."""
     if metric == "MF":
         return f"{value:.3f}"
     if metric == "MJ" or metric.endswith("(%)"):
@@ -105,9 +107,10 @@ def printed_number(value: float, metric: str) -> str:
 
 def cell_text(cell: Cell) -> str:
     """Write a cell in one line of plain text."""
-    if isinstance(cell, Measured):
-        return f"{cell.text} [{cell.interval}]" if cell.interval else cell.text
-    if isinstance(cell, Printed):
+    if isinstance(cell, EstimateCell):
+        text = f"{cell.text} [{cell.interval}]" if cell.interval else cell.text
+        return f"{text} ({cell.mark})" if cell.mark else text
+    if isinstance(cell, PublishedCell):
         return cell.text
     return f"{cell:,}" if isinstance(cell, int) else cell
 
@@ -135,17 +138,27 @@ class Table:
     """Shown only when asked for."""
 
     def frame(self) -> pd.DataFrame:
-        """Lay it out flat: a measured cell becomes value, low and high."""
-        flat = []
-        for row in self.rows:
-            record: dict[str, object] = {}
-            for column, cell in zip(self.columns, row, strict=True):
-                if isinstance(cell, Measured):
-                    name = column.name
-                    record |= {name: cell.value, f"{name}_low": cell.low, f"{name}_high": cell.high}
-                elif isinstance(cell, Printed):
-                    record[column.name] = cell.text.replace(" ≠ ", " / ")
-                else:
-                    record[column.name] = "" if cell == NOTHING else cell
-            flat.append(record)
-        return pd.DataFrame(flat, columns=list(flat[0]) if flat else [c.name for c in self.columns])
+        """Lay the table out flat: an estimate becomes value, low and high, and its mark if any."""
+        columns: dict[str, list[object]] = {}
+        for place, column in enumerate(self.columns):
+            columns |= _flat(column.name, [row[place] for row in self.rows])
+        return pd.DataFrame(columns)
+
+
+def _flat(name: str, cells: list[Cell]) -> dict[str, list[object]]:
+    """Lay the cells of one column out as one or several columns of a csv."""
+    flat: dict[str, list[object]] = {name: [_flat_value(cell) for cell in cells]}
+    if any(isinstance(cell, EstimateCell) for cell in cells):
+        for end in ("low", "high"):
+            flat[f"{name}_{end}"] = [getattr(cell, end, None) for cell in cells]
+        if any(isinstance(cell, EstimateCell) and cell.mark for cell in cells):
+            flat[f"{name}_mark"] = [getattr(cell, "mark", "") for cell in cells]
+    return flat
+
+
+def _flat_value(cell: Cell) -> object:
+    if isinstance(cell, EstimateCell):
+        return cell.value
+    if isinstance(cell, PublishedCell):
+        return cell.text.replace(" ≠ ", " / ")
+    return "" if cell == NOTHING else cell

@@ -29,7 +29,7 @@ from avsynth.inspection.fiftyone_app.views import add_scores, save_selection, sa
 from avsynth.pipelines.match import match
 from avsynth.runtime.errors import ConfigError, DataError
 from avsynth.runtime.options import Runtime
-from tests.helpers.score_rows import score_rows, scored_project
+from tests.helpers.score_rows import few_shot_facts, put, score_rows, scored_project
 
 pytestmark = [
     pytest.mark.fiftyone,
@@ -113,11 +113,13 @@ def test_scores_become_fields_and_views(fiftyone, built, tmp_path):
     layout = scored_project(built, tmp_path / "scored")
     keys = ShardReader(layout.shards(NAME), "test").keys
     names = [(key, key.rsplit("-", 1)[0], 0) for key in keys]
-    for number, word in enumerate(("Synthetic", "Real")):
-        rows = score_rows(run=f"save-{word}", model="save", benchmark="synthetic", keys=names,
-                          setting=f"trained with {word}", version="build",
-                          skill=0.5 + 0.3 * number)  # fmt: skip
-        rows.to_csv(layout.scores / "zeroshot" / f"save-{word}.csv", index=False)
+    for run, facts, skill in (
+        ("save-synthetic", {}, 0.5),
+        ("save-real", few_shot_facts(100, pretrained=False), 0.8),
+    ):
+        put(layout.scores, "zeroshot", score_rows(
+            run=run, model="save", benchmark="synthetic", keys=names, version="build",
+            skill=skill, input_size=32, **facts))  # fmt: skip
     dataset = sync_dataset(NAME, select_rows(layout, NAME, Selection(), Runtime()), tmp_path)
     runs = scored_runs(layout, NAME, set(dataset.distinct("key")))
     add_scores(dataset, runs)
