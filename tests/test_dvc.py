@@ -152,7 +152,7 @@ class RecordedItems(dict[str, Any]):
         return self._wrap(key, super().__getitem__(key))
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return self._wrap(key, super().get(key, default)) if key in self else default
 
     def items(self) -> Any:
         return [(key, self[key]) for key in self]
