@@ -181,9 +181,12 @@ def test_changed_code_that_makes_samples_writes_the_tars_again(checkout: Path):
 
 def test_changed_code_of_models_and_metrics_runs_training_and_scoring_again(checkout: Path):
     change_params(
-        checkout, ("train.models", ["sam_oracle"]), ("zeroshot.models", ["sam_oracle"]),
+        checkout,
+        ("categories.choose", 46),
+        ("train.models", ["sam_oracle"]),
+        ("zeroshot.models", ["sam_oracle"]),
         ("zeroshot.benchmarks", ["s4"]),
-    )  # fmt: skip
+    )
     targets = ("train@sam_oracle", "zeroshot@sam_oracle-s4")
     repro(checkout, *targets, code=checkout)
 
