@@ -3,26 +3,37 @@
 if __name__ != "avsynth.models":
     raise ImportError(f"import this package as avsynth.models, not as {__name__}")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 
 from avsynth.loading.batch import AvsModel
 from avsynth.runtime.torchvision_compat import ensure_importable
 
 ensure_importable()  # segment-anything imports torchvision
 
-from avsynth.models.ap_sam import build_ap_sam  # noqa: E402
-from avsynth.models.av_sam import build_av_sam  # noqa: E402
-from avsynth.models.sam_oracle import build_sam_oracle  # noqa: E402
-from avsynth.models.sama_avs import build_sama_avs  # noqa: E402
-from avsynth.models.save import build_save  # noqa: E402
-from avsynth.models.st_bava import build_st_bava  # noqa: E402
+_NAMES = ("sam_oracle", "ap_sam", "av_sam", "sama_avs", "save", "st_bava")
 
-MODELS: dict[str, Callable[..., AvsModel]] = {
-    "sam_oracle": build_sam_oracle,
-    "ap_sam": build_ap_sam,
-    "av_sam": build_av_sam,
-    "sama_avs": build_sama_avs,
-    "save": build_save,
-    "st_bava": build_st_bava,
-}
-"""Name -> ``build(sam, vggish, **parameters)``; the parameters are those of each builder."""
+
+class _Builders(Mapping[str, Callable[..., AvsModel]]):
+    """Imports a model's file when its builder is asked for.
+
+    So no model's file is part of another model's code: DVC retrains the one that changed.
+    """
+
+    def __getitem__(self, name: str) -> Callable[..., AvsModel]:
+        if name not in _NAMES:
+            raise KeyError(name)
+        build: Callable[..., AvsModel] = getattr(
+            import_module(f"avsynth.models.{name}"), f"build_{name}"
+        )
+        return build
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
+
+
+MODELS: Mapping[str, Callable[..., AvsModel]] = _Builders()
+"""Name -> ``build(sam, vggish, **parameters)``; the parameters are each builder's own."""

@@ -22,8 +22,10 @@ STAGES: dict[str, Stage] = {
     "categories": Stage("Choose the categories to build."),
     "masks": Stage("Read the instance masks of a source into a table.", ("source",)),
     "audio": Stage("Read and measure the clips of a source into a table.", ("source",)),
+    "exclusions": Stage("List the videos, masks and clips that may not be used."),
     "match": Stage("Pair masks with clips and cut the splits."),
     "shard": Stage("Write the triplets as WebDataset tars."),
+    "inputs": Stage("Record digests of the checkpoints and lists that params.yaml names."),
     "convert": Stage("Write a benchmark's official layout as shards.", ("benchmark",)),
     "train": Stage("Train a model on AVS-Synthetic and score its test split.", ("model",)),
     "zeroshot": Stage(

@@ -1,7 +1,8 @@
-"""Stage ``audio``: list and hear the clips of one source."""
+"""Stage ``audio``: list the clips of one source and measure their loudness."""
 
 import pandas as pd
 
+from avsynth.building.raw_files import write_digests
 from avsynth.core.funnel import funnel_of
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -19,6 +20,8 @@ two categories claim say nothing about the sounds that are there."""
 
 def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     """Write ``data/interim/audio/<source>.parquet``, one row per clip, used or dropped.
+
+    The digests of the usable clips go to ``data/interim/files/audio/<source>.csv``.
 
     Args:
         source: a name of `AUDIO_SOURCES`.
@@ -39,8 +42,13 @@ def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     vocabulary = chosen_vocabulary(layout)
     clips = AUDIO_SOURCES[source](layout, params.audio, vocabulary, runtime)
     write_table(layout.audio(source), AudioClip, clips, key=("category", "clip_id"))
-    columns = ("category", "status", "reason")
-    funnel = funnel_of("audio", source, read_table(layout.audio(source), AudioClip, columns))
+    columns = ("category", "status", "reason", "audio_path")
+    table = read_table(layout.audio(source), AudioClip, columns)
+    section = getattr(params.audio, source)
+    folder = layout.resolve(section.root) / getattr(section, "media", "")
+    usable = table.loc[table["status"] == "ok", "audio_path"]
+    write_digests(layout.raw_files("audio", source), folder, usable, runtime)
+    funnel = funnel_of("audio", source, table)
     write_csv(layout.funnel(f"audio/{source}"), funnel)
     _check_limit(source, funnel, params.audio.max_drop_frac)
     return funnel

@@ -8,6 +8,7 @@ from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.pipelines.audio import audio
 from avsynth.pipelines.categories import categories
+from avsynth.pipelines.exclusions import exclusions
 from avsynth.pipelines.fetch import fetch
 from avsynth.pipelines.masks import masks
 from avsynth.pipelines.match import match
@@ -16,7 +17,7 @@ from avsynth.runtime.options import Runtime
 
 
 def build(params: Params, layout: Layout, runtime: Runtime) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Run fetch, categories, masks, audio, match and shard.
+    """Run fetch, categories, masks, audio, exclusions, match and shard.
 
     Yields:
         The stage (``masks lvis``) and its funnel, as each one ends.
@@ -28,5 +29,6 @@ def build(params: Params, layout: Layout, runtime: Runtime) -> Iterator[tuple[st
         yield f"masks {source}", masks(source, params, layout, runtime)
     for source in params.audio.folders():
         yield f"audio {source}", audio(source, params, layout, runtime)
+    yield "exclusions", exclusions(params, layout, runtime)
     yield "match", match(params, layout, runtime)
     yield "shard", shard(params, layout, runtime)

@@ -24,6 +24,8 @@ def categories(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame
     chosen = vocabulary.choose(params.categories.choose)
     write_vocabulary(layout.categories_csv, chosen)
     rows = [("categories", "", name, "ok", "", 1) for name in chosen.names]
+    # Stages that run after fetch depend on the folder of its funnels, also with nothing to fetch.
+    layout.funnel("fetch").with_suffix("").mkdir(parents=True, exist_ok=True)
     funnel = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
     write_csv(layout.funnel("categories"), funnel)
     return funnel

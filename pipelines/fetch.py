@@ -71,6 +71,7 @@ def _real(
     request = make_request(params, layout, runtime)
     funnels = []
     for batch in SOURCES[source](request):
+        _check_folder(source, batch, params, layout)
         rows = asyncio.run(download(batch, request, retry))
         if batch.kind == "annotations":
             _require(source, batch, rows)
@@ -80,6 +81,19 @@ def _real(
     total = pd.concat(funnels, ignore_index=True)
     keys = list(FUNNEL_COLUMNS[:-1])
     return total.groupby(keys, sort=True)["count"].sum().reset_index()
+
+
+def _check_folder(source: str, batch: DownloadBatch, params: Params, layout: Layout) -> None:
+    """Check that DVC watches the folder that is filled.
+
+    Raises:
+        ConfigError: ``fetch.sources`` names another folder than the source's own section.
+    """
+    folder = params.fetch.sources.get(source)
+    if folder is not None and not batch.root.is_relative_to(layout.resolve(folder)):
+        where = f"fetch.sources.{source}"
+        fix = f"Set {where} to this folder, or to one above it."
+        raise ConfigError(where, f"the folder of its {batch.kind}: {batch.root}", folder, fix)
 
 
 def _require(source: str, batch: DownloadBatch, rows: dict[str, LedgerRow]) -> None:

@@ -1,7 +1,10 @@
 """Stage ``masks``: read the masks of one source."""
 
+from pathlib import Path
+
 import pandas as pd
 
+from avsynth.building.raw_files import write_digests
 from avsynth.core.funnel import funnel_of
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -17,6 +20,8 @@ from avsynth.sources.masks.filters import FILTER_REASONS
 def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     """Write ``data/interim/masks/<source>.parquet``, one row per mask, used or dropped.
 
+    The digests of the usable masks' images go to ``data/interim/files/masks/<source>.csv``.
+
     Args:
         source: a name of `MASK_SOURCES`.
         params: section ``masks`` is read.
@@ -27,21 +32,40 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
         The funnel: masks per category, status and reason.
 
     Raises:
-        ConfigError: no such source, or none of its settings.
+        ConfigError: no such source, none of its settings, or images outside its root.
         DataError: its files or folders are absent or of another kind.
         DropLimitError: more than ``masks.max_drop_frac`` of the masks are missing or damaged;
             what the filters refuse does not count, it is what they are for.
     """
     if source not in MASK_SOURCES:
         raise ConfigError("masks", "a mask source", repr(source), suggest(source, MASK_SOURCES))
+    folder = _image_folder(source, params, layout)
     vocabulary = chosen_vocabulary(layout)
     records = MASK_SOURCES[source](layout, params.masks, vocabulary, runtime)
     write_table(layout.masks(source), MaskRecord, records, key=("category", "mask_id"))
-    columns = ("category", "status", "reason")
-    funnel = funnel_of("masks", source, read_table(layout.masks(source), MaskRecord, columns))
+    columns = ("category", "status", "reason", "image_path")
+    table = read_table(layout.masks(source), MaskRecord, columns)
+    images = table.loc[table["status"] == "ok", "image_path"]
+    write_digests(layout.raw_files("masks", source), folder, images, runtime)
+    funnel = funnel_of("masks", source, table)
     write_csv(layout.funnel(f"masks/{source}"), funnel)
     _check_limit(source, funnel, params.masks.max_drop_frac)
     return funnel
+
+
+def _image_folder(source: str, params: Params, layout: Layout) -> Path:
+    """Return the folder of a source's images, which lies below its root: DVC watches the root.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    section = getattr(params.masks, source)
+    root, folder = map(layout.resolve, (section.root, getattr(section, "images", section.root)))
+    if not folder.is_relative_to(root):
+        where = f"masks.sources.{source}"
+        fix = f"Set {where}.root to a folder that holds both, and files relative to it."
+        raise ConfigError(f"{where}.images", f"a folder below {root}", str(folder), fix)
+    return folder
 
 
 def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:

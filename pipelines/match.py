@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from avsynth.building.exclusions import Exclusion, read_exclusions
+from avsynth.building.exclusions import Excluded, Exclusion, split_exclusions
 from avsynth.building.matching import Matched
 from avsynth.building.matching import match as match_tables
-from avsynth.building.reviews import drop_reasons, read_reviews
 from avsynth.core.funnel import FUNNEL_COLUMNS, funnel_of
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -20,7 +19,7 @@ _CLIP_COLUMNS = ("clip_id", "source", "category", "video_id", "second_db", "stat
 
 
 def match(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
-    """Write ``triplets.csv`` and ``clips.csv`` from the tables of masks and clips.
+    """Write ``triplets.csv`` and ``clips.csv`` from the tables of masks, clips and exclusions.
 
     Returns:
         The funnel: masks and clips per source with their reasons, triplets per split, and the
@@ -37,17 +36,15 @@ def match(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         read_table(layout.audio(source), AudioClip, _CLIP_COLUMNS)
         for source in params.audio.folders()
     )
-    exclusions = read_exclusions(layout.root, params.match.exclude_videos)
+    exclusions, reviewed = split_exclusions(read_table(layout.exclusions_csv, Excluded))
     banned = frozenset().union(*(e.videos for e in exclusions))
-    listed = params.match.reviews
-    reviews = [] if listed is None else read_reviews(layout.resolve(listed))
     matched = match_tables(
         masks[masks["status"] == "ok"],
         clips[clips["status"] == "ok"],
         params.match,
         seed=params.seed,
         banned_videos=banned,
-        reviewed=drop_reasons(reviews),
+        reviewed=reviewed,
     )
     write_table(layout.triplets_csv, Triplet, matched.triplets, key=("triplet_id",))
     write_csv(layout.clips_csv, matched.pool)

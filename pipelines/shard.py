@@ -14,6 +14,7 @@ import pandas as pd
 from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
 from avsynth.building.shard_builder import Packed, ShardPlan, pack
 from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.hashing import source_digest
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS, AudioClip, Drop, MaskRecord, Sample, Triplet
@@ -34,6 +35,9 @@ _FROM_TRIPLET = (
     "clip_id",
     "second",
 )
+_MAKERS = ("avsynth.building.samples", "avsynth.formats.shards")
+"""Their code, and the code that they import, decide a tar's bytes: when it changes, tars that are
+kept from earlier runs are written again."""
 Row = Mapping[Hashable, Any]
 
 
@@ -82,7 +86,7 @@ def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:
     triplets = read_table(layout.triplets_csv, Triplet)
     triplets = triplets[triplets["status"] == "ok"].sort_values("triplet_id")
     numbers = {split: itertools.count() for split in SPLITS}
-    size = params.shard.samples_per_shard
+    size, code = params.shard.samples_per_shard, source_digest(*_MAKERS)
     for category, of_category in triplets.groupby("category", sort=True):
         cook = _Cook(params, layout, str(category))
         for split in SPLITS:
@@ -94,7 +98,7 @@ def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:
                     file=f"{split}-{next(numbers[split]):05d}.tar",
                     split=split,
                     content=chunk,
-                    signature=_signature(recipes),
+                    signature=_signature(recipes, code),
                     bytes_expected=sum(_state(r.image_path)[0] + _SOUND_BYTES for r in recipes),
                 )
 
@@ -178,9 +182,9 @@ def _rows(path: Path, record: type, category: str) -> pd.DataFrame:
     return read_table(path, record, category=category)
 
 
-def _signature(recipes: list[Recipe]) -> str:
-    """Digest the recipes and the state of the files they name."""
-    digest = hashlib.sha256()
+def _signature(recipes: list[Recipe], code: str) -> str:
+    """Digest the recipes, the state of the files they name, and the code that makes samples."""
+    digest = hashlib.sha256(code.encode())
     for recipe in recipes:
         states = (_state(recipe.image_path), _state(recipe.audio_path))
         fields = [str(getattr(recipe, f.name)) for f in dataclasses.fields(recipe)]

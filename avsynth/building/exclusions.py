@@ -1,14 +1,17 @@
-"""Videos that a benchmark is judged on: they may not be heard in training.
+"""What may not be used: videos of a benchmark's evaluation, and what reviewers excluded.
 
 AVSBench's videos come from VGGSound, so a clip pool made from VGGSound holds the benchmark's own
-sound unless these ids are taken out.
+sound unless these ids are taken out. `Excluded` is one row of the table that the stage
+``exclusions`` writes and the stage ``match`` reads.
 """
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from avsynth.runtime.errors import DataError
 
@@ -24,6 +27,56 @@ class Exclusion:
     path: str
     found: bool
     videos: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """One row of exclusions.csv: an id that may not be used, or a list that was looked for."""
+
+    item: str
+    """``video``, ``mask`` or ``clip``; ``list`` for a list of ``match.exclude_videos``."""
+    source: str
+    """The list that names a video; the source of a mask or clip."""
+    id: str
+    """Empty for a list."""
+    reason: str
+    """Of a list: ``found`` or ``absent``."""
+
+
+def exclusion_rows(
+    lists: Iterable[Exclusion], reviewed: Mapping[tuple[str, str, str], str]
+) -> Iterator[Excluded]:
+    """Yield the rows of exclusions.csv.
+
+    Args:
+        lists: of the benchmarks' videos.
+        reviewed: (``mask`` or ``clip``, source, id) -> why a reviewer wants it dropped.
+    """
+    by_path: dict[str, Exclusion] = {}
+    for one in lists:
+        same = by_path.get(one.path, one)  # Two patterns may find one file.
+        by_path[one.path] = Exclusion(one.path, one.found, one.videos | same.videos)
+    for path, one in by_path.items():
+        yield Excluded("list", path, "", "found" if one.found else "absent")
+        for video in one.videos:
+            yield Excluded("video", path, video, "benchmark_video")
+    for (item, source, name), reason in reviewed.items():
+        yield Excluded(item, source, name, reason)
+
+
+def split_exclusions(
+    rows: pd.DataFrame,
+) -> tuple[list[Exclusion], dict[tuple[str, str, str], str]]:
+    """Return the lists and the reviewed items of exclusions.csv: undo `exclusion_rows`."""
+    videos = rows[rows["item"] == "video"].groupby("source")["id"].agg(frozenset).to_dict()
+    listed = rows[rows["item"] == "list"]
+    lists = [
+        Exclusion(path, reason == "found", videos.get(path, frozenset()))
+        for path, reason in zip(listed["source"], listed["reason"], strict=True)
+    ]
+    items = rows[rows["item"].isin(["mask", "clip"])]
+    keys = zip(items["item"], items["source"], items["id"], strict=True)
+    return lists, dict(zip(keys, items["reason"], strict=True))
 
 
 def read_exclusions(root: Path, paths: tuple[str, ...]) -> list[Exclusion]:

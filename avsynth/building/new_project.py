@@ -1,5 +1,6 @@
 """Start a project folder: params.yaml, dvc.yaml and what DVC needs."""
 
+import subprocess
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,19 @@ from avsynth.building.reviews import COLUMNS, REVIEWS_FILE
 from avsynth.core.files import whole_file
 from avsynth.runtime.errors import ConfigError
 
+_GITIGNORE = """\
+/data/
+/runs/
+/released/
+/reports/*
+!/reports/tables/
+!/reports/metrics.json
+__pycache__/
+*.tmp
+"""
+"""What is made from params.yaml and dvc.lock, or can be fetched again; the results stay."""
+_NOT_IGNORED = 1
+"""Exit code of ``git check-ignore`` in a repository; 128 outside one."""
 _CODE_FOLDERS = ("avsynth/", "models/", "pipelines/")
 
 
@@ -20,6 +34,8 @@ def init_project(directory: Path, preset: str) -> list[Path]:
         directory: made when absent; must not hold a params.yaml or dvc.yaml yet.
         preset: ``toy``, ``paper`` or ``save256``.
 
+    In a Git repository the project is one of DVC's that uses Git, with a .gitignore.
+
     Returns:
         The files written.
 
@@ -27,14 +43,18 @@ def init_project(directory: Path, preset: str) -> list[Path]:
         ConfigError: the folder is a project already.
     """
     packaged = resources.files("avsynth.resources")
+    in_git = _is_tracked_by_git(directory)
     contents = {
         "params.yaml": (packaged / "presets" / f"{preset}.yaml").read_text(encoding="utf-8"),
         "dvc.yaml": _without_code((packaged / "pipeline.yaml").read_text(encoding="utf-8")),
         REVIEWS_FILE: ",".join(COLUMNS) + "\n",
-        ".dvcignore": "__pycache__\n*.tmp\n.staging\n",
-        ".dvc/config": "[core]\n    analytics = false\n    no_scm = true\n",
+        ".dvcignore": "__pycache__\n*.tmp\n.staging\n.fetch\n",
+        ".dvc/config": "[core]\n    analytics = false\n"
+        + ("" if in_git else "    no_scm = true\n"),
         ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
     }
+    if in_git:
+        contents[".gitignore"] = _GITIGNORE
     paths = {directory / name: text for name, text in contents.items()}
     if there := [path for path in paths if path.exists()]:
         raise ConfigError(
@@ -47,6 +67,22 @@ def init_project(directory: Path, preset: str) -> list[Path]:
         with whole_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return list(paths)
+
+
+def _is_tracked_by_git(directory: Path) -> bool:
+    """Return whether Git would track files of this folder, which may not exist yet.
+
+    False outside a repository, in a folder that Git ignores, and where there is no Git.
+    """
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
+    command = ["git", "-C", str(existing), "check-ignore", "--quiet"]
+    try:
+        run = subprocess.run(
+            [*command, str(directory.absolute() / "params.yaml")], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return False
+    return run.returncode == _NOT_IGNORED
 
 
 def _without_code(pipeline: str) -> str:

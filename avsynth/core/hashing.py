@@ -1,7 +1,13 @@
-"""Digests of files, and draws from a seed and ids."""
+"""Digests of files and of source code, and draws from a seed and ids."""
 
+import ast
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_ROOM_WITHOUT_OUTPUTS = "avsynth.runtime."
+"""Its modules decide how a run happens, never what comes out."""
 
 
 def draw(seed: int, *parts: str) -> int:
@@ -14,3 +20,65 @@ def file_digest(path: Path) -> str:
     """Hash a file's bytes: the first 32 hex digits of its SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def source_digest(*modules: str) -> str:
+    """Hash the code that modules run: their files and those of everything that they import.
+
+    Args:
+        modules: dotted names, e.g. ``avsynth.building.samples``.
+
+    Returns:
+        32 hex digits, the same wherever the package is installed.
+    """
+    files: dict[str, Path] = {}
+    for module in modules:
+        files |= source_files(module)
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{file_digest(files[name])}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+def source_files(module: str) -> dict[str, Path]:
+    """Return the modules of avsynth that a module can run, itself included, with their files.
+
+    Imports inside functions count; those for type checkers and the room `avsynth.runtime` do not.
+    The files are parsed, not run.
+    """
+    found: dict[str, Path] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        path = None if name in found else _file_of(name)
+        if path is not None:
+            found[name] = path
+            pending += [name.rpartition(".")[0], *_imported(path)]
+    return found
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file of a module; None where it is no module of ours, or one of ``runtime``."""
+    top, *parts = module.split(".")
+    if top != "avsynth" or f"{module}.".startswith(_ROOM_WITHOUT_OUTPUTS):
+        return None
+    place = _PACKAGE.joinpath(*parts)
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file():
+            return path.resolve()
+    return None
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Yield what a file imports, each name of a ``from`` as a possible module."""
+    pending: list[ast.AST] = [ast.parse(path.read_bytes())]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        pending.extend(ast.iter_child_nodes(node))

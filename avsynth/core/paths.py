@@ -42,6 +42,19 @@ class Layout:
         """The clip table of a source."""
         return self.interim / "audio" / f"{source}.parquet"
 
+    def raw_files(self, kind: str, source: str) -> Path:
+        """The digests of the raw files that a table of ``masks`` or ``audio`` names."""
+        return self.interim / "files" / kind / f"{source}.csv"
+
+    @property
+    def exclusions_csv(self) -> Path:
+        """What may not be used: videos of benchmarks, reviewed masks and clips."""
+        return self.interim / "exclusions.csv"
+
+    def inputs(self, name: str) -> Path:
+        """The digests of the single files that params.yaml names for a model."""
+        return self.interim / "inputs" / f"{name}.json"
+
     @property
     def triplets_csv(self) -> Path:
         """The matched triplets."""

@@ -2,8 +2,19 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.building.exclusions import read_exclusions, video_of
+from avsynth.building.exclusions import (
+    Excluded,
+    exclusion_rows,
+    read_exclusions,
+    split_exclusions,
+    video_of,
+)
+from avsynth.core.params.load import load_params
+from avsynth.core.paths import Layout
+from avsynth.core.tables import read_table, write_table
+from avsynth.pipelines.exclusions import exclusions
 from avsynth.runtime.errors import DataError
+from avsynth.runtime.options import Runtime
 
 
 def test_only_evaluation_rows_of_every_layout_are_banned(tmp_path: Path):
@@ -56,3 +67,29 @@ def test_most_s4_test_videos_are_in_vggsound(realdata: Path):
         if line.endswith(",test")
     ]
     assert len(vggsound & set(test_rows)) == 572
+
+
+def test_the_table_of_exclusions_gives_back_lists_and_reviews(tmp_path: Path):
+    (tmp_path / "ids.txt").write_text("HHHHHHHHHHH\nIIIIIIIIIII_000030\n")
+    (tmp_path / "empty.csv").write_text("name,split\n")
+    lists = read_exclusions(tmp_path, ("ids.txt", "*.txt", "empty.csv", "absent.csv"))
+    reviewed = {("mask", "lvis", "7"): "review_bad_mask", ("clip", "folder", "a"): "review_x"}
+    rows = exclusion_rows(lists, reviewed)
+    write_table(tmp_path / "x.csv", Excluded, rows, key=("item", "source", "id"))
+    back, items = split_exclusions(read_table(tmp_path / "x.csv", Excluded))
+    assert items == reviewed
+    assert {e.path: (e.found, len(e.videos)) for e in back} == {
+        "ids.txt": (True, 2), "empty.csv": (True, 0), "absent.csv": (False, 0),
+    }  # fmt: skip
+
+
+def test_the_stage_lists_reviews_wherever_they_lie(toy_project: Path):
+    (toy_project / "mine.csv").write_text(
+        "item,source,id,verdict,category,label,dataset,key\nmask,lvis,12,bad_mask,,,,\n"
+    )
+    layout = Layout(toy_project)
+    for named, count in (("mine.csv", 1), ("null", 0), ("absent.csv", 0)):
+        exclusions(load_params(toy_project, [f"match.reviews={named}"]), layout, Runtime())
+        table = read_table(layout.exclusions_csv, Excluded)
+        assert (table["item"] == "mask").sum() == count
+        assert (table["item"] == "video").sum() > 20

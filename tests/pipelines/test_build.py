@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 from pycocotools import mask as mask_api
 
@@ -28,7 +26,7 @@ from avsynth.pipelines.build import build
 from avsynth.pipelines.shard import shard
 from avsynth.runtime.errors import DropLimitError
 from avsynth.runtime.options import Runtime
-from tests.conftest import REPOSITORY, TOY_SCALE, TOY_SETTINGS, make_toy_project
+from tests.conftest import TOY_SETTINGS, make_toy_project
 
 SHARDS = Path("data/shards/avs-synthetic")
 
@@ -217,39 +215,3 @@ def test_real_images_masks_and_audio(realdata: Path, tmp_path: Path):
     assert funnel.loc[funnel["reason"] == "missing_file", "count"].sum() > 10_000
     text = b"".join(p.read_bytes() for p in (tmp_path / "data/interim").rglob("*.csv"))
     assert str(realdata).encode() not in text
-
-
-@pytest.mark.slow
-def test_dvc_runs_only_changed_stages(tmp_path: Path):
-    root = tmp_path / "project"
-    names = ("airplane", "bird", "cat", "dog", "horse", "lion")
-    environment = os.environ | {
-        "DVC_NO_ANALYTICS": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-
-    def params(choose: list[str]) -> None:
-        raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-        raw["fetch"]["toy"]["scale"] = TOY_SCALE
-        raw["categories"]["choose"] = choose
-        (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-
-    def repro() -> str:
-        command = ["dvc", "repro", "shard"]
-        result = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
-
-    subprocess.run([sys.executable, "-m", "avsynth", "init", str(root)], check=True)
-    params(list(names[:-1]))
-    assert "Running stage 'shard'" in repro()
-    before = {s.sha256 for s in read_index(root / SHARDS)}
-    assert "Running stage" not in repro()
-    params(list(names))
-    again = repro()
-    assert "Running stage 'fetch" not in again
-    assert "Running stage 'shard'" in again
-    after = {s.sha256: s for s in read_index(root / SHARDS)}
-    new = [shard for digest, shard in after.items() if digest not in before]
-    assert before < set(after), "the tars of the other categories are unchanged"
-    assert {key.rsplit("-", 1)[0] for shard in new for key in shard.keys} == {names[-1]}

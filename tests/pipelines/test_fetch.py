@@ -259,3 +259,14 @@ def test_hostile_ids_in_the_lists_are_refused(host: Host, layout: Layout) -> Non
 def test_an_unknown_source_is_named(host: Host, layout: Layout) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'lvis'"):
         fetch("lviss", make_params(layout, host), layout, QUIET)
+
+
+def test_a_folder_that_is_not_watched_is_refused(host: Host, layout: Layout) -> None:
+    params = make_params(layout, host, sources={"lvis": "data/raw/coco"})
+    with pytest.raises(ConfigError, match=r"fetch\.sources\.lvis.*data/raw/lvis"):
+        fetch("lvis", params, layout, QUIET)
+
+
+@pytest.mark.parametrize("none", ["[]", "{}"])
+def test_no_source_may_be_named(layout: Layout, none: str) -> None:
+    assert load_params(layout.root, [f"fetch.sources={none}"]).fetch.sources == {}

@@ -61,3 +61,28 @@ def test_filtered_masks_do_not_count_against_the_limit(project, tmp_path):
 def test_an_unknown_source_is_an_error(project):
     with pytest.raises(ConfigError, match="Did you mean 'lvis'"):
         masks("lvsi", load_params(project.root), project, Runtime())
+
+
+def test_the_digests_of_usable_images_follow_the_files(project):
+    params = load_params(project.root)
+    masks("lvis", params, project, Runtime())
+    listed = project.raw_files("masks", "lvis")
+    first = listed.read_text().splitlines()
+    table = read_table(project.masks("lvis"), MaskRecord)
+    used = set(table.loc[table["status"] == "ok", "image_path"])
+    assert {line.split(",")[0] for line in first[1:]} == used
+    image = project.raw / "lvis" / first[1].split(",")[0]
+    content = image.read_bytes()
+    image.unlink()  # The fixture's files are hard links.
+    image.write_bytes(content + b"0")
+    masks("lvis", params, project, Runtime())
+    second = listed.read_text().splitlines()
+    assert [a != b for a, b in zip(first, second, strict=True)] == [False, True] + [False] * (
+        len(first) - 2
+    )
+
+
+def test_images_outside_the_root_are_refused(project):
+    params = load_params(project.root, ["masks.sources.lvis.images=data/raw/coco"])
+    with pytest.raises(ConfigError, match=r"lvis\.images.*Set masks\.sources\.lvis\.root"):
+        masks("lvis", params, project, Runtime())

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from avsynth.core.params.base import Fraction, PositiveInt, Section
 from avsynth.runtime.errors import ConfigError
@@ -41,7 +41,8 @@ class YoutubeFetch(Section):
 class FetchParams(Section):
     """Where raw data comes from."""
 
-    sources: tuple[str, ...]
+    sources: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
+    """Source to the folder that it fills, which DVC watches; ``[]`` and ``{}`` mean none."""
     toy: ToyFetch
     sample: PositiveInt | None
     """At most this many pictures and clips per category, or null for all."""

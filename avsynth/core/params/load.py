@@ -11,6 +11,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError
 
+from avsynth import __version__
 from avsynth.core.params.base import Section
 from avsynth.core.params.building import (
     AudioParams,
@@ -43,6 +44,8 @@ PARAMS_FILE = "params.yaml"
 class Params(Section):
     """The whole of params.yaml."""
 
+    avsynth: str
+    """The version of avsynth that the file is for."""
     seed: Annotated[int, Field(ge=0)]
     fetch: FetchParams
     categories: CategoriesParams
@@ -72,7 +75,8 @@ def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
         overrides: dotted keys with YAML values, e.g. ``match.pairing=late``.
 
     Raises:
-        ConfigError: no file, not YAML, an unknown key (with the nearest known one), a bad value.
+        ConfigError: no file, not YAML, an unknown key (with the nearest known one), a bad value,
+            or a file for another version of avsynth.
     """
     path = root / PARAMS_FILE
     try:
@@ -93,9 +97,27 @@ def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
     for override in overrides:
         apply_override(raw, override, Params)
     try:
-        return Params.model_validate(raw)
+        params = Params.model_validate(raw)
     except ValidationError as error:
         raise _readable(str(path), error) from None
+    _check_version(str(path), params.avsynth)
+    return params
+
+
+def _check_version(where: str, version: str) -> None:
+    """Compare the version of params.yaml with the installed one.
+
+    Raises:
+        ConfigError: they differ: the same values may give other outputs.
+    """
+    if version != __version__:
+        raise ConfigError(
+            f"{where}: avsynth",
+            f"{__version__}, the installed version",
+            version,
+            f"Set 'avsynth: {__version__}' to run every stage again with the installed version, "
+            f"or install the one that the project was made with: pip install avsynth=={version}",
+        )
 
 
 def _readable(where: str, error: ValidationError) -> ConfigError:
