@@ -1,6 +1,7 @@
 """Parse command lines of avsynth without running them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import typer.main
@@ -23,13 +24,14 @@ def parse(arguments: list[str]) -> None:
     """Parse the arguments of a command line as the command would.
 
     Raises:
-        typer.BadParameter and its kin: an unknown command or option, a wrong or absent value.
+        Exception: of typer, for an unknown command or option, or for an invalid or absent value.
     """
-    command = typer.main.get_command(app)
-    context = command.make_context("avsynth", list(arguments))
-    while isinstance(command, TyperGroup):
-        rest = [*context._protected_args, *context.args]
-        if not rest and command.invoke_without_command:
-            return
-        name, command, rest = command.resolve_command(context, rest)
-        context = command.make_context(name, rest, parent=context)
+    command: Any = typer.main.get_command(app)
+    with suppress(typer.Exit):  # of --help and --version
+        context = command.make_context("avsynth", list(arguments))
+        while isinstance(command, TyperGroup):
+            rest = [*context._protected_args, *context.args]
+            if not rest and command.invoke_without_command:
+                return
+            name, command, rest = command.resolve_command(context, rest)
+            context = command.make_context(name, rest, parent=context)
