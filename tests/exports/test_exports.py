@@ -91,7 +91,9 @@ def test_the_pools_hold_the_training_clips_of_the_category_and_no_other(exported
     assert {i: set(names) for i, names in loader.pools.items()} == by_category
     heard_in_tests = {row[8] for s in ("val", "test") for row in ReferenceLoader(exported, s).rows}
     assert heard_in_tests.isdisjoint(set().union(*by_category.values()))
+    assert len(loader.rows) > 20
     for row in loader.rows[:20]:
+        assert loader.pool(row)
         assert all(loader.sound(name).shape == (1, 96, 64) for name in loader.pool(row)[:2])
 
 
