@@ -11,32 +11,25 @@ from avsynth.cli.options import Categories, Project, with_project
 from avsynth.cli.panels import BUILD, TRAIN, add_command
 from avsynth.pipelines import STAGES
 
+ITEMS = {
+    "source": ("A source that params.yaml names.", "lvis"),
+    "benchmark": ("A benchmark: s4, ms3, v2, v3 ...", "s4"),
+    "model": ("A system: sama_avs, save, ap_sam ...", "sama_avs"),
+    "percent": ("Share of the real training data, in per cent.", "10"),
+    "shots": ("Training clips of each unseen category.", "5"),
+    "name": ("A run of params.yaml: ablate.runs.", "adapters-8"),
+}
+"""Item of a stage -> its help text and an example."""
 EXAMPLES = {
-    "fetch": "avsynth fetch lvis",
-    "categories": "avsynth categories",
-    "masks": "avsynth masks lvis",
     "audio": "avsynth audio vggsound",
     "match": "avsynth match -S match.pairing=fixed",
     "shard": "avsynth shard --workers 8",
-    "convert": "avsynth convert s4",
     "train": "avsynth train sama_avs --device cuda",
-    "zeroshot": "avsynth zeroshot sama_avs s4",
-    "fewshot": "avsynth fewshot sama_avs s4 10",
-    "s4_to_ms3": "avsynth s4_to_ms3 sama_avs",
-    "v3_base": "avsynth v3_base sama_avs",
-    "v3_shots": "avsynth v3_shots sama_avs 5",
-    "ablate": "avsynth ablate adapters-8",
-    "report": "avsynth report",
 }
-ITEM_HELP = {
-    "source": "A source that params.yaml names.",
-    "benchmark": "A benchmark: s4, ms3, v2, v3 ...",
-    "model": "A system: sama_avs, save, ap_sam ...",
-    "percent": "Share of the real training data, in per cent.",
-    "shots": "Training clips of each unseen category.",
-    "name": "A run of params.yaml: ablate.runs.",
-}
-_BUILD_STAGES = ("fetch", "categories", "masks", "audio", "match", "shard", "convert")
+"""Examples that are not the stage with an example of each item."""
+_BUILD_STAGES = {
+    "fetch", "categories", "masks", "audio", "exclusions", "inputs", "match", "shard", "convert",
+}  # fmt: skip
 
 
 def add_stage_commands(app: typer.Typer) -> None:
@@ -45,7 +38,13 @@ def add_stage_commands(app: typer.Typer) -> None:
     for name in STAGES:
         panel = BUILD if name in _BUILD_STAGES else TRAIN
         run = fetch if name == "fetch" else _stage_command(name)
-        add_command(app, panel, EXAMPLES[name], name, STAGES[name].help)(run)
+        add_command(app, panel, example_of(name), name, STAGES[name].help)(run)
+
+
+def example_of(name: str) -> str:
+    """Return a command line that runs a stage."""
+    items = (ITEMS[item][1] for item in STAGES[name].items)
+    return EXAMPLES.get(name, " ".join(["avsynth", name, *items]))
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -64,7 +63,7 @@ def _stage_command(name: str) -> Callable[..., None]:
         inspect.Parameter(
             item,
             inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[str, typer.Argument(help=ITEM_HELP[item], show_default=False)],
+            annotation=Annotated[str, typer.Argument(help=ITEMS[item][0], show_default=False)],
         )
         for item in stage.items
     ]
@@ -77,7 +76,7 @@ def _stage_command(name: str) -> Callable[..., None]:
 @with_project
 def fetch(
     project: Project,
-    source: Annotated[str, typer.Argument(help=ITEM_HELP["source"], show_default=False)],
+    source: Annotated[str, typer.Argument(help=ITEMS["source"][0], show_default=False)],
     retry: Annotated[
         str,
         typer.Option(help="Only items with this status, e.g. transient,bot.", show_default=False),

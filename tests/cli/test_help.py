@@ -27,7 +27,7 @@ def help_of(*words: str, option: str = "--help") -> str:
 def test_all_commands_are_found():
     assert len(COMMANDS) > 30
     assert {"inspect pull", "export coco", "models export-card", "download"} <= set(NAMES)
-    assert set(EXAMPLES) == set(STAGES)
+    assert set(EXAMPLES) < set(STAGES) <= set(NAMES)
 
 
 @pytest.mark.parametrize("words", [words for words, _ in COMMANDS], ids=NAMES)
