@@ -13,6 +13,7 @@ import yaml
 
 from tests.conftest import REPOSITORY
 from tests.helpers.documents import DOCUMENTS, PAGES
+from tests.test_structure import ROOMS
 
 SITE = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text())
 RESOURCE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(https?:[^\"\s>]+)")
@@ -33,6 +34,12 @@ def test_every_page_is_in_the_navigation_and_linked_from_the_readme():
     assert sorted(pages_of(SITE["nav"])) == names
     readme = (REPOSITORY / "README.md").read_text()
     assert [name for name in names if f"](docs/{name})" not in readme] == []
+
+
+def test_contributing_has_the_rooms_in_the_order_of_the_import_law():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    section = text.partition("## The import law")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == ROOMS
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

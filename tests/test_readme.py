@@ -165,6 +165,37 @@ def test_the_python_of_a_document_imports_what_exists(block: Block):
     assert found
 
 
+def resolves(name: str) -> bool:
+    """Return whether a dotted name is a module, or an attribute of the longest module in it."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+def test_names_and_paths_in_the_text_exist():
+    names, paths = set(), set()
+    for path in DOCUMENTS:
+        for span in re.findall(r"`([^`\s]+)`", prose(path)):
+            if re.match(r"avsynth(\.\w+)+", span):
+                names.add(re.match(r"[\w.]+", span)[0])  # type: ignore[index]
+            if re.fullmatch(r"(avsynth|models|pipelines|tests|bench|presets)/[\w./]*", span):
+                paths.add(span)
+    assert len(names) > 4
+    assert len(paths) > 20
+    assert [name for name in sorted(names) if not resolves(name)] == []
+    assert [path for path in sorted(paths) if not (REPOSITORY / path).exists()] == []
+    assert not resolves("avsynth.metrics.bootstrap.ScoreRows")
+
+
 def test_every_link_between_documents_leads_somewhere():
     checked = 0
     inline, reference = r"\]\(([^)#:\s,]+)(?:#[^)]*)?\)", r"^\[[^\]]+\]: ([^#:\s]+)$"

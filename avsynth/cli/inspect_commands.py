@@ -15,7 +15,7 @@ def add_inspect_commands(app: typer.Typer) -> None:
     add_command(app, TRAIN, "avsynth segment dog.jpg dog.wav --model train/save")(segment)
     add_command(app, LOOK, "avsynth gallery --dataset s4 --split test")(gallery)
     add_command(app, LOOK, "avsynth stats --dataset s4")(stats)
-    add_command(app, LOOK, "avsynth show dog-0a1b2c --out pictures")(show)
+    add_command(app, LOOK, "avsynth show dog-0a1b2c --out overlays")(show)
     inspecting = typer.Typer(cls=PanelGroup)
     inspecting.callback(
         invoke_without_command=True, epilog="Example: avsynth inspect --category dog --max 500"

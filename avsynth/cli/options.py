@@ -145,7 +145,7 @@ def with_project(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _refuse_options_before(context: typer.Context, subcommand: str) -> None:
-    """Raise when options stand before a subcommand, which would not read them."""
+    """Raise for options before a subcommand, which would ignore them."""
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE":
