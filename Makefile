@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check repro bench bench-quick bench-build bench-models bench-loader bench-growth drill-fetch drill-cluster clean
+.PHONY: help setup demo test test-slow check docs repro bench bench-quick bench-build bench-models bench-loader bench-growth drill-fetch drill-cluster clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,9 +24,9 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP) ## Create .venv with everything in it
 
-demo: $(STAMP) ## From a bare checkout to the toy world's finished report
+demo: $(STAMP) ## From a fresh checkout to the report of the toy world
 	@echo "demo: draws the toy world in ./demo, builds the triplets, trains six systems, scores and reports"
-	@echo "about 11 minutes on two cores; run it again to go on where it stopped"
+	@echo "about 11 minutes on two cores; run it again to resume"
 	@test -f demo/params.yaml || avsynth init demo --preset toy
 	@cd demo && set -o pipefail; dvc repro | python ../.ci/progress.py $$(dvc stage list --name-only | wc -l)
 	@cd demo && avsynth stats
@@ -44,6 +44,10 @@ check: $(STAMP) ## Lint, format check and types
 	ruff format --check .
 	mypy
 	codespell
+
+docs: $(STAMP) ## Write the website of the documentation to site/, warnings as errors
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "open site/index.html in a browser"
 
 repro: $(STAMP) ## Run every stage that has changed (DVC)
 	dvc repro
@@ -72,5 +76,5 @@ drill-fetch: $(STAMP) ## Download from a local server that fails in every way
 drill-cluster: $(STAMP) ## Kill a node of a Ray cluster in the middle of a build
 	python -m bench.drill_cluster
 
-clean: ## Remove what was produced (not .venv)
-	rm -rf demo data runs reports .pytest_cache .mypy_cache .ruff_cache
+clean: ## Remove all outputs (not .venv)
+	rm -rf demo data runs reports site .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Say of each stage of `dvc repro` which of how many it is and how long the run has taken.
+"""Number the stages in the output of `dvc repro` and add the time since the start.
 
 Usage: dvc repro | python .ci/progress.py TOTAL
 """

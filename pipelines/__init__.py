@@ -16,14 +16,12 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "fetch": Stage(
-        "Bring raw data to data/raw: the only stage that uses the network.", ("source",)
-    ),
+    "fetch": Stage("Download raw data; the only stage with network access.", ("source",)),
     "categories": Stage("Choose the categories to build."),
     "masks": Stage("Read the instance masks of a source into a table.", ("source",)),
     "audio": Stage("Read and measure the clips of a source into a table.", ("source",)),
     "exclusions": Stage("List the videos, masks and clips that may not be used."),
-    "match": Stage("Pair masks with clips and cut the splits."),
+    "match": Stage("Pair masks with clips and assign the splits."),
     "shard": Stage("Write the triplets as WebDataset tars."),
     "inputs": Stage("Record digests of the checkpoints and lists that params.yaml names."),
     "convert": Stage("Write a benchmark's official layout as shards.", ("benchmark",)),
@@ -32,12 +30,12 @@ STAGES: dict[str, Stage] = {
         "Score a model trained on AVS-Synthetic on a real benchmark.", ("model", "benchmark")
     ),
     "fewshot": Stage(
-        "Train on a share of real data, with and without pre-training, and score.",
+        "Train on a share of real data, with and without pre-training.",
         ("model", "benchmark", "percent"),
     ),
-    "s4_to_ms3": Stage("Go on from S4 to MS3, with and without pre-training.", ("model",)),
+    "s4_to_ms3": Stage("Fine-tune from S4 to MS3, with and without pre-training.", ("model",)),
     "v3_base": Stage("Train on the seen categories of V3, score the unseen ones.", ("model",)),
-    "v3_shots": Stage("Go on with shots of V3's unseen categories.", ("model", "shots")),
+    "v3_shots": Stage("Fine-tune on shots of V3's unseen categories.", ("model", "shots")),
     "ablate": Stage("Train and score one change to a model.", ("name",)),
     "report": Stage("Write the page, tables and metrics of all score rows."),
 }

@@ -1,4 +1,4 @@
-"""What every command shares: the options, and the `Project` that they open."""
+"""The options that commands share, and the `Project` that they open."""
 
 import inspect
 import os
@@ -27,21 +27,19 @@ Workers = Annotated[
         min=1,
         envvar="AVSYNTH_WORKERS",
         show_default="one per core",
-        help="Processes to work with; changes no byte.",
+        help="Number of processes; changes no byte.",
     ),
 ]
 Executor = Annotated[
     Literal["serial", "process", "ray"],
-    typer.Option("--executor", envvar="AVSYNTH_EXECUTOR", help="Who does the work."),
+    typer.Option("--executor", envvar="AVSYNTH_EXECUTOR", help="How the work is spread."),
 ]
 Device = Annotated[
     str, typer.Option("--device", envvar="AVSYNTH_DEVICE", help="cpu, cuda or cuda:N.")
 ]
 CacheDir = Annotated[
     Path | None,
-    typer.Option(
-        "--cache-dir", help="Where what can be computed again is kept.", show_default=False
-    ),
+    typer.Option("--cache-dir", help="Folder of cached files, safe to delete.", show_default=False),
 ]
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -50,11 +48,11 @@ def size_in_bytes(text: str) -> int:
     """Read a size: ``20GB``, ``1.5 TB``, ``0``; units are powers of 1000.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text is not a size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(KB|MB|GB|TB)?", text.strip().upper())
     if found is None:
-        fault = f"{text!r} is no size; write e.g. 20GB, 500MB or 0."
+        fault = f"{text!r} is not a size; write e.g. 20GB, 500MB or 0."
         raise typer.BadParameter(fault, param_hint="'--cache-limit'")
     return int(float(found[1]) * _UNITS.get(found[2], 1))
 
@@ -65,7 +63,7 @@ CacheLimit = Annotated[
         "--cache-limit",
         metavar="SIZE",
         envvar="AVSYNTH_CACHE_LIMIT",
-        help="Most that image embeddings may take in the cache; 0 keeps none. Changes no byte.",
+        help="Size limit of the image-embedding cache; 0: no cache. Changes no byte.",
     ),
 ]
 Settings = Annotated[
@@ -75,6 +73,13 @@ Settings = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Dataset = Annotated[str, typer.Option("--dataset", help="A folder below data/shards.")]
+Categories = Annotated[
+    str | None,
+    typer.Option(
+        "--categories", help="How many (46), or names (dog,cat,bird).", show_default=False
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Project:
     runtime: "Runtime"
 
     def with_categories(self, wanted: str | None) -> "Project":
-        """Put ``--categories`` in place of params.yaml's: a number, or names joined by commas."""
+        """Return the project with ``--categories``: a number, or names joined by commas."""
         if wanted is None:
             return self
         number = wanted.removeprefix("-").isdecimal()
@@ -105,7 +110,7 @@ def open_project(  # noqa: PLR0913 -- one argument for each shared option
     quiet: Quiet = False,
     cache_limit: CacheLimit = "20GB",
 ) -> Project:
-    """Read params.yaml and gather the runtime options; its signature is every stage's options."""
+    """Read params.yaml and the runtime options; the signature is the options of every command."""
     from avsynth.core.params.load import load_params
     from avsynth.core.paths import Layout
     from avsynth.runtime.options import Runtime
@@ -115,16 +120,35 @@ def open_project(  # noqa: PLR0913 -- one argument for each shared option
 
 
 def with_project(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the shared options, and the opened `Project` as its first argument."""
+    """Return a command with the shared options that opens the `Project` for its first argument.
+
+    As the callback of a group it runs only when no subcommand is named.
+    """
     own = list(inspect.signature(function).parameters.values())[1:]
     shared = list(inspect.signature(open_project).parameters.values())
 
-    def command(**options: Any) -> None:
+    def command(context: typer.Context, **options: Any) -> None:
+        if context.invoked_subcommand is not None:
+            _refuse_options_before(context, context.invoked_subcommand)
+            return
         project = open_project(**{p.name: options.pop(p.name) for p in shared})
         function(project, **options)
 
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
-    command.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    first = inspect.Parameter(
+        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    command.__signature__ = inspect.Signature([first, *keyword_only])  # type: ignore[attr-defined]
     command.__doc__ = function.__doc__
     command.__name__ = function.__name__
     return command
+
+
+def _refuse_options_before(context: typer.Context, subcommand: str) -> None:
+    """Raise for options before a subcommand, which would ignore them."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            option = parameter.opts[0]
+            fault = f"write {context.info_name} {subcommand} {option} ..., with {option} at the end"
+            raise typer.BadParameter(fault, ctx=context, param_hint=option)

@@ -76,7 +76,9 @@ def test_splits_ids_and_names(release):
     assert [clip.category for clip in train] == ["bus", "computer_keyboard"]
     assert [clip.clip_key for clip in val] == ["00ff00ff00ff00ff_m01"]
     assert [clip.images[0].name for clip in test] == ["000000000030.jpg"]
-    assert all(finding.found == finding.expected for finding in BENCHMARK.check(release))
+    findings = BENCHMARK.check(release)
+    assert {finding.split for finding in findings} == {"train", "val", "test"}
+    assert all(finding.found == finding.expected for finding in findings)
     [sample] = iter_samples(release, "val")
     assert sample.meta["image_id"] == "openimages/00ff00ff00ff00ff"
 

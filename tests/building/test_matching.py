@@ -67,6 +67,7 @@ def test_every_mask_becomes_one_row_used_or_dropped():
 def test_a_triplet_hears_its_own_category_in_its_own_split():
     matched = run(masks_of(["cat", "dog"]), clips_of(["cat", "dog"]))
     pool = matched.pool.set_index("clip_id")
+    assert set(used(matched)["category"]) == {"cat", "dog"}
     for row in used(matched).itertuples():
         assert (pool.at[row.clip_id, "category"], pool.at[row.clip_id, "split"]) == (
             row.category,

@@ -59,7 +59,7 @@ def test_a_stage_that_dvc_runs_takes_its_device_from_the_environment(
     refused(avsynth("zeroshot", "sama_avs", "s4", cwd=toy_project), "cuda:99", "cpu")
 
 
-def test_what_is_no_size_is_refused(tmp_path: Path):
+def test_a_text_that_is_not_a_size_is_refused(tmp_path: Path):
     refused(avsynth("match", "--cache-limit", "20 apples", cwd=tmp_path), "'20 apples'", "20GB")
 
 
@@ -105,6 +105,12 @@ def test_an_unknown_source_lists_the_known_ones(toy_project: Path):
     assert avsynth("categories", "--root", toy_project).returncode == 0
     refused(avsynth("masks", "lviss", "--root", toy_project), "lviss", "lvis")
     refused(avsynth("audio", "vgg", "--root", toy_project), "vggsound")
+
+
+def test_download_of_a_dataset_that_was_not_published(toy_project: Path, tmp_path: Path):
+    url = f"file://{tmp_path / 'nowhere'}"
+    refused(avsynth("download", url, "--root", toy_project), "nowhere", "index.json")
+    refused(avsynth("pull", url, "--root", toy_project), "No such command 'pull'")
 
 
 def test_an_output_folder_that_cannot_be_written(toy_project: Path):

@@ -33,7 +33,8 @@ def commands_for_two_nodes() -> list[list[str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     here = {"HEAD": "127.0.0.1", "29500": str(port), "node=8": "node=1", " --device cuda": ""}
-    lines = re.findall(r"^torchrun --nnodes.*$", DOCUMENT, re.MULTILINE)
+    joined = re.sub(r"\\\n\s*", "", DOCUMENT)
+    lines = re.findall(r"^torchrun --nnodes.*$", joined, re.MULTILINE)
     for old, new in here.items():
         assert all(old in line for line in lines)
         lines = [line.replace(old, new) for line in lines]

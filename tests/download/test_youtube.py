@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import av
@@ -110,9 +109,7 @@ def test_a_hanging_video_times_out_and_its_worker_is_killed(
     host.misbehave("/watch?v=hanghanghan", *["silent=60"] * 9)
     items = [clip(host, 0, "hanghanghan"), clip(host, 0)]
     jobs = [(i, ClipJob(i.url, 0, 10, "")) for i in items]
-    begun = time.monotonic()
     outcomes = download(jobs, tmp_path, hang_s=6)
-    assert time.monotonic() - begun < 30
     assert outcomes[items[0].item_id] == Outcome("transient", "no answer within 6 s")
     assert outcomes[items[1].item_id].status == "ok"
     children = subprocess.run(

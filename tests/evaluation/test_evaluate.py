@@ -69,6 +69,7 @@ def test_every_frame_has_one_row_with_its_sample_and_the_facts_of_its_run(shards
 def test_rows_hold_what_the_metrics_say_of_the_logits(shards, model):
     split = small_split(shards, "test", whole_clips=True)
     rows = rows_of(model, split)
+    assert len(rows) > 2
     for row in rows[:3]:
         parts = split.dataset.reader.parts(row.key)
         mask = decode_mask(parts["mask.png"], (16, 16))
@@ -88,6 +89,7 @@ def test_rows_hold_what_the_metrics_say_of_the_logits(shards, model):
 def test_batch_size_and_workers_change_no_row(shards, model):
     split = small_split(shards, "test", whole_clips=True)
     plain = rows_of(model, split, batch_size=100)
+    assert len(plain) > 3, "more than one batch of the larger size"
     for size in (1, 3):
         for a, b in zip(plain, rows_of(model, split, size), strict=True):
             assert (a.key, a.inter_px, a.pred_px) == (b.key, b.inter_px, b.pred_px)

@@ -91,7 +91,9 @@ def test_the_pools_contain_only_training_clips_of_their_category(exported):
     assert {i: set(names) for i, names in loader.pools.items()} == by_category
     test_clips = {row[8] for s in ("val", "test") for row in ReferenceLoader(exported, s).rows}
     assert test_clips.isdisjoint(set().union(*by_category.values()))
+    assert len(loader.rows) > 20
     for row in loader.rows[:20]:
+        assert loader.pool(row)
         assert all(loader.logmel_of(name).shape == (1, 96, 64) for name in loader.pool(row)[:2])
 
 

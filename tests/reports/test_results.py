@@ -146,4 +146,5 @@ def test_a_model_that_is_not_trained_has_a_column_of_its_own():
     assert [c.title for c in table.columns] == [
         "Category", "sam_oracle, not trained; prompted with 3 boxes of the ground truth", "Clips"
     ]  # fmt: skip
+    assert table.rows
     assert all(0 < row[1].value < 1 for row in table.rows)

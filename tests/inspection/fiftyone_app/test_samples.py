@@ -42,7 +42,9 @@ def test_measurements_of_the_tables_equal_those_of_the_shards(project):
 
 def test_a_box_is_tight(project):
     reader = ShardReader(project.shards("avs-synthetic"))
-    for row in rows_of(project, max=20).itertuples():
+    rows = rows_of(project, max=20)
+    assert len(rows) == 20
+    for row in rows.itertuples():
         mask = decode_mask(reader.parts(row.key)["mask.png"])
         inside = mask[row.y0_px : row.y1_px, row.x0_px : row.x1_px]
         assert inside.sum() == mask.sum() == round(row.area_frac * mask.size)
