@@ -60,6 +60,11 @@ def _tukey(device: torch.device, taper_frac: float = 0.25) -> Tensor:
     return torch.where(edge < 1, 0.5 * (1 - torch.cos(torch.pi * edge)), 1.0)
 
 
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
 class PixelFusion(nn.Module):
     """Eq. 1: ``z = v + mu(theta(v) phi(a)^T / (HW) . omega(v))`` with a constant over positions."""
 
@@ -67,7 +72,7 @@ class PixelFusion(nn.Module):
         super().__init__()
         self.theta, self.phi, self.omega, self.mu = (nn.Conv2d(dim, dim, 1) for _ in range(4))
         nn.init.zeros_(self.mu.weight)
-        nn.init.zeros_(self.mu.bias)
+        nn.init.zeros_(_bias(self.mu))
 
     def forward(self, v_NCHW: Tensor, a_NC: Tensor) -> Tensor:
         """Fuse image embedding ``[N, C, H, W]`` with audio ``[N, C]``."""
@@ -76,7 +81,7 @@ class PixelFusion(nn.Module):
         # A 1x1 convolution commutes with the mean, and mu is linear but for its bias.
         mean = self.omega(v_NCHW.mean(dim=(2, 3), keepdim=True))
         direction = nn.functional.conv2d(mean, self.mu.weight)
-        return v_NCHW + score * direction + self.mu.bias[:, None, None]
+        return v_NCHW + score * direction + _bias(self.mu)[:, None, None]
 
 
 class AvSam(SamModel):

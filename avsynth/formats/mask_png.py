@@ -25,7 +25,7 @@ def bilevel_png(rows: NDArray[np.uint8], width: int, busy: tuple[int, int]) -> b
     """
     deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
     check = _adler32(rows, *busy).to_bytes(4, "big")
-    data = b"".join((_ZLIB_HEAD, deflate.compress(rows), deflate.flush(), check))
+    data = b"".join((_ZLIB_HEAD, deflate.compress(rows.data), deflate.flush(), check))
     header = struct.pack(">IIBBBBB", width, len(rows), 1, 0, 0, 0, 0)
     return b"".join((_PNG_HEAD, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _PNG_END))
 
@@ -37,7 +37,7 @@ def _adler32(rows: NDArray[np.uint8], y0: int, y1: int) -> int:
     """
     row_bytes = int(rows.shape[1])
     before, after = y0 * row_bytes, (len(rows) - y1) * row_bytes
-    check = zlib.adler32(rows[y0:y1], before % _ADLER_BASE << 16 | 1)
+    check = zlib.adler32(rows[y0:y1].data, before % _ADLER_BASE << 16 | 1)
     low, high = check & 0xFFFF, check >> 16
     return ((high + after * low) % _ADLER_BASE) << 16 | low
 

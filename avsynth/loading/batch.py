@@ -7,7 +7,7 @@ adjacent), ``H, W`` the model's input size, ``Hf, Wf`` the frame size that score
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -142,12 +142,13 @@ def check_model(model: object) -> None:
     fix = "See docs/models.md, section 'A model of your own'."
     if not isinstance(model, nn.Module):
         raise ConfigError(where, "a torch.nn.Module", type(model).__name__, fix)
+    checked: AvsModel = cast(Any, model)
     required = (*AvsModel.__annotations__, "trainable_names", "loss")
     missing = [name for name in required if not hasattr(model, name)]
     if missing:
         fix = f"Set them in its constructor. {fix}"
         raise ConfigError(where, "the attributes of AvsModel", f"no {', '.join(missing)}", fix)
-    names = set(model.trainable_names())
+    names = set(checked.trainable_names())
     unknown = sorted(names - set(model.state_dict()))
     if unknown:
         fix = "Return names of model.state_dict() from trainable_names()."
@@ -156,7 +157,7 @@ def check_model(model: object) -> None:
     if names and unnamed:
         fix = "Name it in trainable_names(), or set its requires_grad to False."
         raise ConfigError(where, "a name for what is trained", f"{unnamed[0]!r} is not named", fix)
-    if model.audio_encoder is None and "audio_encoder" in dict(model.named_children()):
+    if checked.audio_encoder is None and "audio_encoder" in dict(model.named_children()):
         fix = "Remove the attribute of the class: it hides the module that the constructor sets."
         raise ConfigError(where, "one audio_encoder", "None in the class, and a module", fix)
     trained = sorted(name for name in names if name.startswith("audio_encoder."))

@@ -7,7 +7,7 @@ audio embeddings come from the bank, so that a sample costs a JPEG and two small
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ class SampleSpec:
     """Load the second's waveform too."""
 
 
-class ShardDataset(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
+class ShardDataset(Dataset[tuple[Request, Batch]]):
     """Map a `Request` to its `Batch`.
 
     Args:
@@ -149,7 +149,7 @@ def load(
 Result = tuple[Request, Batch] | AvsynthError
 
 
-class _ErrorsAsValues(Dataset[Result]):  # type: ignore[misc]
+class _ErrorsAsValues(Dataset[Result]):
     """Return errors as values, because DataLoader would wrap them in RuntimeError."""
 
     def __init__(self, dataset: Dataset[tuple[Request, Batch]]) -> None:
@@ -162,7 +162,7 @@ class _ErrorsAsValues(Dataset[Result]):  # type: ignore[misc]
             return error
 
 
-def _unchanged(loaded: Result) -> Result:
+def _unchanged(loaded: Any) -> Any:
     return loaded
 
 

@@ -8,10 +8,14 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Ranks:
                     dist.broadcast(tensor, 0)
 
 
-def is_dtensor(tensor: Tensor) -> bool:
+def is_dtensor(tensor: Tensor) -> "TypeGuard[DTensor]":
     """Return whether a tensor is sharded (a DTensor, whose import takes a second)."""
     return hasattr(tensor, "full_tensor")
 

@@ -89,7 +89,7 @@ class ImageEmbeddingCache:
         how = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else "exact"
         text = f"{_FORMAT} {self.encoder} {tuple(one.shape)} {device} {how}"
         digest = hashlib.sha256(text.encode())
-        digest.update(one.cpu().contiguous().numpy())
+        digest.update(one.cpu().contiguous().numpy().data)
         key = digest.hexdigest()[:32]
         return self.folder / key[:2] / f"{key[2:]}.npy"
 

@@ -145,7 +145,7 @@ def _validate_once(
     return Trained(0, miou, [done], training.batch_size)
 
 
-class _TrainThenVal(Dataset[tuple[Request, Batch]]):  # type: ignore[misc]
+class _TrainThenVal(Dataset[tuple[Request, Batch]]):
     """The training and validation data as one dataset, so that one set of workers serves both."""
 
     def __init__(self, data: tuple[SplitData, SplitData]) -> None:
@@ -364,7 +364,11 @@ def _check_agreement(state: RunState, path: Path, ranks: Ranks) -> None:
 
 
 def _optimizer(parameters: list[nn.Parameter], training: TrainingParams) -> torch.optim.Optimizer:
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training.optimizer]
+    kinds: dict[str, type[torch.optim.Adam]] = {
+        "adamw": torch.optim.AdamW,
+        "adam": torch.optim.Adam,
+    }
+    kind = kinds[training.optimizer]
     return kind(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -129,13 +129,14 @@ def _encoder_blocks(
 def _shard(module: nn.Module, blocks: Sequence[nn.Module], ranks: Ranks) -> nn.Module:
     """Shard every block, then the other parameters; gradients are summed, not averaged."""
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import FSDPModule, fully_shard
 
     mesh = init_device_mesh(ranks.device.type, (ranks.world,))
     for part in (*blocks, module):
         fully_shard(part, mesh=mesh)
-        part.set_force_sum_reduction_for_comms(True)
-        part.set_gradient_divide_factor(1.0)
+        sharded = cast(FSDPModule, part)
+        sharded.set_force_sum_reduction_for_comms(True)
+        sharded.set_gradient_divide_factor(1.0)
     # Logits may be a view, of which FSDP warns; no code changes them in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
     return module

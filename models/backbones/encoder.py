@@ -129,7 +129,7 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     return F.linear(x, held[1], held[2])
 
 
-def _attend(attn: nn.Module, x_BHWD: Tensor, window: int, folded: bool, linear: Linear) -> Tensor:
+def _attend(attn: Any, x_BHWD: Tensor, window: int, folded: bool, linear: Linear) -> Tensor:
     """Self-attention inside windows (``window = 0``: over the whole grid), pads left out."""
     B, H, W, D = x_BHWD.shape
     A = attn.num_heads

@@ -94,8 +94,11 @@ def _draw(net: Vggish) -> None:
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
     first = net.features[0]
+    assert isinstance(first, nn.Conv2d)
+    assert first.bias is not None
     with torch.no_grad():
         first.bias.copy_(-SILENCE * first.weight.sum(dim=(1, 2, 3)))
 

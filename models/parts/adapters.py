@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -123,10 +124,11 @@ class ResidualAudioAdapters(nn.Module):
         self.recurrence = recurrence
         self.project = nn.Linear(audio_dim, dim)
         widths = [dim, *[hidden_dim] * (mlp_layers - 1), dim]
-        self.encoders = nn.ModuleList(mlp(widths, nn.GELU) for _ in range(depth))
+        encoders = [mlp(widths, nn.GELU) for _ in range(depth)]
+        self.encoders = nn.ModuleList(encoders)
         draw_linear(self)
-        for encoder in self.encoders:
-            nn.init.zeros_(encoder[-1].weight)
+        for encoder in encoders:
+            nn.init.zeros_(cast(nn.Linear, encoder[-1]).weight)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
         """Project audio ``[N, audio_dim]`` to one term ``[N, dim]`` for each block."""
