@@ -50,7 +50,7 @@ def compare(
 
 
 def _parts(rows: pd.DataFrame, name: str, measure: str) -> dict[str, pd.DataFrame]:
-    """Find a run's rows, by benchmark."""
+    """Return a run's rows by benchmark."""
     every = rows["stage"] + "/" + rows["run"]
     chosen = rows[(every == name) | (rows["run"] == name)]
     known = sorted(set(every))

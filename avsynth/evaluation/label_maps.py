@@ -70,16 +70,16 @@ def _pairs(root: Path, folder: Path, split: str) -> Iterator[tuple[Path, Path]]:
     for uid, row in sorted(avss.read_metadata(root).items()):
         if row["split"] != split:
             continue
-        truth = root / row["label"] / uid / "labels_semantic"
+        ground_truth = root / row["label"] / uid / "labels_semantic"
         labelled = 1 if (row["label"], split) == ("v1s", "train") else avss.FRAMES[row["label"]]
         for number in range(labelled):
-            yield folder / uid / f"{number}.png", truth / f"{number}.png"
+            yield folder / uid / f"{number}.png", ground_truth / f"{number}.png"
 
 
 def _frame_sums(predicted: Path, target: Path) -> ClassSums:
-    truth = _read(target, None)
-    height, width = truth.shape
-    return class_sums(_read(predicted, (width, height))[None], truth[None])
+    ground_truth = _read(target, None)
+    height, width = ground_truth.shape
+    return class_sums(_read(predicted, (width, height))[None], ground_truth[None])
 
 
 def _read(path: Path, size: tuple[int, int] | None) -> Tensor:

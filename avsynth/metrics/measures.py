@@ -1,8 +1,8 @@
-"""What each measure adds up per clip: the one form that all of them share.
+"""The measures, all in one form: a ratio of sums over clips.
 
 A measure is ``max_k sum_u num[u, k] / sum_u den[u]`` over units ``u`` (a clip, or a published batch
-of clips). In this form live the published meters and the batch-invariant values alike, and drawing
-the units anew is one matrix product, whatever the measure.
+of clips). Published meters and batch-invariant values both have this form, so resampling the
+units is one matrix product for every measure.
 """
 
 from collections.abc import Callable

@@ -52,4 +52,7 @@ def _step(dataset: str, facts: Mapping[str, Any]) -> str:
 def _untrained(prompt: str) -> str:
     if prompt == "automatic":
         return "not trained; best of the automatic masks"
-    return f"not trained; prompted with {prompt} of the ground truth" if prompt else "not trained"
+    if not prompt:
+        return "not trained"
+    single = {"1 boxes": "1 box", "1 points": "1 point"}
+    return f"not trained; prompted with {single.get(prompt, prompt)} of the ground truth"

@@ -9,7 +9,7 @@ from avsynth.reports.read_scores import groups
 from avsynth.reports.score_cells import Scorer
 
 PUBLISHED_METRICS = {"ap50": "IoU(%)", "auc": "AUC(%)", "piap": "AP(%)"}
-"""Measure -> what AV-SAM calls it."""
+"""Measure -> its name in the paper of AV-SAM."""
 
 
 def localisation_table(

@@ -169,7 +169,7 @@ def contradictions(papers: pd.DataFrame) -> dict[Claim, PublishedCell]:
 
 
 def matches(claim: Claim, run: Mapping[str, Any]) -> bool:
-    """Whether a run of ours is the experiment of a claim, at the claim's input.
+    """Return whether a run of ours is the experiment of a claim, at the claim's input.
 
     Args:
         claim: of a published value.
@@ -181,7 +181,7 @@ def matches(claim: Claim, run: Mapping[str, Any]) -> bool:
 
 
 def matches_at_other_input(claim: Claim, run: Mapping[str, Any]) -> bool:
-    """Whether a run is the experiment of a claim but for input size and architecture."""
+    """Return whether a run is the experiment of a claim but for input size and architecture."""
     return claim.model != "" and all(run[name] == getattr(claim, name) for name in _EXPERIMENT)
 
 

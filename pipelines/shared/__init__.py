@@ -1,1 +1,1 @@
-"""What training and scoring stages share: project, models, runs, scoring."""
+"""Code of several training and scoring stages: project, models, run specs, runs, scoring."""

@@ -167,5 +167,5 @@ def _own_ids(svg: str) -> str:
 
 
 def _place(percent: float) -> float:
-    """Spread small shares apart: the square root of the share."""
+    """Return the place of a share on the axis: its square root spreads small shares apart."""
     return math.sqrt(percent)

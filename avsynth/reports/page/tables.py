@@ -138,7 +138,7 @@ class Table:
     """Shown only when asked for."""
 
     def frame(self) -> pd.DataFrame:
-        """Lay the table out flat: an estimate becomes value, low and high, and its mark if any."""
+        """Return a flat frame: an estimate becomes value, low and high, and its mark if any."""
         columns: dict[str, list[object]] = {}
         for place, column in enumerate(self.columns):
             columns |= _flat(column.name, [row[place] for row in self.rows])
@@ -146,7 +146,7 @@ class Table:
 
 
 def _flat(name: str, cells: list[Cell]) -> dict[str, list[object]]:
-    """Lay the cells of one column out as one or several columns of a csv."""
+    """Return the cells of one column as one or several columns of a csv."""
     flat: dict[str, list[object]] = {name: [_flat_value(cell) for cell in cells]}
     if any(isinstance(cell, EstimateCell) for cell in cells):
         for end in ("low", "high"):
