@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsynth.core.hashing import draw
+from avsynth.core.hashing import draw, source_digest
 from avsynth.formats.logmel import logmel
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, loud_seconds, quantise, read_audio
@@ -30,7 +30,6 @@ from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 EMBEDDING_DIM = 128
-_FORMAT = 1
 _CLIPS_PER_PART = 512
 _FILE = "embeddings.npy"
 
@@ -170,7 +169,7 @@ def own_sounds(
         rows = [embed(logmels(keys[i : i + step])) for i in range(0, len(keys), step)]
         np.save(folder / _FILE, torch.cat(rows).numpy().astype(np.float32))
 
-    text = repr([_FORMAT, digest, [shard.sha256 for shard in reader.shards]])
+    text = repr([source_digest(__name__), digest, [shard.sha256 for shard in reader.shards]])
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     rows = np.load(cached_folder(runtime, "sounds", key, make) / _FILE, mmap_mode="r")
     return OwnSounds(dict(zip(reader.keys, rows, strict=True)))
@@ -216,7 +215,9 @@ def _num_seconds(clip: PooledClip) -> int:
 
 def _part_key(part: Sequence[PooledClip], digest: str) -> str:
     """Hash what a part's numbers depend on; the loudness of every second stands for the sound."""
-    text = repr([_FORMAT, digest, [(c.clip_id, c.second_db, _size(c.path)) for c in part]])
+    text = repr(
+        [source_digest(__name__), digest, [(c.clip_id, c.second_db, _size(c.path)) for c in part]]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from avsynth.core.hashing import source_digest
+
 Encode = Callable[[Tensor], Tensor]
 _FORMAT = 1
 _OTHER_BYTES = 128 + 4
@@ -128,8 +130,8 @@ class EmbeddingCache:
 
 
 def digest_of(encoder: nn.Module) -> str:
-    """Hash an encoder's weights: hex digits."""
-    digest = hashlib.sha256()
+    """Hash an encoder's weights and code: hex digits."""
+    digest = hashlib.sha256(source_digest(type(encoder).__module__).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
