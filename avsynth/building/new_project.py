@@ -14,7 +14,6 @@ from avsynth.runtime.errors import ConfigError
 _GITIGNORE = """\
 /data/
 /runs/
-/released/
 /reports/*
 !/reports/tables/
 !/reports/metrics.json

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avsynth.core.hashing import draw
+from avsynth.core.hashing import draw, source_digest
 from avsynth.formats.logmel import logmel
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, loud_seconds, quantise, read_audio
@@ -29,7 +29,6 @@ from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
-_FORMAT = 1
 _CLIPS_PER_PART = 512
 _FILE = "embeddings.npy"
 
@@ -169,7 +168,7 @@ def embed_own_audio(
         rows = [embed(logmels(keys[i : i + step])) for i in range(0, len(keys), step)]
         np.save(folder / _FILE, torch.cat(rows).numpy().astype(np.float32))
 
-    text = repr([_FORMAT, digest, [shard.sha256 for shard in reader.shards]])
+    text = repr([source_digest(__name__), digest, [shard.sha256 for shard in reader.shards]])
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     rows = np.load(cached_folder(runtime, "sounds", key, make) / _FILE, mmap_mode="r")
     return FixedAudio(dict(zip(reader.keys, rows, strict=True)))
@@ -213,7 +212,9 @@ def _num_seconds(clip: BankClip) -> int:
 
 def _part_key(part: Sequence[BankClip], digest: str) -> str:
     """Compute the hash of a part's inputs; the loudness of every second identifies the audio."""
-    text = repr([_FORMAT, digest, [(c.clip_id, c.second_db, _size(c.path)) for c in part]])
+    text = repr(
+        [source_digest(__name__), digest, [(c.clip_id, c.second_db, _size(c.path)) for c in part]]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from avsynth.core.hashing import source_digest
+
 Encode = Callable[[Tensor], Tensor]
 _FORMAT = 1
 _OTHER_BYTES = 128 + 4
@@ -128,8 +130,8 @@ class ImageEmbeddingCache:
 
 
 def digest_of(encoder: nn.Module) -> str:
-    """Return the SHA-256 of an encoder's weights in hex digits."""
-    digest = hashlib.sha256()
+    """Return the SHA-256 of an encoder's weights and code in hex digits."""
+    digest = hashlib.sha256(source_digest(type(encoder).__module__).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

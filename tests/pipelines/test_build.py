@@ -215,3 +215,23 @@ def test_real_images_masks_and_audio(realdata: Path, tmp_path: Path):
     assert funnel.loc[funnel["reason"] == "missing_file", "count"].sum() > 10_000
     text = b"".join(p.read_bytes() for p in (tmp_path / "data/interim").rglob("*.csv"))
     assert str(realdata).encode() not in text
+
+
+def test_other_code_writes_tars_again_and_the_same_code_keeps_them(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "project"
+    shutil.copytree(built, root, copy_function=shutil.copy2)
+    params, layout = load_params(root, TOY_SETTINGS), Layout(root)
+
+    def files() -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in (root / SHARDS).glob("*.tar")}
+
+    shard(params, layout, Runtime(1, "serial"))
+    first = files()
+    shard(params, layout, Runtime(1, "serial"))
+    assert files() == first
+    monkeypatch.setattr("avsynth.pipelines.shard.source_digest", lambda *modules: "changed")
+    shard(params, layout, Runtime(1, "serial"))
+    assert not set(files().items()) & set(first.items())
+    assert content(root) == content(built)

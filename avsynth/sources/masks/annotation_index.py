@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avsynth.core.hashing import file_digest
+from avsynth.core.hashing import file_digest, source_digest
 from avsynth.runtime.cache import cache_root, cached_folder
 from avsynth.runtime.errors import DataError, SpaceError
 from avsynth.runtime.options import Runtime
@@ -101,7 +101,8 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
             "no such file",
             "Put the file there, or correct its name in params.yaml.",
         )
-    key = f"{_digest(path, runtime)}-{FORMAT}"
+    code = source_digest("avsynth.sources.masks.index_writer")
+    key = f"{_digest(path, runtime)}-{FORMAT}-{code}"
     return load_index(
         _cached(runtime, "instances", key, lambda folder: write_index(path, folder, runtime))
     )

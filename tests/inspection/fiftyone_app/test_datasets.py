@@ -26,6 +26,7 @@ from avsynth.inspection.fiftyone_app.duplicates import (
 from avsynth.inspection.fiftyone_app.samples import Selection, select_rows
 from avsynth.inspection.fiftyone_app.scores import scored_runs
 from avsynth.inspection.fiftyone_app.views import add_scores, save_selection, save_views
+from avsynth.pipelines.exclusions import exclusions
 from avsynth.pipelines.match import match
 from avsynth.runtime.errors import ConfigError, DataError
 from avsynth.runtime.options import Runtime
@@ -278,6 +279,7 @@ def test_a_tag_in_the_app_becomes_a_drop_of_match(fiftyone, project, tmp_path):
     before = path.read_bytes()
     assert pull(NAME, None, params, project)[0].read_bytes() == before
 
+    exclusions(params, project, Runtime())
     funnel = match(params, project, Runtime())
     dropped = funnel[funnel["reason"].str.startswith("review_")]
     assert sorted(zip(dropped["reason"], dropped["count"], strict=True)) == [
