@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from avsynth.reports.claims import Claim
 from avsynth.reports.fact_text import benchmark_title, input_text, training_text
 from avsynth.reports.page.tables import (
     NOTHING,
@@ -19,7 +20,6 @@ from avsynth.reports.page.tables import (
 )
 from avsynth.reports.papers import (
     TITLES,
-    Claim,
     contradictions,
     matches,
     matches_at_other_input,
