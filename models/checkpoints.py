@@ -6,7 +6,6 @@ that trained tensors are never put onto another backbone unnoticed. Position tab
 input size and are left out of the hashes: a model trained at 256 px may be tried at 1024 px.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import tensor_digest
 from avsynth.models.backbones.sam import interpolate
 from avsynth.runtime.errors import CheckpointError
 
@@ -65,11 +66,9 @@ def save_trained(model: Any, path: Path, parameters: Mapping[str, Any]) -> Check
         frozen=frozen_hashes(model),
         num_trained=sum(t.numel() for t in tensors.values()),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(whole, unfinished, {"avsynth": json.dumps(asdict(info), sort_keys=True)})
-    unfinished.replace(path)
+    with atomic_file(path) as temporary:
+        save_file(whole, temporary, {"avsynth": json.dumps(asdict(info), sort_keys=True)})
     return info
 
 
@@ -130,15 +129,9 @@ def frozen_hashes(model: nn.Module) -> dict[str, str]:
     state = dict(sorted(model.state_dict().items()))
     hashes: dict[str, str] = {}
     for part in _PARTS:
-        digest = hashlib.sha256()
         names = [n for n in state if n.startswith(f"{part}.") and n not in trained]
-        for name in names:
-            if not name.endswith(_SIZED):
-                digest.update(name.encode())
-                tensor = state[name].detach().cpu().contiguous()
-                digest.update(tensor.flatten().view(torch.uint8).numpy())
         if names:
-            hashes[part] = digest.hexdigest()
+            hashes[part] = tensor_digest((n, state[n]) for n in names if not n.endswith(_SIZED))
     return hashes
 
 

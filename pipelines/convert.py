@@ -1,6 +1,5 @@
 """Stage ``convert``: a benchmark in its official layout -> shards; after it only these are read."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
+from avsynth.core.files import atomic_folder
 from avsynth.core.funnel import FUNNEL_COLUMNS
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -42,14 +42,11 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
     folder = layout.shards(chosen.name)
     for split in chosen.clips:
         chosen.require(root, split)
-    staging = layout.staging(chosen.name)
-    shutil.rmtree(staging, ignore_errors=True)
-    jobs = list(_jobs(benchmark, root, staging, params.convert.samples_per_shard))
-    infos = list(track(map_items(_write, jobs, runtime), f"shards of {benchmark}", len(jobs),
-                       runtime))  # fmt: skip
-    write_index(staging, chosen.name, infos)
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
+    with atomic_folder(folder, "replace") as unfinished:
+        jobs = list(_jobs(benchmark, root, unfinished, params.convert.samples_per_shard))
+        written = map_items(_write, jobs, runtime)
+        infos = list(track(written, f"shards of {benchmark}", len(jobs), runtime))
+        write_index(unfinished, chosen.name, infos)
     counted = Counter[str]()
     for info in infos:
         counted[info.split] += info.count

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.funnel import FUNNEL_COLUMNS
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -97,7 +97,7 @@ def _write_tables(folder: Path, page: Page) -> None:
 
 
 def _write(layout: Layout, name: str, text: str) -> None:
-    with whole_file(layout.reports / name) as temporary:
+    with atomic_file(layout.reports / name) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -27,13 +27,11 @@ Mask = NDArray[np.bool_]
 
 
 def bilevel(picture: Image.Image) -> Mask:
-    """Decode a mask as AVSBench S4 does, PIL mode ``1``: bool ``[H, W]``."""
+    """Decode a mask as AVSBench S4 does, PIL mode ``1``: bool ``[H, W]``.
+
+    PIL dithers grey values to 0 and 255, and S4 is scored so; all others use `images.foreground`.
+    """
     return np.asarray(picture.convert("1"))
-
-
-def any_grey(picture: Image.Image) -> Mask:
-    """Decode a mask whose foreground is whatever is not black: bool ``[H, W]``."""
-    return np.asarray(picture.convert("L")) > 0
 
 
 def read_clip(decode: Callable[[Image.Image], Mask], clip: Clip) -> Iterator[Sample]:

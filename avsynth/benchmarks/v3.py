@@ -29,7 +29,8 @@ from pathlib import Path
 from avsynth.benchmarks import avss
 from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.csv_lists import no_duplicates, read_rows
-from avsynth.benchmarks.frames import any_grey, make_reader
+from avsynth.benchmarks.frames import make_reader
+from avsynth.formats.images import foreground
 from avsynth.runtime.errors import DataError
 
 VERSION = "v3"
@@ -81,7 +82,7 @@ def _benchmark(shots: int, train: int, test: int) -> Benchmark:
         licence=avss.LICENCE,
         clips={"train": train, "val": 535, "test": test},
         list_clips=partial(list_clips, name, shots),
-        read_clip=make_reader(any_grey),
+        read_clip=make_reader(foreground),
     )
 
 

@@ -268,12 +268,12 @@ def export_card(
     out: Annotated[Path | None, typer.Option(help="The card.", show_default=False)] = None,
 ) -> None:
     """Write the model card of a trained checkpoint."""
-    from avsynth.core.files import whole_file
+    from avsynth.core.files import atomic_file
     from avsynth.models.card import model_card
 
     path = out or checkpoint.with_suffix(".md")
     card = model_card(checkpoint)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(card, encoding="utf-8")
     typer.echo(f"wrote {path}")
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.formats.images import decode_image as decode_pixels
@@ -124,5 +124,5 @@ def _second_of(sound: Sound) -> tuple[Waveform, int]:
 
 
 def _write_png(path: Path, picture: Image.Image) -> None:
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         picture.save(temporary, "PNG", optimize=True)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.runtime.errors import DataError
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -52,7 +52,7 @@ def write_table(path: Path, record: type, rows: Iterable[Any], key: Sequence[str
     table = pa.Table.from_batches(batches, schema=schema)
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in key])
     _check_unique(path, table.select(list(key)).take(order), key)
-    with whole_file(path) as temporary, _writer(temporary, path.suffix, schema) as writer:
+    with atomic_file(path) as temporary, _writer(temporary, path.suffix, schema) as writer:
         # In parts: the sorted table is never in memory beside the other one.
         for start in range(0, len(table), _ROW_GROUP):
             writer.write_table(table.take(order.slice(start, _ROW_GROUP)))
@@ -117,5 +117,5 @@ def read_table(
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame as csv without an index, whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")

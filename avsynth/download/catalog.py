@@ -6,12 +6,12 @@ from importlib import resources
 import yaml
 from pydantic import Field
 
-from avsynth.core.params.base import Section
+from avsynth.core.params.base import ParamsModel
 from avsynth.download.items import Item
 from avsynth.runtime.errors import ConfigError, suggest
 
 
-class KnownFile(Section):
+class KnownFile(ParamsModel):
     """One file that a publisher gives out."""
 
     url: str
@@ -23,7 +23,7 @@ class KnownFile(Section):
     """Roughly how many bytes travel; for planning only."""
 
 
-class KnownArchive(Section):
+class KnownArchive(ParamsModel):
     """An archive that holds many of the files wanted."""
 
     url: str
@@ -31,7 +31,7 @@ class KnownArchive(Section):
     count: int
 
 
-class Known(Section):
+class Known(ParamsModel):
     """One dataset or family of checkpoints; see the comments of sources.yaml."""
 
     title: str

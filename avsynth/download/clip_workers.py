@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from avsynth.core.files import atomic_file
 from avsynth.download.items import Item, Outcome, file_fault, inside
 from avsynth.download.partial_file import disk
 from avsynth.download.rate_limit import Governor
@@ -153,9 +154,8 @@ async def bring_clip(
         fault, size, sha256 = file_fault(made, item)
         if fault:
             return [(item, Outcome("corrupt", fault))]
-        with disk(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(made, target)  # noqa: PTH105 - atomic, and says so
+        with disk(target), atomic_file(target) as temporary:
+            made.replace(temporary)
         return [(item, Outcome("ok", "", size, sha256))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,6 @@ a parquet file by rename. A run that is killed leaves its journal, and the next 
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Self
 import msgspec
 import pandas as pd
 
+from avsynth.core.files import file_lock
 from avsynth.core.funnel import funnel_of
 from avsynth.core.tables import read_table, write_table
 from avsynth.download.items import Item, Outcome, inside
@@ -55,26 +55,21 @@ class Ledger:
         self.table = self.folder / f"{kind}.parquet"
         self._journal = self.folder / f"{kind}.journal"
         self._lock_path = self.folder / "lock"
-        self._lock = self._log = -1
+        self._lock = contextlib.ExitStack()
+        self._log = -1
         self.rows: dict[str, LedgerRow] = {}
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # The kernel drops the lock with its holder, so that kill -9 leaves no stale one behind.
-        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.enter_context(file_lock(self._lock_path, wait=False))
         except BlockingIOError:
-            holder = os.pread(self._lock, 32, 0).decode(errors="replace") or "unknown"
-            os.close(self._lock)
+            holder = self._lock_path.read_text(errors="replace") or "unknown"
             raise DataError(
                 str(self.root),
                 "one download at a time in this folder",
                 f"process {holder} is at work in it",
                 "Wait for it or stop it; what it has fetched is kept.",
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self.rows = read_ledger(self.root, self.table.stem)
         self._log = os.open(self._journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         # A journal that ends in half a line must not swallow the next row.
@@ -92,7 +87,7 @@ class Ledger:
             write_table(self.table, LedgerRow, self.rows.values(), ["item"])
             self._journal.unlink()
         finally:
-            os.close(self._lock)
+            self._lock.close()
 
     def add(self, item: Item, outcome: Outcome) -> LedgerRow:
         """Write down how an item went; when this returns, kill -9 cannot undo it."""

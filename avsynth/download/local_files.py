@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from avsynth.core.files import atomic_file
 from avsynth.download.items import Item, Outcome, file_fault, inside
 from avsynth.download.partial_file import CorruptError, Part, disk
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
@@ -85,15 +86,12 @@ def _link(path: Path, target: Path) -> None:
     """Give a file a second name; across file systems, a symbolic link."""
     if path == target:
         return
-    with disk(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.link")
+    with disk(target), atomic_file(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             temporary.hardlink_to(path.resolve())
         except OSError:
             temporary.symlink_to(path.resolve())
-        os.replace(temporary, target)  # noqa: PTH105 - atomic, and says so
 
 
 async def unpack_tar(path: Path, wanted: dict[str, Item], root: Path) -> list[tuple[Item, Outcome]]:

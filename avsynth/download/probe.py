@@ -6,14 +6,14 @@ it, so ``bot`` and ``transient`` answers are left out of the share.
 """
 
 import asyncio
-import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import write_json
+from avsynth.core.hashing import order_key
 from avsynth.download.clip_workers import Cutters
 from avsynth.download.downloader import cookies_file, web_settings
 from avsynth.download.http import Web
@@ -81,12 +81,9 @@ def probe_clips(parcel: Parcel, wish: Wish, n: int) -> Probe:
             "YouTube would be asked for videos: read its terms of service; if you may, set it.",
         )
     seed = wish.params.seed
-    lots = sorted(
-        parcel.items, key=lambda i: hashlib.sha256(f"{seed}/{i.item_id}".encode()).digest()
-    )
+    lots = sorted(parcel.items, key=lambda i: order_key(seed, i.item_id))
     found = asyncio.run(_ask(lots[:n], parcel, wish))
-    with whole_file(_path(parcel.root)) as temporary:
-        temporary.write_text(json.dumps(asdict(found), sort_keys=True), encoding="utf-8")
+    write_json(_path(parcel.root), asdict(found))
     return found
 
 

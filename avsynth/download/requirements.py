@@ -5,13 +5,13 @@ files that the first one brings (which pictures are needed stands in the annotat
 """
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from avsynth.core.hashing import order_key
 from avsynth.core.params.building import CocoParams, LvisParams, VggsoundParams
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -230,11 +230,8 @@ def _drawn(category: str, ids: Iterable[str], wish: Wish) -> list[str]:
     """Draw at most ``sample`` ids of a category: the same ones every time, more of them later."""
     if wish.sample is None:
         return sorted(ids)
-
-    def lot(one: str) -> bytes:
-        return hashlib.sha256(f"{wish.params.seed}/{category}/{one}".encode()).digest()
-
-    return sorted(ids, key=lot)[: wish.sample]
+    seed = wish.params.seed
+    return sorted(ids, key=lambda one: order_key(seed, category, one))[: wish.sample]
 
 
 def _shared(by_category: dict[str, set[str]], wish: Wish) -> list[str]:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from avsynth.download.items import Status
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.runtime.errors import MissingExtra
-
-SAMPLE_RATE_HZ = 16_000
 
 # The first pattern that is found in yt-dlp's message decides; walls before everything else, so
 # that a wall is never taken for a video that is gone.

@@ -5,18 +5,16 @@ column-major, background first, numbers in 6-bit characters, each from the third
 difference to the number two before it (`rleToString` in COCO's maskApi.c).
 """
 
-import io
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pycocotools import mask as coco
 
+from avsynth.formats.images import Mask
 from avsynth.formats.mask_png import bilevel_png
 
-Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
 _GOES_ON = bytes(range(80, 112))
@@ -204,21 +202,3 @@ def rle_to_png(rle: str, height: int, width: int) -> bytes:
         packed = np.packbits(np.ascontiguousarray(pixels[y0:y1]), axis=1)
         rows[y0:y1, 1 + left : 1 + left + packed.shape[1]] = packed
     return bilevel_png(rows, width, (y0, y1))
-
-
-def png_to_mask(data: bytes) -> Mask:
-    """Read a mask from a 1-bit, 8-bit grey, palette or colour PNG: whatever is not 0 is mask.
-
-    Returns:
-        bool ``[H, W]``.
-
-    Raises:
-        ValueError: not a readable picture.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            pixels = np.asarray(picture)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a readable PNG: {error}") from None
-    mask: Mask = np.any(pixels.reshape(*pixels.shape[:2], -1), axis=2)
-    return mask

@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from avsynth.core.files import whole_file
+from avsynth.core.cache import cache_root
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import file_digest
 from avsynth.formats.shards import INDEX_FILE, ShardInfo, ShardReader, parse_index, read_index
-from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -79,7 +80,7 @@ def pull(url: str, folder: Path, runtime: Runtime) -> Moved:
     folder.mkdir(parents=True, exist_ok=True)
     for left in set(folder.iterdir()) - {folder / s.file for s in shards}:
         left.unlink()
-    with whole_file(folder / INDEX_FILE) as temporary:
+    with atomic_file(folder / INDEX_FILE) as temporary:
         temporary.write_bytes(content)
     return brought
 
@@ -134,17 +135,16 @@ def _upload(folder: Path, url: str, shard: ShardInfo) -> int:
 def _download(url: str, folder: Path, shard: ShardInfo) -> int:
     """Bring a tar unless it is there; return the bytes brought."""
     path = folder / shard.file
-    if path.is_file() and path.stat().st_size == shard.bytes:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
-                return 0
+    same_size = path.is_file() and path.stat().st_size == shard.bytes
+    if same_size and file_digest(path) == shard.sha256:
+        return 0
     return _fetch(url, shard, path)
 
 
 def _fetch(url: str, shard: ShardInfo, path: Path) -> int:
     with (
         _reaching(url) as (remote, root),
-        whole_file(path) as temporary,
+        atomic_file(path) as temporary,
         remote.open(f"{root}/{shard.file}", "rb") as there,
         temporary.open("wb") as local,
     ):

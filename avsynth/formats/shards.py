@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.records import Sample
 from avsynth.runtime.errors import DataError
 
@@ -96,7 +96,7 @@ def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
     offsets: list[int] = []
     digest = hashlib.sha256()
     position = 0
-    with whole_file(path) as temporary, temporary.open("wb", buffering=0) as file:
+    with atomic_file(path) as temporary, temporary.open("wb", buffering=0) as file:
         for sample in samples:
             keys.append(sample.key)
             offsets.append(position)
@@ -139,7 +139,7 @@ def write_index(folder: Path, dataset: str, shards: Iterable[ShardInfo]) -> None
         "shards": [asdict(s) for s in ordered],
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    with whole_file(folder / INDEX_FILE) as temporary:
+    with atomic_file(folder / INDEX_FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,11 +1,11 @@
 """A dataset to look at and listen to: one offline page, without FiftyOne."""
 
-import hashlib
 from pathlib import Path
 
 import pandas as pd
 
 from avsynth.core.funnel import category_rows
+from avsynth.core.hashing import order_key
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
 from avsynth.formats.images import decode_image, decode_mask, shrink
@@ -174,7 +174,7 @@ def _counts(name: str, caption: str, rows: pd.DataFrame, note: str = "") -> Tabl
 def _sheets(reader: ShardReader, samples: pd.DataFrame, cards: int) -> Section:
     sheets = []
     for category, group in samples.groupby("category", sort=True):
-        chosen = group.loc[group["key"].map(_lot).sort_values().index[:cards]]
+        chosen = group.loc[group["key"].map(order_key).sort_values().index[:cards]]
         made = tuple(_card(reader, row) for _, row in chosen.iterrows())
         sheets.append(Cards(f"{category} ({len(group):,})", made))
     lead = "A fixed draw of samples from every category, the mask in green; press play to listen."
@@ -193,11 +193,6 @@ def _card(reader: ShardReader, row: pd.Series) -> Card:
     picture = Picture(jpeg_uri(painted), f"{category} marked in green, {area}", area)
     pictures = (picture, spectrogram_picture(parts, category))
     return Card("", remark, pictures, sound_uri(parts["audio.flac"]), key)
-
-
-def _lot(key: str) -> bytes:
-    """Draw lots that depend on nothing but the key."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def gallery_path(layout: Layout, dataset: str) -> Path:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import soundfile
 
+from avsynth.core.hashing import generator
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import generator, video_id
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
+from avsynth.toy.seeding import video_id
+from avsynth.toy.sounds import record
 
 _ONTOLOGY = (
     ("/m/0jbk", "Animal", ("/m/0bt9lr", "/m/01yrx", "/m/09ld4")),

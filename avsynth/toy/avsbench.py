@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from avsynth.core.hashing import generator
 from avsynth.formats.logmel import logmel
 from avsynth.toy.categories import ROLES, S4_CAST
 from avsynth.toy.clips import Film, Script, shoot, union, write_wav
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import generator, video_id
+from avsynth.toy.seeding import video_id
 from avsynth.toy.sounds import Wave
 
 _SIDE_PX = 224

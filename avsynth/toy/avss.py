@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import CAST, ROLES
 from avsynth.toy.clips import Film, Script, shoot, write_wav
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import generator, video_id
+from avsynth.toy.seeding import video_id
 from avsynth.toy.v3 import write_v3
 
 LABELS = (

@@ -7,8 +7,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.toy.scenes import Mask, Pixels, paint, stage
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, Wave, record
+from avsynth.toy.sounds import Wave, record
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import CAST, ROLES
 from avsynth.toy.images import Kind, box_of, draw_picture, polygons_of, rle_of
 from avsynth.toy.plan import Plan
 from avsynth.toy.scenes import Cutout
-from avsynth.toy.seeding import generator
 
 _SPECIAL: dict[int, Kind] = {3: "grey", 5: "exif", 7: "cmyk", 9: "rare", 11: "rare", 14: "rare"}
 _VAL_FIRST = 400_000

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import PICTURED
 from avsynth.toy.scenes import Cutout, Mask, paint, stage
-from avsynth.toy.seeding import generator
 
 Kind = Literal["plain", "grey", "exif", "cmyk", "rare"]
 _QUALITY = 82

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import CAST, ROLES
 from avsynth.toy.images import box_of, draw_picture
 from avsynth.toy.plan import Plan
 from avsynth.toy.scenes import Cutout
-from avsynth.toy.seeding import generator, hex_id
+from avsynth.toy.seeding import hex_id
 
 _COLUMNS = (
     "MaskPath", "ImageID", "LabelName", "BoxID", "BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax",

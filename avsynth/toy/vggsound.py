@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from avsynth.core.hashing import generator
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.toy.categories import CAST, ROLES, Role
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import generator, video_id
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, record
+from avsynth.toy.seeding import video_id
+from avsynth.toy.sounds import record
 
 MISSING, SHORT, SILENT = ("cat", 2), ("dog", 2), ("bird", 2)
 """The clips (category, number) that are not there, last 3 s, hold nothing but zeros."""

@@ -9,7 +9,6 @@ finds nothing that is not its own. Everything here can be deleted at any time.
 import hashlib
 import io
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Callable
@@ -19,6 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import tensor_digest
+from avsynth.runtime.errors import SpaceError
 
 Encode = Callable[[Tensor], Tensor]
 _FORMAT = 1
@@ -97,19 +100,15 @@ class EmbeddingCache:
         needed = row.nbytes + _OTHER_BYTES
         if not self._keeps or (needed > self._room and not self._make_room(needed)):
             return
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             content = io.BytesIO()
             np.save(content, row.contiguous().view(torch.int16).numpy())
             content.write(zlib.crc32(content.getbuffer()).to_bytes(4, "little"))
-            temporary.write_bytes(content.getbuffer())
-            temporary.replace(path)
+            with atomic_file(path, concurrent=True) as temporary:
+                temporary.write_bytes(content.getbuffer())
             self._room -= needed
-        except OSError:  # A full disk ends the keeping, not the run.
+        except SpaceError:  # If the disk is full, stop caching but continue the run.
             self._keeps = False
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _make_room(self, needed: int) -> bool:
         """Count the folder, remove what this process has not used; say whether there is room."""
@@ -129,11 +128,7 @@ class EmbeddingCache:
 
 def digest_of(encoder: nn.Module) -> str:
     """Hash an encoder's weights: hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return tensor_digest(sorted(encoder.state_dict().items()))
 
 
 def _read(path: Path) -> Tensor | None:

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from avsynth.core.cache import cache_root
 from avsynth.models import MODELS
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import build_vggish
 from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params
-from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError
 from avsynth.training.embedding_cache import EmbeddingCache, digest_of
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from avsynth.benchmarks.csv_lists import read_rows
 from avsynth.core.files import write_json
+from avsynth.core.hashing import file_digest
 from avsynth.core.params.experiments import TrainingParams
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
@@ -151,7 +152,7 @@ def _fingerprint(project: Project, task: Task, groups: Any) -> str:
     """Hash what a run depends on; how its steps are computed, and by how many, is no part."""
     params = project.params
     shards = [s.sha256 for s in read_index(dataset_folder(project, task.benchmark))]
-    start = None if task.start is None else hashlib.sha256(task.start.read_bytes()).hexdigest()
+    start = None if task.start is None else file_digest(task.start)
     content = [
         params.seed, params.vggish.model_dump(),
         params.models[task.model].model_dump(exclude={"train"}),

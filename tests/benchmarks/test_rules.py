@@ -8,10 +8,10 @@ from PIL import Image
 
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.flickr import read_boxes
-from avsynth.benchmarks.frames import any_grey, bilevel
+from avsynth.benchmarks.frames import bilevel
 from avsynth.benchmarks.v3 import BY_SHOTS, category_set
+from avsynth.formats.images import decode_mask, foreground
 from avsynth.formats.logmel import logmel
-from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.waveform import decode_flac, encode_wav, read_audio
 from avsynth.metrics.localisation import consensus_map
 from avsynth.runtime.errors import DataError
@@ -26,7 +26,7 @@ def test_s4_train_has_its_one_labelled_frame(avsbench, patches_of_clip, truth_sq
     assert [s.meta["num_frames"] for s in samples] == [1, 1]
     assert [s.key.rsplit("-", 1)[0] for s in samples] == ["horse_clip-clop", "cat_meowing"]
     for sample in samples:
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(1))
+        assert np.array_equal(decode_mask(sample.mask_png), truth_square(1))
 
 
 def test_frames_masks_sounds_and_log_mels_go_together(
@@ -41,7 +41,7 @@ def test_frames_masks_sounds_and_log_mels_go_together(
             / f"Single-source/s4_data/visual_frames/val/cat_meowing/vid_val0/vid_val0_{n + 1}.png"
         )
         assert sample.image == path.read_bytes()
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n + 1))
+        assert np.array_equal(decode_mask(sample.mask_png), truth_square(n + 1))
         heard = decode_flac(sample.audio_flac)
         assert np.abs(heard - tone_of(5)[n * 16000 : (n + 1) * 16000]).max() < 1e-4
         assert np.array_equal(patch_of(sample), patches_of_clip(2)[n].numpy())
@@ -50,9 +50,9 @@ def test_frames_masks_sounds_and_log_mels_go_together(
 def test_ms3_masks_by_any_colour_and_sounds_that_end_early(avsbench, truth_square):
     samples = list(BENCHMARKS["ms3"].iter_samples(avsbench, "test"))
     for n, sample in enumerate(samples):
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n))
+        assert np.array_equal(decode_mask(sample.mask_png), truth_square(n))
         assert sample.meta["category"] == "multi-source"
-    assert not png_to_mask(samples[0].mask_png).any()
+    assert not decode_mask(samples[0].mask_png).any()
     last = decode_flac(samples[4].audio_flac)
     assert last[:8000].any()
     assert not last[8000:].any()
@@ -64,7 +64,7 @@ def test_v2_is_binary_with_ten_frames(avss, truth_square):
     patches = logmel(read_audio(avss / "v2" / "new_donkey1" / "audio.wav")[0])
     for sample in samples[:10]:
         n = sample.meta["frame_index"]
-        assert np.array_equal(png_to_mask(sample.mask_png), truth_square(n))
+        assert np.array_equal(decode_mask(sample.mask_png), truth_square(n))
         assert np.array_equal(patch_of(sample), patches[n])
 
 
@@ -172,9 +172,9 @@ def test_too_short_a_sound(avss, tone_of):
 def test_mask_rules():
     grey = Image.fromarray(np.uint8([[0, 1, 255]]))
     assert bilevel(grey.point(lambda v: 255 * (v > 0))).tolist() == [[False, True, True]]
-    assert any_grey(grey).tolist() == [[False, True, True]]
+    assert foreground(grey).tolist() == [[False, True, True]]
     darkest = Image.fromarray(np.uint8([[[0, 0, 0], [0, 0, 64], [32, 0, 0]]]))
-    assert any_grey(darkest).tolist() == [[False, True, True]]
+    assert foreground(darkest).tolist() == [[False, True, True]]
 
 
 def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
@@ -185,7 +185,7 @@ def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
     votes = consensus_map(sample.meta["boxes"])
     assert (votes[50, 20], votes[50, 100], votes[50, 130], votes[150, 20]) == (0.5, 1.0, 0.5, 0.0)
     assert votes.sum() == 0.5 * 2 * 112 * 112
-    mask = png_to_mask(sample.mask_png)
+    mask = decode_mask(sample.mask_png)
     assert mask.shape == (48, 64)
     assert mask[:24, :48].all()
     assert mask.sum() == 24 * 48

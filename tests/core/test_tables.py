@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.funnel import funnel_of
 from avsynth.core.records import Triplet
 from avsynth.core.tables import read_table, write_table
@@ -62,7 +62,7 @@ def test_other_columns_damage_and_absence_are_told_apart(tmp_path: Path):
 def test_a_full_disk_keeps_the_old_file_and_leaves_no_half(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(SpaceError, match="No space left"), whole_file(path) as temporary:
+    with pytest.raises(SpaceError, match="No space left"), atomic_file(path) as temporary:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert path.read_text() == "old"

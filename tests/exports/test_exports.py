@@ -18,8 +18,8 @@ from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
 from avsynth.exports.avs_synthetic import export_avs_synthetic
 from avsynth.exports.coco import export_coco
+from avsynth.formats.images import decode_mask
 from avsynth.formats.logmel import logmel
-from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac
 from avsynth.pipelines.convert import convert
@@ -78,7 +78,7 @@ def test_the_reference_loader_reads_the_export(shards, exported, split):
         assert row[4] == meta["category"]
         image = np.asarray(Image.open(io.BytesIO(parts["image.jpg"])).convert("RGB"))
         np.testing.assert_array_equal(loader.image(row), image)
-        np.testing.assert_array_equal(loader.mask(row), png_to_mask(parts["mask.png"]))
+        np.testing.assert_array_equal(loader.mask(row), decode_mask(parts["mask.png"]))
         expected = np.load(io.BytesIO(parts["logmel.npy"]))
         np.testing.assert_array_equal(loader.sound(row[8]), expected)
 
@@ -103,7 +103,7 @@ def test_the_way_there_and_back_loses_nothing(shards, exported):
     for key, parts in reader:
         sample, meta = back[key], json.loads(parts["meta.json"])
         assert sample.image == parts[f"image.{sample.image_ext}"]
-        np.testing.assert_array_equal(png_to_mask(sample.mask_png), png_to_mask(parts["mask.png"]))
+        np.testing.assert_array_equal(decode_mask(sample.mask_png), decode_mask(parts["mask.png"]))
         np.testing.assert_array_equal(
             decode_flac(sample.audio_flac), decode_flac(parts["audio.flac"])
         )
@@ -133,7 +133,7 @@ def test_pycocotools_reads_the_coco_export(shards, tmp_path, capsys):
     assert {one["sample"] for one in annotations} == set(reader.keys)
     for one in annotations:
         parts = reader.parts(one["sample"])
-        mask, meta = png_to_mask(parts["mask.png"]), json.loads(parts["meta.json"])
+        mask, meta = decode_mask(parts["mask.png"]), json.loads(parts["meta.json"])
         np.testing.assert_array_equal(coco.annToMask(one).astype(bool), mask)
         assert one["area"] == mask.sum()
         rows, columns = np.nonzero(mask)
@@ -197,4 +197,4 @@ def test_convert_reads_our_export_into_shards_beside_our_build(built: Path, tmp_
         ours, theirs = before.parts(key), again.parts(key)
         for part in ("image.jpg", "audio.flac", "logmel.npy"):
             assert ours[part] == theirs[part]
-        assert np.array_equal(png_to_mask(ours["mask.png"]), png_to_mask(theirs["mask.png"]))
+        assert np.array_equal(decode_mask(ours["mask.png"]), decode_mask(theirs["mask.png"]))

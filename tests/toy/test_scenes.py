@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from avsynth.core.hashing import generator
 from avsynth.toy.backgrounds import Style
 from avsynth.toy.scenes import paint, stage
-from avsynth.toy.seeding import generator
 from avsynth.toy.shapes import FIGURES
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from avsynth.core.hashing import generator
 from avsynth.formats.logmel import logmel
 from avsynth.toy.categories import CAST
-from avsynth.toy.seeding import generator
 from avsynth.toy.sounds import TIMBRES, Style, record
 from avsynth.toy.vggsound import MISSING, SHORT, SILENT
 

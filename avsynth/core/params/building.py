@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from avsynth.core.params.base import Fraction, PositiveInt, Section
+from avsynth.core.params.base import Fraction, ParamsModel, PositiveInt
 from avsynth.runtime.errors import ConfigError
 
 Present = TypeVar("Present")
@@ -19,13 +19,13 @@ def _present(section: Present | None, dotted: str) -> Present:
     return section
 
 
-class ToyFetch(Section):
+class ToyFetch(ParamsModel):
     """The small world drawn by program that stands in for the real raw data."""
 
     scale: Annotated[float, Field(gt=0)]
 
 
-class YoutubeFetch(Section):
+class YoutubeFetch(ParamsModel):
     """How clips are cut out of YouTube videos."""
 
     accept_terms: bool
@@ -38,7 +38,7 @@ class YoutubeFetch(Section):
     """The shortest time between two videos; grows by itself when the host objects."""
 
 
-class FetchParams(Section):
+class FetchParams(ParamsModel):
     """Where raw data comes from."""
 
     sources: tuple[str, ...]
@@ -57,7 +57,7 @@ class FetchParams(Section):
     youtube: YoutubeFetch
 
 
-class CategoriesParams(Section):
+class CategoriesParams(ParamsModel):
     """Which categories to build: the first N of the table's rank, or names."""
 
     table: str | None
@@ -65,7 +65,7 @@ class CategoriesParams(Section):
     choose: int | tuple[str, ...]
 
 
-class LvisParams(Section):
+class LvisParams(ParamsModel):
     """LVIS v1 annotation files and the folder that holds train2017/ and val2017/."""
 
     root: str
@@ -73,14 +73,14 @@ class LvisParams(Section):
     images: str
 
 
-class OpenImagesParams(Section):
+class OpenImagesParams(ParamsModel):
     """Open Images V5+ segmentation csvs, mask folders and image folders."""
 
     root: str
     splits: tuple[Literal["train", "validation", "test"], ...]
 
 
-class CocoParams(Section):
+class CocoParams(ParamsModel):
     """COCO instances json and the folder that holds train2017/ and val2017/."""
 
     root: str
@@ -88,7 +88,7 @@ class CocoParams(Section):
     images: str
 
 
-class MaskFilters(Section):
+class MaskFilters(ParamsModel):
     """What a mask must be to be used; each refusal is a counted reason."""
 
     min_area_frac: Fraction
@@ -100,7 +100,7 @@ class MaskFilters(Section):
     """Refuse LVIS pictures in which not every instance of the category is marked."""
 
 
-class MaskSources(Section):
+class MaskSources(ParamsModel):
     """The mask sources to build from, in this order; one that is absent is not used."""
 
     lvis: LvisParams | None = None
@@ -108,7 +108,7 @@ class MaskSources(Section):
     coco: CocoParams | None = None
 
 
-class MasksParams(Section):
+class MasksParams(ParamsModel):
     """Mask sources and filters."""
 
     sources: MaskSources
@@ -141,7 +141,7 @@ class MasksParams(Section):
         return {source: folder for source, folder in folders.items() if folder}
 
 
-class VggsoundParams(Section):
+class VggsoundParams(ParamsModel):
     """The header-less vggsound.csv and the folder of clips; both relative to ``root``."""
 
     root: str
@@ -149,7 +149,7 @@ class VggsoundParams(Section):
     media: str
 
 
-class AudiosetParams(Section):
+class AudiosetParams(ParamsModel):
     """AudioSet segment csvs, the ontology and the folder of clips; all relative to ``root``."""
 
     root: str
@@ -158,20 +158,20 @@ class AudiosetParams(Section):
     media: str
 
 
-class FolderParams(Section):
+class FolderParams(ParamsModel):
     """A folder of sounds: <root>/<category or label>/<file>."""
 
     root: str
 
 
-class AudioFilters(Section):
+class AudioFilters(ParamsModel):
     """What a clip must be to be used."""
 
     min_duration_s: Annotated[float, Field(ge=0.975)]
     min_rms_db: float
 
 
-class AudioSources(Section):
+class AudioSources(ParamsModel):
     """The audio sources to build from, in this order; one that is absent is not used."""
 
     vggsound: VggsoundParams | None = None
@@ -179,7 +179,7 @@ class AudioSources(Section):
     folder: FolderParams | None = None
 
 
-class AudioParams(Section):
+class AudioParams(ParamsModel):
     """Audio sources and filters."""
 
     sources: AudioSources
@@ -212,7 +212,7 @@ class AudioParams(Section):
         return {source: folder for source, folder in folders.items() if folder}
 
 
-class SplitSizes(Section):
+class SplitSizes(ParamsModel):
     """Triplets per split: the proportions, and the most that a split may hold."""
 
     train: PositiveInt
@@ -220,7 +220,7 @@ class SplitSizes(Section):
     test: PositiveInt
 
 
-class MatchParams(Section):
+class MatchParams(ParamsModel):
     """How masks and clips become triplets."""
 
     mask_mode: Literal["instance", "union"]
@@ -238,7 +238,7 @@ class MatchParams(Section):
     counts as empty."""
 
 
-class ShardParams(Section):
+class ShardParams(ParamsModel):
     """How triplets become tars."""
 
     samples_per_shard: PositiveInt

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from avsynth.core.params.base import PositiveInt, Section
+from avsynth.core.params.base import ParamsModel, PositiveInt
 
 
-class VggishParams(Section):
+class VggishParams(ParamsModel):
     """The frozen sound network that all models but AV-SAM hear through."""
 
     size: Literal["full", "tiny"]
@@ -15,7 +15,7 @@ class VggishParams(Section):
     """``vggish-10086976.pth``, or null for seeded random weights."""
 
 
-class TrainingParams(Section):
+class TrainingParams(ParamsModel):
     """One training run."""
 
     optimizer: Literal["adamw", "adam"]
@@ -39,7 +39,7 @@ class TrainingParams(Section):
     """``fsdp2``: processes that train together hold the model cut into parts, not one copy each."""
 
 
-class ModelParams(Section):
+class ModelParams(ParamsModel):
     """One system: its backbone, what its builder takes besides, and how it is trained."""
 
     architecture: str
@@ -53,20 +53,20 @@ class ModelParams(Section):
     train: TrainingParams
 
 
-class ConvertParams(Section):
+class ConvertParams(ParamsModel):
     """Benchmarks in their official layouts, by the folder that each lies in."""
 
     roots: dict[str, str]
     samples_per_shard: PositiveInt
 
 
-class TrainParams(Section):
+class TrainParams(ParamsModel):
     """What is trained on AVS-Synthetic."""
 
     models: tuple[str, ...]
 
 
-class EvaluateParams(Section):
+class EvaluateParams(ParamsModel):
     """How predictions are scored."""
 
     protocol: str
@@ -79,14 +79,14 @@ class EvaluateParams(Section):
     """Best, median and worst frames of a run, each, whose masks are kept for the report."""
 
 
-class ZeroshotParams(Section):
+class ZeroshotParams(ParamsModel):
     """Models trained on AVS-Synthetic, tested on benchmarks that they have not seen."""
 
     models: tuple[str, ...]
     benchmarks: tuple[str, ...]
 
 
-class FewshotParams(Section):
+class FewshotParams(ParamsModel):
     """Training on a share of a benchmark's real data, with and without pre-training."""
 
     models: tuple[str, ...]
@@ -98,7 +98,7 @@ class FewshotParams(Section):
     """Benchmark to the official shuffled csv that says which clips come first."""
 
 
-class S4ToMs3Params(Section):
+class S4ToMs3Params(ParamsModel):
     """S4 -> MS3, and AVS-Synthetic -> S4 -> MS3."""
 
     models: tuple[str, ...]
@@ -106,7 +106,7 @@ class S4ToMs3Params(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class V3BaseParams(Section):
+class V3BaseParams(ParamsModel):
     """V3: train on the seen categories; the unseen ones are tested with 0 shots."""
 
     models: tuple[str, ...]
@@ -114,7 +114,7 @@ class V3BaseParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class V3ShotsParams(Section):
+class V3ShotsParams(ParamsModel):
     """V3: go on from `V3BaseParams` with shots of the unseen categories."""
 
     models: tuple[str, ...]
@@ -123,7 +123,7 @@ class V3ShotsParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class Ablation(Section):
+class Ablation(ParamsModel):
     """One change to a model, trained and tested on a benchmark."""
 
     model: str
@@ -133,7 +133,7 @@ class Ablation(Section):
     build: dict[str, int | float | str | bool | None]
 
 
-class AblateParams(Section):
+class AblateParams(ParamsModel):
     """Ablations by name."""
 
     runs: dict[str, Ablation]
@@ -141,7 +141,7 @@ class AblateParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class ReportParams(Section):
+class ReportParams(ParamsModel):
     """The page that is made of the score rows."""
 
     draws: PositiveInt

@@ -11,7 +11,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError
 
-from avsynth.core.params.base import Section
+from avsynth.core.params.base import ParamsModel
 from avsynth.core.params.building import (
     AudioParams,
     CategoriesParams,
@@ -40,7 +40,7 @@ from avsynth.runtime.errors import ConfigError, suggest
 PARAMS_FILE = "params.yaml"
 
 
-class Params(Section):
+class Params(ParamsModel):
     """The whole of params.yaml."""
 
     seed: Annotated[int, Field(ge=0)]

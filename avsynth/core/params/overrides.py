@@ -56,7 +56,7 @@ def known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[s
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    # A section that may be absent is annotated ``Section | None``.
+    # A section that may be absent is annotated ``<Name>Params | None``.
     parts = () if get_origin(annotation) is dict else (annotation, *get_args(annotation))
     found = [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
     return found[0] if found else None
