@@ -40,7 +40,9 @@ def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     clips = AUDIO_SOURCES[source](layout, params.audio, vocabulary, runtime)
     write_table(layout.audio(source), AudioClip, clips, key=("category", "clip_id"))
     columns = ("category", "status", "reason")
-    funnel = funnel_of("audio", source, read_table(layout.audio(source), AudioClip, columns))
+    funnel = funnel_of(
+        "audio", source, "clip", read_table(layout.audio(source), AudioClip, columns)
+    )
     write_csv(layout.funnel(f"audio/{source}"), funnel)
     _check_limit(source, funnel, params.audio.max_drop_frac)
     return funnel

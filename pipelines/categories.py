@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -23,7 +23,8 @@ def categories(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame
     vocabulary = load_vocabulary(layout.resolve(table) if table else None)
     chosen = vocabulary.choose(params.categories.choose)
     write_vocabulary(layout.categories_csv, chosen)
-    rows = [("categories", "", name, "ok", "", 1) for name in chosen.names]
-    funnel = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    funnel = make_funnel(
+        ("categories", "", "category", name, "", "ok", "", 1) for name in chosen.names
+    )
     write_csv(layout.funnel("categories"), funnel)
     return funnel

@@ -9,7 +9,7 @@ import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
 from avsynth.core.files import atomic_folder
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -19,16 +19,16 @@ from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
-RELEASE = "avs-synthetic"
-"""The dataset as its authors give it out, or as ``avsynth export avs-synthetic`` writes it."""
+RELEASE = avs_synthetic_release.NAME
 READERS = {**BENCHMARKS, RELEASE: avs_synthetic_release.BENCHMARK}
 
 
 def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     """Write ``data/shards/<benchmark>``; the frames of a clip stand side by side in one tar.
 
-    ``avs-synthetic`` is read from ``data/raw/avs_synthetic`` where ``convert.roots`` names no other
-    folder, and goes to ``data/shards/avs-synthetic-release``, beside our own build.
+    ``avs-synthetic-release`` is the dataset as its authors released it, or as ``avsynth export
+    avs-synthetic`` writes it. It is read from ``data/raw/avs_synthetic`` unless ``convert.roots``
+    names another folder.
 
     Raises:
         ConfigError: params.yaml says nothing of this benchmark.
@@ -50,8 +50,10 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
     counted = Counter[str]()
     for info in infos:
         counted[info.split] += info.count
-    rows = [("convert", benchmark, "", "ok", split, n) for split, n in sorted(counted.items())]
-    done = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    done = make_funnel(
+        ("convert", benchmark, "sample", "", split, "ok", "", n)
+        for split, n in sorted(counted.items())
+    )
     write_csv(layout.funnel(f"convert/{benchmark}"), done)
     return done
 

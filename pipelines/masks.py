@@ -38,7 +38,9 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     records = MASK_SOURCES[source](layout, params.masks, vocabulary, runtime)
     write_table(layout.masks(source), MaskRecord, records, key=("category", "mask_id"))
     columns = ("category", "status", "reason")
-    funnel = funnel_of("masks", source, read_table(layout.masks(source), MaskRecord, columns))
+    funnel = funnel_of(
+        "masks", source, "mask", read_table(layout.masks(source), MaskRecord, columns)
+    )
     write_csv(layout.funnel(f"masks/{source}"), funnel)
     _check_limit(source, funnel, params.masks.max_drop_frac)
     return funnel

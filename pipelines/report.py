@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from avsynth.core.files import atomic_file
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -121,8 +121,8 @@ def _metrics(scores: Scores, judge: Judge) -> dict[str, Any]:
 
 def _funnel(scores: Scores) -> pd.DataFrame:
     counts = [
-        ("report", f"{stage}/{run}", "", "ok", "", len(rows))
+        ("report", f"{stage}/{run}", "score", "", "", "ok", "", len(rows))
         for part in (scores.rows, scores.localisation, scores.sounds)
         for (stage, run), rows in part.groupby(["stage", "run"], sort=True)
     ]
-    return pd.DataFrame(counts, columns=list(FUNNEL_COLUMNS))
+    return make_funnel(counts)

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from avsynth.cli.options import Project, with_project
+from avsynth.cli.options import with_project
+from avsynth.core.paths import AVS_SYNTHETIC
+from avsynth.core.project import Project
 
 looking = typer.Typer()
 
@@ -56,7 +58,7 @@ def segment(
 @with_project
 def gallery(
     project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
     split: Annotated[str | None, typer.Option(help="Only this one.", show_default=False)] = None,
     cards: Annotated[int, typer.Option(min=1, help="Samples per category.")] = 6,
     out: Annotated[Path | None, typer.Option(help="The page.", show_default=False)] = None,
@@ -71,7 +73,7 @@ def gallery(
 @with_project
 def stats(
     project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
 ) -> None:
     """Print what a dataset holds per category and split."""
     from rich.console import Console
@@ -86,7 +88,7 @@ def stats(
 def show(
     project: Project,
     key: Annotated[str, typer.Argument(help="A sample's key; its beginning is enough.")],
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
     out: Annotated[Path, typer.Option(help="Folder for the overlay.")] = Path(),
 ) -> None:
     """Print one sample: what it is, where it comes from, its sound; write its overlay."""
@@ -116,7 +118,7 @@ def inspect_open(
     project: Project,
     dataset: Annotated[
         str, typer.Option(help="A folder below data/shards; or dropped: what the tables dropped.")
-    ] = "avs-synthetic",
+    ] = AVS_SYNTHETIC,
     category: Annotated[str | None, typer.Option(help="Only this.", show_default=False)] = None,
     where: Annotated[
         str | None,
@@ -146,7 +148,7 @@ def inspect_open(
 @with_project
 def inspect_pull(
     project: Project,
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
     exported: Annotated[
         Path | None,
         typer.Option("--from", help="An exported folder to read instead.", show_default=False),

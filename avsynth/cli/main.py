@@ -15,7 +15,9 @@ import typer
 
 from avsynth import __version__
 from avsynth.cli.inspect_commands import looking
-from avsynth.cli.options import CORES, Project, Workers, with_project
+from avsynth.cli.options import CORES, Workers, with_categories, with_project
+from avsynth.core.paths import AVS_SYNTHETIC
+from avsynth.core.project import Project
 from avsynth.pipelines import STAGES
 from avsynth.runtime.errors import AvsynthError
 
@@ -97,7 +99,7 @@ def build(
     from avsynth.core.funnel import exclusion_line, funnel_table, summary_line
     from avsynth.pipelines.build import build as run
 
-    project = project.with_categories(categories)
+    project = with_categories(project, categories)
     funnels = {}
     for stage, funnel in run(project.params, project.layout, project.runtime):
         typer.echo(summary_line(stage, funnel), err=True)
@@ -151,7 +153,7 @@ def plan(
     from avsynth.commands.plan import plan as run
     from avsynth.commands.plan import plan_table
 
-    project = project.with_categories(categories)
+    project = with_categories(project, categories)
     made = run(project.params, project.layout, project.runtime, sample, rate)
     Console().print(plan_table(made))
 
@@ -196,7 +198,7 @@ def probe(
 def publish(
     project: Project,
     url: Annotated[str, typer.Argument(help="Of a folder, e.g. s3://bucket/avs-synthetic.")],
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
 ) -> None:
     """Upload a dataset; what is there already stays, the index comes last."""
     from avsynth.formats.remote_shards import publish as run
@@ -210,7 +212,7 @@ def publish(
 def pull(
     project: Project,
     url: Annotated[str, typer.Argument(help="Where a dataset was published.")],
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
 ) -> None:
     """Bring a published dataset; every tar is held against the index."""
     from avsynth.formats.remote_shards import pull as run
@@ -224,7 +226,7 @@ def pull(
 def export_avs_synthetic(
     project: Project,
     directory: Annotated[Path, typer.Argument(help="A new folder.")],
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
 ) -> None:
     """Write the papers' own on-disk layout, which their loaders read."""
     from avsynth.exports.avs_synthetic import export_avs_synthetic as run
@@ -238,7 +240,7 @@ def export_avs_synthetic(
 def export_coco(
     project: Project,
     path: Annotated[Path, typer.Argument(help="The json file.")],
-    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = "avs-synthetic",
+    dataset: Annotated[str, typer.Option(help="A folder below data/shards.")] = AVS_SYNTHETIC,
 ) -> None:
     """Write the masks as COCO instances json."""
     from avsynth.exports.coco import export_coco as run

@@ -27,7 +27,6 @@ from avsynth.sources.masks.annotation_index import open_index
 State = Literal["found", "incomplete", "absent"]
 NAMED = 3
 """Missing files that a finding names."""
-RELEASE = "avs_synthetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def check(params: Params, layout: Layout, runtime: Runtime | None = None) -> lis
     findings += [_own_sounds(name, wished) for name in ("audioset", "folder") if name in used]
     for name, root in sorted(params.convert.roots.items()):
         findings.append(_benchmark(BENCHMARKS[name], layout.resolve(root), True))
-    release = layout.raw / known(RELEASE).folder
+    release = layout.raw / known(avs_synthetic_release.NAME).folder
     findings.append(_benchmark(avs_synthetic_release.BENCHMARK, release, False))
     findings += [_unused(n, layout) for n in ("lvis", "coco", "openimages") if n not in used]
     for part in (*extras(), *machine(layout.raw)):

@@ -157,4 +157,4 @@ def ledger_funnel(source: str, items: list[Item], rows: dict[str, LedgerRow]) ->
             "reason": ["" if o == "ok" else o for o in outcomes],
         }
     )
-    return funnel_of("fetch", source, frame)
+    return funnel_of("fetch", source, "file", frame)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.core.funnel import category_rows
+from avsynth.core.funnel import category_rows, read_funnels
 from avsynth.core.hashing import order_key
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
@@ -115,12 +115,7 @@ def _distributions(samples: pd.DataFrame) -> Section:
 
 
 def _funnel(layout: Layout) -> Section:
-    funnels = {
-        path.relative_to(layout.reports / "funnel").as_posix(): pd.read_csv(
-            path, keep_default_na=False
-        )
-        for path in sorted((layout.reports / "funnel").rglob("*.csv"))
-    }
+    funnels = read_funnels(layout.reports / "funnel")
     building = {
         name: frame
         for name, frame in funnels.items()
@@ -145,18 +140,23 @@ def _funnel(layout: Layout) -> Section:
 
 def _drops(funnel: pd.DataFrame) -> Table:
     dropped = funnel[funnel["status"] == "dropped"]
-    counts = dropped.groupby(["stage", "source", "reason"], sort=True)["count"].sum().reset_index()
+    counts = (
+        dropped.groupby(["stage", "source", "kind", "reason"], sort=True)["count"]
+        .sum()
+        .reset_index()
+    )
     return Table(
         "drops",
         "Why items were dropped",
         (
             Column("stage", "Stage"),
             Column("source", "Source"),
+            Column("kind", "Kind"),
             Column("reason", "Reason"),
             Column("count", "Dropped"),
         ),
         tuple(
-            (str(row.stage), str(row.source), str(row.reason), int(row["count"]))
+            (str(row.stage), str(row.source), str(row.kind), str(row.reason), int(row["count"]))
             for _, row in counts.iterrows()
         ),
     )

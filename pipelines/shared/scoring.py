@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.tables import write_table
 from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_median_worst, predict, write_predictions
@@ -61,9 +61,10 @@ def score_rows(project: Project, model: Any, labels: Labels, path: Path) -> list
 
 def counted(labels: Labels, rows: Sequence[object]) -> pd.DataFrame:
     """Lay out how many frames were scored as a funnel."""
-    return funnel([(labels.stage, labels.run, "", "ok", "", len(rows))])
+    row = (labels.stage, labels.run, "frame", "", labels.split, "ok", "", len(rows))
+    return funnel([row])
 
 
 def funnel(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Lay out counts as a funnel."""
-    return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    return make_funnel(rows)

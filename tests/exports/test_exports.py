@@ -188,7 +188,7 @@ def test_convert_reads_our_export_into_shards_beside_our_build(built: Path, tmp_
     params = load_params(built)
     layout = Layout(tmp_path)
     export_avs_synthetic(built / "data/shards/avs-synthetic", layout.release)
-    funnel = convert("avs-synthetic", params, layout, Runtime())
+    funnel = convert("avs-synthetic-release", params, layout, Runtime())
     again = ShardReader(layout.shards("avs-synthetic-release"))
     before = ShardReader(built / "data/shards/avs-synthetic")
     assert funnel["count"].sum() == len(again) == len(before)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from avsynth.core.paths import Layout
-from avsynth.reports.page.cards import DATASETS
+from avsynth.core.paths import Layout, dataset_of
 from avsynth.reports.read_scores import groups, read_scores
 
 SYNTHETIC, REAL = "trained with Synthetic", "trained with Real"
@@ -41,7 +40,7 @@ def scored_runs(layout: Layout, dataset: str, keys: set[str]) -> list[Run]:
         DataError: a score file is damaged.
     """
     rows = read_scores(layout.scores, mix=True).rows
-    names = rows["benchmark"].map(lambda name: DATASETS.get(name, name))
+    names = rows["benchmark"].map(dataset_of)
     rows = rows[(names == dataset) & rows["key"].isin(keys)]
     parts = list(groups(rows))
     files = Counter((first["stage"], first["name"]) for first, _ in parts)
