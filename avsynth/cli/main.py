@@ -19,6 +19,7 @@ from avsynth.cli.options import CORES, Workers, with_categories, with_project
 from avsynth.core.paths import AVS_SYNTHETIC
 from avsynth.core.project import Project
 from avsynth.pipelines import STAGES
+from avsynth.runtime.environment import explain_missing_extras
 from avsynth.runtime.errors import AvsynthError
 
 app = typer.Typer(
@@ -296,11 +297,12 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a fault that the user can mend is one message and exit code 2."""
+    """Run the command line; an error that the user can fix is one message and exit code 2."""
     # Workers are processes: threads of numpy's products inside each would only be in their way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        app()
+        with explain_missing_extras():
+            app()
     except AvsynthError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

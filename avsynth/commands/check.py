@@ -63,7 +63,7 @@ def check(params: Params, layout: Layout, runtime: Runtime | None = None) -> lis
     findings.append(_benchmark(avs_synthetic_release.BENCHMARK, release, False))
     findings += [_unused(n, layout) for n in ("lvis", "coco", "openimages") if n not in used]
     for part in (*extras(), *machine(layout.raw)):
-        state: State = "found" if part.there else "absent"
+        state: State = "found" if part.available else "absent"
         findings.append(Finding(part.name, state, False, part.detail))
     return findings
 

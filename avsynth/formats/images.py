@@ -11,7 +11,7 @@ Mask = NDArray[np.bool_]
 
 
 def decode_image(content: bytes) -> Pixels:
-    """Decode a picture to uint8 ``[H, W, 3]``, RGB."""
+    """Decode an image to uint8 ``[H, W, 3]``, RGB."""
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -39,7 +39,7 @@ def foreground(image: Image.Image) -> Mask:
     PIL mode                  foreground
     ========================  ==================================================================
     ``1 L I I;16 F``          the value is not 0
-    ``P PA``                  the palette index is not 0, whatever colour it has
+    ``P PA``                  the palette index is not 0, regardless of its colour
     ``LA``                    the grey value is not 0; alpha is ignored
     ``RGB RGBA`` and others   any of red, green and blue is not 0; alpha is ignored
     ========================  ==================================================================
@@ -65,7 +65,7 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
 
 
 def shrink(image: Pixels, longest_px: int) -> Pixels:
-    """Shrink a picture so that no side is longer than ``longest_px``; never enlarge it."""
+    """Shrink an image so that no side is longer than ``longest_px``; never enlarge it."""
     whole = Image.fromarray(image)
     whole.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS)
     return np.asarray(whole)

@@ -125,7 +125,7 @@ def _load_weights(content: bytes) -> Any:
 
 
 def _parts(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> tuple[Any, ...]:
-    """Stand in for ``torch._utils._rebuild_tensor_v2``: keep the parts."""
+    """Replace ``torch._utils._rebuild_tensor_v2``: return the parts."""
     return "tensor", storage, offset, size, stride
 
 
@@ -137,7 +137,7 @@ _STAND_INS: StandIns = {
 
 
 def _as_array(loaded: Any) -> NDArray[Any]:
-    """Turn a tensor, or the parts of one, into an array of its own."""
+    """Copy a tensor, or the parts of one, to an array."""
     import torch
 
     if isinstance(loaded, tuple) and loaded[:1] == ("tensor",):

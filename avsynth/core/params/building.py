@@ -1,4 +1,4 @@
-"""The sections of params.yaml from `fetch` to `shard`: what the data are made of."""
+"""The sections of params.yaml from `fetch` to `shard`: how the data are built."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -20,33 +20,33 @@ def _present(section: Present | None, dotted: str) -> Present:
 
 
 class ToyFetch(ParamsModel):
-    """The small world drawn by program that stands in for the real raw data."""
+    """The generated toy world that replaces the real raw data."""
 
     scale: Annotated[float, Field(gt=0)]
 
 
 class YoutubeFetch(ParamsModel):
-    """How clips are cut out of YouTube videos."""
+    """How clips are cut from YouTube videos."""
 
     accept_terms: bool
-    """Nothing is asked of YouTube until you say that you may: its terms are yours to keep."""
+    """Your agreement to YouTube's terms of service; without it no request is sent."""
     video: bool
-    """Keep the pictures too (mp4); otherwise mono 16 kHz FLAC."""
+    """Keep the images too (mp4); otherwise mono 16 kHz FLAC."""
     cookies: str | None
     """A cookies.txt of your own, or null."""
     interval_s: Annotated[float, Field(ge=0)]
-    """The shortest time between two videos; grows by itself when the host objects."""
+    """Seconds from one video to the next, at least; increased when the host refuses requests."""
 
 
 class FetchParams(ParamsModel):
-    """Where raw data comes from."""
+    """Sources of raw data and how they are downloaded."""
 
     sources: tuple[str, ...]
     toy: ToyFetch
     sample: PositiveInt | None
-    """At most this many pictures and clips per category, or null for all."""
+    """At most this many images and clips per category, or null for all."""
     pictures: Literal["single", "archive"]
-    """COCO pictures one by one, or out of the official zips by range requests."""
+    """COCO images one by one, or from the official zips by range requests."""
     have: tuple[str, ...]
     """Folders that may hold official archives, extracted folders or clips: linked, not copied."""
     mirrors: dict[str, str]
@@ -89,15 +89,15 @@ class CocoParams(ParamsModel):
 
 
 class MaskFilters(ParamsModel):
-    """What a mask must be to be used; each refusal is a counted reason."""
+    """Conditions that a mask must meet; each refusal is a counted reason."""
 
     min_area_frac: Fraction
     max_area_frac: Fraction
     drop_crowd: bool
     drop_border: bool
-    """Refuse masks that touch the picture's border: the object is cut off."""
+    """Refuse masks that touch the image's border, because the object is cut off."""
     drop_not_exhaustive: bool
-    """Refuse LVIS pictures in which not every instance of the category is marked."""
+    """Refuse LVIS images in which not every instance of the category is annotated."""
 
 
 class MaskSources(ParamsModel):
@@ -159,13 +159,13 @@ class AudiosetParams(ParamsModel):
 
 
 class FolderParams(ParamsModel):
-    """A folder of sounds: <root>/<category or label>/<file>."""
+    """A folder of audio files: <root>/<category or label>/<file>."""
 
     root: str
 
 
 class AudioFilters(ParamsModel):
-    """What a clip must be to be used."""
+    """Conditions that a clip must meet."""
 
     min_duration_s: Annotated[float, Field(ge=0.975)]
     min_rms_db: float
@@ -229,13 +229,13 @@ class MatchParams(ParamsModel):
     max_clips_per_category: PositiveInt | None
     pairing: Literal["fixed", "late"]
     quiet_second_db: float
-    """A second quieter than this is not drawn while a louder one exists in the clip."""
+    """A second below this level is used only if the clip has no louder one."""
     exclude_videos: tuple[str, ...]
-    """Benchmark csvs or id lists whose videos may not be heard in training; absent files count
-    as empty and are reported so."""
+    """Benchmark csvs or id lists whose videos must not be used for training; an absent file
+    counts as empty and is reported."""
     reviews: str | None
-    """What reviewers condemned (``avsynth inspect pull`` writes it), or null; an absent file
-    counts as empty."""
+    """Masks and clips that reviewers excluded (written by ``avsynth inspect pull``), or null; an
+    absent file counts as empty."""
 
 
 class ShardParams(ParamsModel):
@@ -243,5 +243,5 @@ class ShardParams(ParamsModel):
 
     samples_per_shard: PositiveInt
     decode_images: bool
-    """Decode every picture once while writing, so that a damaged one is a counted drop."""
+    """Decode every image once while writing, so that a damaged one is a counted drop."""
     max_drop_frac: Fraction

@@ -13,7 +13,7 @@ def apply_override(raw: dict[str, Any], override: str, schema: type[BaseModel]) 
     """Set one dotted key in place: one that is there, or may be, so that a typo cannot pass.
 
     Args:
-        raw: what params.yaml says.
+        raw: the content of params.yaml.
         override: ``key=value``, the key dotted, the value in YAML.
         schema: of the whole file.
 
