@@ -129,7 +129,7 @@ def png(count: str, rounds: str) -> dict[str, Any]:
     """Encode polygons as PNG bytes, with our code and with `ann_to_mask` and PIL alternately."""
     from PIL import Image
 
-    from avsynth.formats.mask_rle import png_to_mask, polygons_to_rle, rle_to_png
+    from avsynth.formats.mask_rle import decode_mask, polygons_to_rle, rle_to_png
     from bench.lvis_json import HEIGHT, WIDTH, blobs
 
     shapes = blobs(int(count), np.random.default_rng(1))
@@ -145,7 +145,7 @@ def png(count: str, rounds: str) -> dict[str, Any]:
         return rle_to_png(rle, HEIGHT, WIDTH)
 
     for number in range(len(shapes)):
-        if not np.array_equal(png_to_mask(ours(number)), png_to_mask(theirs(number))):
+        if not np.array_equal(decode_mask(ours(number)), decode_mask(theirs(number))):
             raise SystemExit(f"mask {number} differs")
     return _in_turns(theirs, ours, len(shapes), int(rounds))
 
@@ -248,7 +248,7 @@ class _Samples:
         return result | per_sample
 
     def _content(self, name: str) -> dict[str, bytes]:
-        from avsynth.formats.mask_rle import png_to_mask
+        from avsynth.formats.mask_rle import decode_mask
 
         content = {}
         with tarfile.open(self.folder / name) as tar:
@@ -257,7 +257,7 @@ class _Samples:
                 assert data is not None
                 read = data.read()
                 if member.name.endswith("mask.png"):
-                    read = np.packbits(png_to_mask(read)).tobytes()
+                    read = np.packbits(decode_mask(read)).tobytes()
                 if member.name.endswith("meta.json"):
                     read = json.dumps(json.loads(read), sort_keys=True).encode()
                 content[member.name] = read

@@ -143,7 +143,7 @@ def measure(root: str, workers: str) -> dict[str, Any]:
         watcher.start()
     cpu, wall = time.process_time(), time.perf_counter()
     for stage, funnel in build(params, Layout(Path(root)), runtime):
-        counted = funnel[funnel["status"] == "ok"]["count"].sum()
+        counted = funnel.loc[(funnel["status"] == "ok") & (funnel["kind"] != "mask"), "count"].sum()
         print(stage, counted, file=sys.stderr)
     taken = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
     ended.set()

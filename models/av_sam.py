@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import Vggish
@@ -30,7 +31,6 @@ from avsynth.models.parts.sam_model import SamModel
 from avsynth.models.parts.trainable import train_only
 from avsynth.runtime.errors import DataError
 
-SAMPLE_RATE_HZ = 16_000
 WINDOW, HOP, FRAMES = 512, 160, 300
 SAMPLES = WINDOW + HOP * (FRAMES - 1)
 """Samples that give exactly 300 frames: 3.02 s."""

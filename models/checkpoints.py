@@ -6,7 +6,6 @@ that trained tensors are never loaded onto another backbone unnoticed. Position 
 the input size and are excluded from the hashes: a model trained at 256 px may be used at 1024 px.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import tensor_digest
 from avsynth.loading.batch import AvsModel
 from avsynth.models.backbones.sam import interpolate
 from avsynth.runtime.errors import CheckpointError
@@ -65,11 +66,9 @@ def save_trained(model: AvsModel, path: Path, parameters: Mapping[str, Any]) -> 
         frozen=frozen_hashes(model),
         num_trained=sum(t.numel() for t in tensors.values()),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(whole, unfinished, {"avsynth": json.dumps(asdict(info), sort_keys=True)})
-    unfinished.replace(path)
+    with atomic_file(path) as temporary:
+        save_file(whole, temporary, {"avsynth": json.dumps(asdict(info), sort_keys=True)})
     return info
 
 
@@ -127,15 +126,13 @@ def load_trained(model: AvsModel, path: Path) -> CheckpointInfo:
 def frozen_hashes(model: AvsModel) -> dict[str, str]:
     """Return the sha256 of the frozen tensors of each part of the model that has any."""
     trained = set(model.trainable_names())
-    digests: dict[str, Any] = {}
+    parts: dict[str, list[tuple[str, Tensor]]] = {}
     for name, tensor in sorted(_state(model).items()):
         if name not in trained:
-            digest = digests.setdefault(_part_of(name), hashlib.sha256())
+            hashed = parts.setdefault(_part_of(name), [])
             if not name.endswith(_SIZED):
-                digest.update(name.encode())
-                content = tensor.detach().cpu().contiguous()
-                digest.update(content.flatten().view(torch.uint8).numpy())
-    return {part: digest.hexdigest() for part, digest in digests.items()}
+                hashed.append((name, tensor))
+    return {part: tensor_digest(tensors) for part, tensors in parts.items()}
 
 
 def _part_of(name: str) -> str:

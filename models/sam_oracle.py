@@ -13,8 +13,6 @@ the one with the highest predicted IoU is taken. Several points form one prompt;
 boxes the union of their masks is taken.
 """
 
-import hashlib
-
 import cv2
 import numpy as np
 import torch
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from torch import Tensor, nn
 
+from avsynth.core.hashing import order_key
 from avsynth.loading.batch import Batch, Prediction
 from avsynth.models.backbones.sam import Sam
 from avsynth.models.backbones.vggish import Vggish
@@ -143,7 +142,7 @@ def _point(region: NDArray[np.bool_], key: str) -> NDArray[np.int64]:
     ys, xs = np.nonzero(region)
     x, y = round(float(xs.mean())), round(float(ys.mean()))
     if not region[y, x]:
-        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        seed = int.from_bytes(order_key(key)[:8], "big")
         chosen = np.random.default_rng(seed).integers(len(xs))
         x, y = int(xs[chosen]), int(ys[chosen])
     return np.array([x, y])

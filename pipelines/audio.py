@@ -48,7 +48,7 @@ def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     folder = layout.resolve(section.root) / getattr(section, "media", "")
     usable = table.loc[table["status"] == "ok", "audio_path"]
     write_digests(layout.raw_files("audio", source), folder, usable, runtime)
-    funnel = funnel_of("audio", source, table)
+    funnel = funnel_of("audio", source, "clip", table)
     write_csv(layout.funnel(f"audio/{source}"), funnel)
     _check_limit(source, funnel, params.audio.max_drop_frac)
     return funnel

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -23,9 +23,10 @@ def categories(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame
     vocabulary = load_vocabulary(layout.resolve(table) if table else None)
     chosen = vocabulary.choose(params.categories.choose)
     write_vocabulary(layout.categories_csv, chosen)
-    rows = [("categories", "", name, "ok", "", 1) for name in chosen.names]
     # Stages that run after fetch depend on the folder of its funnels, also with nothing to fetch.
     layout.funnel("fetch").with_suffix("").mkdir(parents=True, exist_ok=True)
-    funnel = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    funnel = make_funnel(
+        ("categories", "", "category", name, "", "ok", "", 1) for name in chosen.names
+    )
     write_csv(layout.funnel("categories"), funnel)
     return funnel

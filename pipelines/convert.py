@@ -1,6 +1,5 @@
 """Stage ``convert``: a benchmark in its official layout -> shards; after it only these are read."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.benchmarks import RELEASE, Clip, convertible
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.files import atomic_folder
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -23,8 +23,9 @@ from avsynth.runtime.progress import track
 def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
     """Write ``data/shards/<benchmark>``; the frames of a clip stand side by side in one tar.
 
-    ``avs-synthetic`` is read from ``data/raw/avs_synthetic`` where ``convert.roots`` names no other
-    folder, and goes to ``data/shards/avs-synthetic-release``, beside our own build.
+    ``avs-synthetic-release`` is the dataset as its authors released it, or as ``avsynth export
+    avs-synthetic`` writes it. It is read from ``data/raw/avs_synthetic`` unless ``convert.roots``
+    names another folder.
 
     Raises:
         ConfigError: params.yaml says nothing of this benchmark.
@@ -38,19 +39,18 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
     folder = layout.shards(chosen.name)
     for split in chosen.clips:
         chosen.require(root, split)
-    staging = layout.staging(chosen.name)
-    shutil.rmtree(staging, ignore_errors=True)
-    jobs = list(_jobs(benchmark, root, staging, params.convert.samples_per_shard))
-    infos = list(track(map_items(_write, jobs, runtime), f"shards of {benchmark}", len(jobs),
-                       runtime))  # fmt: skip
-    write_index(staging, chosen.name, infos)
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
+    with atomic_folder(folder, "replace") as unfinished:
+        jobs = list(_jobs(benchmark, root, unfinished, params.convert.samples_per_shard))
+        written = map_items(_write, jobs, runtime)
+        infos = list(track(written, f"shards of {benchmark}", len(jobs), runtime))
+        write_index(unfinished, chosen.name, infos)
     counted = Counter[str]()
     for info in infos:
         counted[info.split] += info.count
-    rows = [("convert", benchmark, "", "ok", split, n) for split, n in sorted(counted.items())]
-    done = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    done = make_funnel(
+        ("convert", benchmark, "sample", "", split, "ok", "", n)
+        for split, n in sorted(counted.items())
+    )
     write_csv(layout.funnel(f"convert/{benchmark}"), done)
     return done
 

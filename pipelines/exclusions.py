@@ -8,7 +8,7 @@ import pandas as pd
 
 from avsynth.building.exclusions import Excluded, exclusion_rows, read_exclusions
 from avsynth.building.reviews import drop_reasons, read_reviews
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv, write_table
@@ -30,8 +30,10 @@ def exclusions(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame
     rows = exclusion_rows(lists, reviewed)
     write_table(layout.exclusions_csv, Excluded, rows, key=("item", "source", "id"))
     counts = [
-        ("exclusions", e.path, "", "ok" if e.found else "absent", "", len(e.videos)) for e in lists
+        ("exclusions", e.path, "exclusion", "", "", status, "", len(e.videos))
+        for e in lists
+        for status in ("ok" if e.found else "absent",)
     ]
-    funnel = pd.DataFrame(counts, columns=list(FUNNEL_COLUMNS))
+    funnel = make_funnel(counts)
     write_csv(layout.funnel("exclusions"), funnel)
     return funnel

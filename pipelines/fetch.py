@@ -4,7 +4,7 @@ import asyncio
 
 import pandas as pd
 
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import FUNNEL_COLUMNS, make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -58,11 +58,11 @@ def _toy(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         layout.raw, scale=toy.scale, seed=params.seed, workers=runtime.workers
     )
     rows = [
-        ("fetch", TOY, "", "ok", f"{folder}/{what}", count)
+        ("fetch", folder, what, "", "", "ok", "", count)
         for folder, counts in sorted(written.counts.items())
         for what, count in sorted(counts.items())
     ]
-    return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    return make_funnel(rows)
 
 
 def _real(
@@ -77,7 +77,7 @@ def _real(
             _require(source, batch, rows)
         funnels.append(ledger_funnel(source, batch.items, rows))
     if not funnels:
-        return pd.DataFrame(columns=list(FUNNEL_COLUMNS))
+        return make_funnel([])
     total = pd.concat(funnels, ignore_index=True)
     keys = list(FUNNEL_COLUMNS[:-1])
     return total.groupby(keys, sort=True)["count"].sum().reset_index()

@@ -8,7 +8,7 @@ its digest.
 import pandas as pd
 
 from avsynth.core.files import write_json
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.hashing import file_digest
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -38,10 +38,10 @@ def inputs(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         write_json(layout.inputs(name), content)
     write_json(layout.inputs("orders"), {name: digests[path] for name, path in orders.items()})
     rows = [
-        ("inputs", path, "", ABSENT if digest == ABSENT else "ok", "", 1)
+        ("inputs", path, "file", "", "", ABSENT if digest == ABSENT else "ok", "", 1)
         for path, digest in digests.items()
     ]
-    funnel = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    funnel = make_funnel(rows)
     write_csv(layout.funnel("inputs"), funnel)
     return funnel
 

@@ -47,7 +47,7 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     table = read_table(layout.masks(source), MaskRecord, columns)
     images = table.loc[table["status"] == "ok", "image_path"]
     write_digests(layout.raw_files("masks", source), folder, images, runtime)
-    funnel = funnel_of("masks", source, table)
+    funnel = funnel_of("masks", source, "mask", table)
     write_csv(layout.funnel(f"masks/{source}"), funnel)
     _check_limit(source, funnel, params.masks.max_drop_frac)
     return funnel

@@ -7,7 +7,7 @@ import pandas as pd
 from avsynth.building.exclusions import Excluded, Exclusion, split_exclusions
 from avsynth.building.matching import Matched
 from avsynth.building.matching import match as match_tables
-from avsynth.core.funnel import FUNNEL_COLUMNS, funnel_of
+from avsynth.core.funnel import funnel_of, make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord, Triplet
@@ -56,31 +56,26 @@ def match(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 def _funnel(
     matched: Matched, exclusions: Iterable[Exclusion], listed: frozenset[str]
 ) -> pd.DataFrame:
-    """Count masks and clips by source, kept ones by split; then what each list bans.
+    """Count masks, triplets and clips by source and split; then the videos that each list bans.
 
-    An exclusion's count is the number of its videos that the audio sources list, on disk or not.
+    A triplet of a union stands for several masks. An exclusion's count is the number of its videos
+    that the audio sources list, on disk or not.
     """
     triplets = pd.DataFrame(
-        [(t.mask_source, t.category, t.status, t.reason or t.split) for t in matched.triplets],
-        columns=["source", "category", "status", "reason"],
+        [(t.mask_source, t.category, t.split, t.status, t.reason) for t in matched.triplets],
+        columns=["source", "category", "split", "status", "reason"],
     )
+    masks = triplets.assign(count=[t.mask_id.count("+") + 1 for t in matched.triplets])
     pool = matched.pool.rename(columns={"clip_source": "source"})
-    pool["reason"] = pool["reason"].where(pool["reason"] != "", pool["split"])
     parts = [
-        funnel_of("match", f"{kind}:{source}", group)
-        for kind, frame in (("masks", triplets), ("clips", pool))
+        funnel_of("match", str(source), kind, group)
+        for kind, frame in (("mask", masks), ("triplet", triplets), ("clip", pool))
         for source, group in frame.groupby("source", sort=True)
     ]
     banned = [
-        (
-            "match",
-            f"exclude:{e.path}",
-            "",
-            "ok" if e.found else "absent",
-            "",
-            len(e.videos & listed),
-        )
+        ("match", e.path, "exclusion", "", "", status, "", len(e.videos & listed))
         for e in exclusions
+        for status in ("ok" if e.found else "absent",)
     ]
-    parts.append(pd.DataFrame(banned, columns=list(FUNNEL_COLUMNS)))
+    parts.append(make_funnel(banned))
     return pd.concat([p for p in parts if len(p)], ignore_index=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.files import whole_file
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.files import atomic_file
+from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
@@ -97,7 +97,7 @@ def _write_tables(folder: Path, page: Page) -> None:
 
 
 def _write(layout: Layout, name: str, text: str) -> None:
-    with whole_file(layout.reports / name) as temporary:
+    with atomic_file(layout.reports / name) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -120,8 +120,8 @@ def _metrics(scores: Scores, scorer: Scorer) -> dict[str, Any]:
 
 def _funnel(scores: Scores) -> pd.DataFrame:
     counts = [
-        ("report", f"{stage}/{run}", "", "ok", "", len(rows))
+        ("report", f"{stage}/{run}", "score", "", "", "ok", "", len(rows))
         for part in (scores.rows, scores.localisation, scores.audio_test)
         for (stage, run), rows in part.groupby(["stage", "run"], sort=True)
     ]
-    return pd.DataFrame(counts, columns=list(FUNNEL_COLUMNS))
+    return make_funnel(counts)

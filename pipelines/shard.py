@@ -3,26 +3,25 @@
 import dataclasses
 import hashlib
 import itertools
-from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
 from avsynth.building.shard_builder import Packed, ShardPlan, pack
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import funnel_of
 from avsynth.core.hashing import source_digest
 from avsynth.core.params.load import Params
-from avsynth.core.paths import Layout
+from avsynth.core.paths import AVS_SYNTHETIC, Layout
 from avsynth.core.records import SPLITS, AudioClip, Drop, MaskRecord, Sample, Triplet
 from avsynth.core.tables import read_table, write_csv
 from avsynth.runtime.errors import DataError, DropLimitError
 from avsynth.runtime.options import Runtime
 
-DATASET = "avs-synthetic"
 _SOUND_BYTES = 64_000
 """Upper bound for a sample's flac, log-mel, mask, meta and headers, for the space check."""
 _FROM_TRIPLET = (
@@ -63,11 +62,13 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
             f"Read why in {layout.funnel('match')}; choose categories that have masks and clips.",
         )
     make = partial(_samples, params=params, layout=layout)
-    packed = pack(layout.shards(DATASET), DATASET, plans, make, layout.staging(DATASET), runtime)
+    folder, staging = layout.shards(AVS_SYNTHETIC), layout.staging(AVS_SYNTHETIC)
+    packed = pack(folder, AVS_SYNTHETIC, plans, make, staging, runtime)
     funnel = _funnel(plans, packed)
     write_csv(layout.funnel("shard"), funnel)
-    lost = int(funnel.loc[funnel["status"] == "dropped", "count"].sum())
-    total = int(funnel["count"].sum())
+    samples = funnel[funnel["kind"] == "sample"]
+    lost = int(samples.loc[samples["status"] == "dropped", "count"].sum())
+    total = int(samples["count"].sum())
     if lost > params.shard.max_drop_frac * total:
         raise DropLimitError(
             "shard",
@@ -146,10 +147,10 @@ class _Cook:
 
     def _recipe(self, row: Row, masks: Sequence[Row], clip: Row) -> Recipe:
         mask = masks[0]
-        key = f"{row['category']}-{row['triplet_id'][:10]}"
+        key = sample_key(row["category"], row["triplet_id"])
         meta = {
             "schema": SAMPLE_SCHEMA,
-            "dataset": DATASET,
+            "dataset": AVS_SYNTHETIC,
             "clip_key": key,
             "frame_index": 0,
             "num_frames": 1,
@@ -178,6 +179,11 @@ class _Cook:
         )
 
 
+def sample_key(category: str, triplet_id: str) -> str:
+    """Return the key of a triplet's sample in the shards."""
+    return f"{category}-{triplet_id[:10]}"
+
+
 def _rows(path: Path, record: type, category: str) -> pd.DataFrame:
     return read_table(path, record, category=category)
 
@@ -202,10 +208,18 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _funnel(plans: list[ShardPlan], packed: list[Packed]) -> pd.DataFrame:
-    """Count the samples written per category and split, and the drops per reason."""
-    counts: Counter[tuple[str, str, str]] = Counter()
+    """Count samples and their masks per category and split, and the drops per reason."""
+    tables = []
     for plan, result in zip(plans, packed, strict=True):
-        counts[plan.content["category"].iloc[0], "ok", plan.split] += result.info.count
-        counts.update((d.category, "dropped", d.reason) for d in result.drops)
-    rows = [("shard", "", *what, count) for what, count in sorted(counts.items()) if count]
-    return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+        reason_of = {drop.item: drop.reason for drop in result.drops}
+        table = plan.content[["category", "split", "mask_id"]].copy()
+        table["reason"] = [
+            reason_of.get(sample_key(*row), "")
+            for row in zip(plan.content["category"], plan.content["triplet_id"], strict=True)
+        ]
+        tables.append(table)
+    samples = pd.concat(tables, ignore_index=True)
+    samples["status"] = np.where(samples["reason"] == "", "ok", "dropped")
+    masks = samples.assign(count=samples["mask_id"].str.count(r"\+") + 1)
+    parts = [funnel_of("shard", "", kind, t) for kind, t in (("sample", samples), ("mask", masks))]
+    return pd.concat(parts, ignore_index=True)

@@ -24,7 +24,6 @@ are mapped to ours where the two differ.
 """
 
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.clip_pools import read_clip_pools
 from avsynth.benchmarks.frames import bilevel, cut_second, make_sample, read_image, read_mask
 from avsynth.benchmarks.synthetic import PAPER_SAMPLES
+from avsynth.core.hashing import order_key
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import PATCH_SAMPLES, logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
@@ -163,8 +163,7 @@ def _audio_name(root: Path, row: _Row) -> str:
         raise DataError(
             row.where, "an audio_name, or clips of its category", f"cls_id {row.cls_id!r}", _FIX
         )
-    digest = hashlib.sha256(row.inst_id.encode()).digest()
-    return pool[int.from_bytes(digest[:8], "big") % len(pool)]
+    return pool[int.from_bytes(order_key(row.inst_id)[:8], "big") % len(pool)]
 
 
 @cache

@@ -5,12 +5,12 @@ the file is unpickled. Only those that build dicts, lists, strings and integers 
 of them can name a function or a class.
 """
 
-import io
 import pickle
 import pickletools
 from pathlib import Path
 from typing import Any
 
+from avsynth.formats.safe_pickle import restricted_load
 from avsynth.runtime.errors import DataError
 
 _MAX_BYTES = 64 << 20
@@ -69,19 +69,7 @@ def _load(content: bytes) -> Any:
             raise ValueError(f"the opcode {opcode.name}")
         if opcode.name in _MEMO_WRITES and int(argument or 0) > len(content):
             raise ValueError(f"a memo index of {argument}")  # it would allocate that much memory
-    return _Unpickler(io.BytesIO(content)).load()
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickler that looks up no name; a second barrier behind the opcode check."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Raise UnpicklingError: no pool needs a reference."""
-        raise pickle.UnpicklingError(f"a reference to {module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Raise UnpicklingError: no pool needs a reference."""
-        raise pickle.UnpicklingError(f"a reference to {pid!r}")
+    return restricted_load(content)  # A second barrier: it looks up no name.
 
 
 def _int(key: Any) -> int:

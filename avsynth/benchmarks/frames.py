@@ -27,13 +27,11 @@ Mask = NDArray[np.bool_]
 
 
 def bilevel(image: Image.Image) -> Mask:
-    """Decode a mask in PIL mode ``1``, as AVSBench S4 does: bool ``[H, W]``."""
+    """Decode a mask in PIL mode ``1``, as AVSBench S4 does: bool ``[H, W]``.
+
+    PIL dithers grey values to 0 and 255, and S4 is scored so; all others use `images.foreground`.
+    """
     return np.asarray(image.convert("1"))
-
-
-def not_black(image: Image.Image) -> Mask:
-    """Decode a mask whose foreground is every pixel that is not black: bool ``[H, W]``."""
-    return np.asarray(image.convert("L")) > 0
 
 
 def read_clip(decode: Callable[[Image.Image], Mask], clip: Clip) -> Iterator[Sample]:

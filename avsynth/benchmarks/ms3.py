@@ -25,7 +25,8 @@ from pathlib import Path
 
 from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.csv_lists import check_file_name, check_unique, read_rows
-from avsynth.benchmarks.frames import make_reader, not_black
+from avsynth.benchmarks.frames import make_reader
+from avsynth.formats.images import foreground
 
 VERSION = "v1m"
 LICENCE = "AVSBench, research only"
@@ -72,5 +73,5 @@ BENCHMARK = Benchmark(
     licence=LICENCE,
     clips={"train": 296, "val": 64, "test": 64},
     list_clips=list_clips,
-    read_clip=make_reader(not_black),
+    read_clip=make_reader(foreground),
 )

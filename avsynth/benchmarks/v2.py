@@ -11,7 +11,8 @@ from pathlib import Path
 
 from avsynth.benchmarks import avss
 from avsynth.benchmarks.base import Benchmark, Clip
-from avsynth.benchmarks.frames import make_reader, not_black
+from avsynth.benchmarks.frames import make_reader
+from avsynth.formats.images import foreground
 
 VERSION = "v2"
 
@@ -38,5 +39,5 @@ BENCHMARK = Benchmark(
     licence=avss.LICENCE,
     clips={"train": 4750, "val": 500, "test": 750},
     list_clips=list_clips,
-    read_clip=make_reader(not_black),
+    read_clip=make_reader(foreground),
 )

@@ -28,7 +28,8 @@ from pathlib import Path
 from avsynth.benchmarks import avss
 from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.csv_lists import check_unique, read_rows
-from avsynth.benchmarks.frames import make_reader, not_black
+from avsynth.benchmarks.frames import make_reader
+from avsynth.formats.images import foreground
 from avsynth.runtime.errors import DataError
 
 VERSION = "v3"
@@ -72,7 +73,7 @@ def _benchmark(shots: int, train: int, test: int) -> Benchmark:
         licence=avss.LICENCE,
         clips={"train": train, "val": 535, "test": test},
         list_clips=partial(list_clips, name, shots),
-        read_clip=make_reader(not_black),
+        read_clip=make_reader(foreground),
     )
 
 

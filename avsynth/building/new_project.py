@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from avsynth.building.reviews import COLUMNS, REVIEWS_FILE
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.runtime.errors import ConfigError
 
 _GITIGNORE = """\
@@ -63,7 +63,7 @@ def init_project(directory: Path, preset: str) -> list[Path]:
             "Name another folder, or remove these files.",
         )
     for path, text in paths.items():
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return list(paths)
 

@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.runtime.errors import DataError
 
 VERDICTS = {
@@ -89,7 +89,7 @@ def read_reviews(path: Path) -> list[Review]:
 
 def write_reviews(path: Path, reviews: Iterable[Review]) -> None:
     """Write a list of reviews, sorted, none twice."""
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(astuple(review) for review in sorted(set(reviews)))

@@ -6,19 +6,18 @@ are renamed to their final names and the index is written. So a killed run goes 
 stopped, and a run over changed input builds only the shards whose signature is new.
 """
 
-import fcntl
-import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import file_lock, write_json
+from avsynth.core.hashing import file_digest
 from avsynth.core.records import Drop, Sample
 from avsynth.formats.shards import INDEX_FILE, ShardInfo, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, SpaceError
@@ -108,8 +107,7 @@ def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
         tar, note = (Path(attempt) / f"{plan.signature}.{kind}" for kind in ("tar", "json"))
         info = write_shard(tar, plan.split, samples())
         content = {"info": asdict(info), "drops": [asdict(d) for d in drops]}
-        with whole_file(note) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+        write_json(note, content)
         for whole in (tar, note):
             whole.replace(staging / whole.name)
 
@@ -137,8 +135,7 @@ def _publish(folder: Path, dataset: str, staging: Path, plans: Sequence[ShardPla
         plan.signature: {"info": asdict(p.info), "drops": [asdict(d) for d in p.drops]}
         for plan, p in zip(plans, complete, strict=True)
     }
-    with whole_file(staging / _LEDGER) as temporary:
-        temporary.write_text(json.dumps(ledger), encoding="utf-8")
+    write_json(staging / _LEDGER, ledger)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for plan in plans:
@@ -171,11 +168,9 @@ def _reclaim(folder: Path, staging: Path) -> None:
         info, tar = note["info"], folder / note["info"]["file"]
         if not tar.is_file() or tar.is_symlink() or tar.stat().st_size != info["bytes"]:
             continue
-        with tar.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != info["sha256"]:
-                continue
-        with whole_file(staging / f"{signature}.json") as temporary:
-            temporary.write_text(json.dumps(note), encoding="utf-8")
+        if file_digest(tar) != info["sha256"]:
+            continue
+        write_json(staging / f"{signature}.json", note)
         tar.rename(staging / f"{signature}.tar")
 
 
@@ -187,16 +182,9 @@ def _alone(staging: Path) -> Iterator[None]:
         ConfigError: another run is writing the same dataset.
         SpaceError: the folder cannot be written.
     """
-    try:
-        staging.mkdir(parents=True, exist_ok=True)
-        lock = (staging / _LOCK).open("w")
-    except OSError as error:
-        raise SpaceError(
-            str(staging), "a folder that can be written", str(error.strerror), "Mend its rights."
-        ) from error
-    with lock:
+    with ExitStack() as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.enter_context(file_lock(staging / _LOCK, wait=False))
         except BlockingIOError:
             raise ConfigError(
                 str(staging), "no other run on this dataset", "one", "Wait until it has ended."

@@ -5,8 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from avsynth.cli.options import CORES, Categories, Dataset, Project, Workers, with_project
+from avsynth.cli.options import (
+    CORES,
+    Categories,
+    Dataset,
+    Workers,
+    with_categories,
+    with_project,
+)
 from avsynth.cli.panels import SET_UP, TRANSFER, PanelGroup, add_command
+from avsynth.core.paths import AVS_SYNTHETIC
+from avsynth.core.project import Project
 
 
 def add_data_commands(app: typer.Typer) -> None:
@@ -73,7 +82,7 @@ def plan(
     from avsynth.commands.plan import plan as run
     from avsynth.commands.plan import plan_table
 
-    project = project.with_categories(categories)
+    project = with_categories(project, categories)
     made = run(project.params, project.layout, project.runtime, sample, rate)
     Console().print(plan_table(made))
 
@@ -116,7 +125,7 @@ def probe(
 def publish(
     project: Project,
     url: Annotated[str, typer.Argument(help="URL of a folder, e.g. s3://bucket/avs-synthetic.")],
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
 ) -> None:
     """Upload a dataset to a URL.
 
@@ -132,7 +141,7 @@ def publish(
 def download(
     project: Project,
     url: Annotated[str, typer.Argument(help="URL of a published dataset.")],
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
 ) -> None:
     """Download a published dataset and check its checksums."""
     from avsynth.formats.remote_shards import pull as run
@@ -147,7 +156,7 @@ def download(
 def export_avs_synthetic(
     project: Project,
     directory: Annotated[Path, typer.Argument(help="The folder to write; must be new.")],
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
 ) -> None:
     """Write the layout of the AVS-Synthetic release."""
     from avsynth.exports.avs_synthetic import export_avs_synthetic as run
@@ -160,7 +169,7 @@ def export_avs_synthetic(
 def export_coco(
     project: Project,
     path: Annotated[Path, typer.Argument(help="The JSON file to write.")],
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
 ) -> None:
     """Write the masks as COCO instances JSON."""
     from avsynth.exports.coco import export_coco as run

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from avsynth.cli.options import Dataset, Project, with_project
+from avsynth.cli.options import Dataset, with_project
 from avsynth.cli.panels import LOOK, TRAIN, PanelGroup, add_command
+from avsynth.core.paths import AVS_SYNTHETIC
+from avsynth.core.project import Project
 
 
 def add_inspect_commands(app: typer.Typer) -> None:
@@ -93,7 +95,7 @@ def segment(
 @with_project
 def gallery(
     project: Project,
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
     cards: Annotated[int, typer.Option(min=1, help="Samples per category.")] = 6,
     out: Annotated[
@@ -107,7 +109,7 @@ def gallery(
 
 
 @with_project
-def stats(project: Project, dataset: Dataset = "avs-synthetic") -> None:
+def stats(project: Project, dataset: Dataset = AVS_SYNTHETIC) -> None:
     """Print the samples of a dataset per category and split."""
     from rich.console import Console
 
@@ -120,7 +122,7 @@ def stats(project: Project, dataset: Dataset = "avs-synthetic") -> None:
 def show(
     project: Project,
     key: Annotated[str, typer.Argument(help="A sample's key, or a unique prefix of it.")],
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
     out: Annotated[Path, typer.Option(help="Folder for the overlay.")] = Path(),
 ) -> None:
     """Print one sample and its sources, and write its overlay."""
@@ -134,7 +136,7 @@ def inspect_dataset(
     project: Project,
     dataset: Annotated[
         str, typer.Option(help="A folder below data/shards; dropped: the dropped items.")
-    ] = "avs-synthetic",
+    ] = AVS_SYNTHETIC,
     category: Annotated[
         str | None, typer.Option(help="Only this category.", show_default=False)
     ] = None,
@@ -168,7 +170,7 @@ def inspect_dataset(
 @with_project
 def inspect_pull(
     project: Project,
-    dataset: Dataset = "avs-synthetic",
+    dataset: Dataset = AVS_SYNTHETIC,
     exported: Annotated[
         Path | None,
         typer.Option("--from", help="An exported folder to read instead.", show_default=False),
@@ -207,11 +209,11 @@ def export_card(
     ] = None,
 ) -> None:
     """Write the model card of a trained checkpoint."""
-    from avsynth.core.files import whole_file
+    from avsynth.core.files import atomic_file
     from avsynth.models.card import model_card
 
     path = out or checkpoint.with_suffix(".md")
     card = model_card(checkpoint)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(card, encoding="utf-8")
     typer.echo(f"wrote {path}")

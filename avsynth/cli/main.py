@@ -14,6 +14,7 @@ from avsynth.cli.data_commands import add_data_commands
 from avsynth.cli.inspect_commands import add_inspect_commands
 from avsynth.cli.panels import PanelGroup
 from avsynth.cli.stage_commands import add_stage_commands
+from avsynth.runtime.environment import explain_missing_extras
 from avsynth.runtime.errors import AvsynthError
 
 app = typer.Typer(
@@ -51,7 +52,8 @@ def main() -> None:
     # Workers are processes: numpy's threads inside each of them would compete for the same cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        app()
+        with explain_missing_extras():
+            app()
     except AvsynthError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

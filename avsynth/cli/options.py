@@ -4,16 +4,13 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from avsynth.core.params.load import Params
-    from avsynth.core.paths import Layout
-    from avsynth.runtime.options import Runtime
+from avsynth.core.project import Project
 
 Root = Annotated[
     Path, typer.Option("--root", help="Project folder that holds params.yaml.", show_default=False)
@@ -82,22 +79,14 @@ Categories = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    """The three arguments of every stage."""
-
-    params: "Params"
-    layout: "Layout"
-    runtime: "Runtime"
-
-    def with_categories(self, wanted: str | None) -> "Project":
-        """Return the project with ``--categories``: a number, or names joined by commas."""
-        if wanted is None:
-            return self
-        number = wanted.removeprefix("-").isdecimal()
-        choose = int(wanted) if number else tuple(name.strip() for name in wanted.split(","))
-        chosen = self.params.categories.model_copy(update={"choose": choose})
-        return replace(self, params=self.params.model_copy(update={"categories": chosen}))
+def with_categories(project: Project, wanted: str | None) -> Project:
+    """Apply ``--categories``: a number, or names joined by commas; None changes nothing."""
+    if wanted is None:
+        return project
+    number = wanted.removeprefix("-").isdecimal()
+    choose = int(wanted) if number else tuple(name.strip() for name in wanted.split(","))
+    chosen = project.params.categories.model_copy(update={"choose": choose})
+    return replace(project, params=project.params.model_copy(update={"categories": chosen}))
 
 
 def open_project(  # noqa: PLR0913 -- one argument for each shared option

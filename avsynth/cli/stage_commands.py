@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from avsynth.cli.options import Categories, Project, with_project
+from avsynth.cli.options import Categories, with_categories, with_project
 from avsynth.cli.panels import BUILD, TRAIN, add_command
+from avsynth.core.project import Project
 from avsynth.pipelines import STAGES
 
 ITEMS = {
@@ -102,7 +103,7 @@ def build(project: Project, categories: Categories = None) -> None:
     from avsynth.core.funnel import exclusion_line, funnel_table, summary_line
     from avsynth.pipelines.build import build as run
 
-    project = project.with_categories(categories)
+    project = with_categories(project, categories)
     funnels = {}
     for stage, funnel in run(project.params, project.layout, project.runtime):
         typer.echo(summary_line(stage, funnel), err=True)

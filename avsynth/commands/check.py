@@ -63,7 +63,7 @@ def check(params: Params, layout: Layout, runtime: Runtime | None = None) -> lis
         findings.append(_benchmark(convertible(RELEASE), layout.release, False))
     findings += [_unused(n, layout) for n in ("lvis", "coco", "openimages") if n not in used]
     for part in (*extras(), *machine(layout.raw)):
-        status: Status = "found" if part.there else "absent"
+        status: Status = "found" if part.available else "absent"
         findings.append(Finding(part.name, status, False, part.detail))
     return findings
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.inspection.gallery import gallery_page, gallery_path
@@ -30,6 +30,6 @@ def gallery(
     """
     path = out or gallery_path(layout, dataset)
     page = gallery_page(layout, dataset, split, cards)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(page_html(page), encoding="utf-8")
     return path

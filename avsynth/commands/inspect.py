@@ -17,10 +17,12 @@ from avsynth.building.reviews import (
     reviews_of,
     write_reviews,
 )
+from avsynth.core.cache import cache_root
+from avsynth.core.files import file_lock
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.formats.shards import ShardReader
-from avsynth.inspection.fiftyone_app.database import URI_VARIABLE, database, locked
+from avsynth.inspection.fiftyone_app.database import URI_VARIABLE, database
 from avsynth.inspection.fiftyone_app.datasets import sync_dataset
 from avsynth.inspection.fiftyone_app.dropped import DATASET as DROPPED
 from avsynth.inspection.fiftyone_app.dropped import dropped_rows, fill_dataset
@@ -35,7 +37,6 @@ from avsynth.inspection.fiftyone_app.views import (
     save_selection,
     save_views,
 )
-from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError, DataError, MissingExtra
 from avsynth.runtime.options import Runtime
 
@@ -85,7 +86,7 @@ def inspect(
     media = cache_root(runtime) / "inspect"
     rows = _rows(options, params, layout, runtime)
     with fiftyone_session(layout):
-        with locked(layout.inspect / "sync.lock"):
+        with file_lock(layout.inspect / "sync.lock"):
             if options.dataset == DROPPED:
                 dataset, view = fill_dataset(rows, media), None
                 arrange_sidebar(dataset)

@@ -8,9 +8,10 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
+from avsynth.core.project import Project
 from avsynth.formats.images import decode_image as decode_pixels
 from avsynth.formats.logmel import logmel
 from avsynth.formats.render import PREDICTION, overlay
@@ -19,7 +20,7 @@ from avsynth.loading.batch import Batch
 from avsynth.loading.decode import decode_image
 from avsynth.models.checkpoints import load_trained, read_info
 from avsynth.pipelines.shared.models import build_model
-from avsynth.pipelines.shared.project import WEIGHTS, Project
+from avsynth.pipelines.shared.project import WEIGHTS
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 
@@ -130,5 +131,5 @@ def _second_of(audio: AudioInput) -> tuple[Waveform, int]:
 
 
 def _write_png(path: Path, image: Image.Image) -> None:
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         image.save(temporary, "PNG", optimize=True)

@@ -1,32 +1,42 @@
-"""`Layout`: the only place that spells a path inside a project folder."""
+"""`Layout`, the only place that spells a path inside a project, and the names of datasets."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+AVS_SYNTHETIC = "avs-synthetic"
+"""The dataset that `avsynth build` writes: a folder below data/shards."""
+SYNTHETIC = "synthetic"
+"""The benchmark that `AVS_SYNTHETIC` is scored as."""
+
+
+def dataset_of(benchmark: str) -> str:
+    """Return the dataset that holds a benchmark: a folder below data/shards."""
+    return AVS_SYNTHETIC if benchmark == SYNTHETIC else benchmark
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything lies below a project's root folder."""
+    """Paths below a project's root folder."""
 
     root: Path
 
     def resolve(self, path: str) -> Path:
-        """Turn a path of params.yaml (relative to the project, or absolute) into a real one."""
+        """Return a path of params.yaml, which may be relative to the project or absolute."""
         return self.root / Path(path).expanduser()
 
     @property
     def raw(self) -> Path:
-        """Raw data as its publishers give it out."""
+        """Raw data in its publishers' layouts."""
         return self.root / "data" / "raw"
 
     @property
     def release(self) -> Path:
-        """AVS-Synthetic as its authors give it out."""
+        """AVS-Synthetic as its authors released it."""
         return self.raw / "avs_synthetic"
 
     @property
     def interim(self) -> Path:
-        """Tables between the stages."""
+        """Tables that stages hand to later stages."""
         return self.root / "data" / "interim"
 
     @property
@@ -62,19 +72,19 @@ class Layout:
 
     @property
     def clips_csv(self) -> Path:
-        """The clips that triplets may draw from, with their split."""
+        """The clips that triplets are drawn from, with their splits."""
         return self.interim / "clips.csv"
 
     def shards(self, dataset: str) -> Path:
-        """The tars of a dataset, with their index.json."""
+        """The shards of a dataset, with their index.json."""
         return self.root / "data" / "shards" / dataset
 
     def staging(self, dataset: str) -> Path:
-        """Shards of a dataset that is being written."""
+        """The shards of a dataset while it is being written."""
         return self.root / "data" / "shards" / ".staging" / dataset
 
     def funnel(self, stage: str) -> Path:
-        """What a stage took in, kept and dropped, and why."""
+        """The funnel of a stage: what it kept and dropped, and why."""
         return self.root / "reports" / "funnel" / f"{stage}.csv"
 
     @property
@@ -94,10 +104,10 @@ class Layout:
 
     @property
     def inspect(self) -> Path:
-        """The database of what is looked at in FiftyOne: tags, edits, saved views."""
+        """FiftyOne's database: tags, edits, saved views."""
         return self.root / "data" / "inspect"
 
     @property
     def reports(self) -> Path:
-        """Everything made for reading."""
+        """Tables, pages and score rows."""
         return self.root / "reports"

@@ -1,4 +1,4 @@
-"""The records that stages hand to one another: frozen, slotted, free of torch and pandas."""
+"""The records that stages pass to each other: frozen, slotted, free of torch and pandas."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ SPLITS = ("train", "val", "test")
 class Category:
     """One category of our vocabulary and the names that each source gives it.
 
-    Every name field is a tuple: a category may gather several labels of a source, or none.
+    Every name field is a tuple: a category may have several labels in a source, or none at all.
     """
 
     name: str
@@ -25,10 +25,10 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class MaskRecord:
-    """One instance mask of one picture.
+    """One instance mask of one image.
 
-    ``status`` is ``ok`` or ``dropped``; a dropped record says why in ``reason`` and may have an
-    empty ``rle`` when the mask could not be read.
+    ``status`` is ``ok`` or ``dropped``; a dropped record has a ``reason``, and an
+    empty ``rle`` if the mask could not be read.
     """
 
     mask_id: str
@@ -36,21 +36,21 @@ class MaskRecord:
     source: str
     category: str
     image_id: str
-    """Equal for the same picture in any source: ``coco/<12 digits>`` for LVIS and COCO,
+    """Equal for the same image in any source: ``coco/<12 digits>`` for LVIS and COCO,
     ``openimages/<16 hex>`` for Open Images."""
     image_path: str
     """Relative to the source's root folder, POSIX separators."""
     height_px: int
     width_px: int
     rle: str
-    """COCO compressed run lengths over the whole picture (column-major, ASCII)."""
+    """COCO compressed run lengths over the whole image (column-major, ASCII)."""
     x0_px: int
     y0_px: int
     x1_px: int
     y1_px: int
     """Tight box of the mask's pixels: ``x0 <= x < x1``, ``y0 <= y < y1``."""
     area_frac: float
-    """Mask pixels over picture pixels, 0..1."""
+    """Mask pixels divided by image pixels, 0..1."""
     split_hint: str = ""
     """The source's own split (``train``, ``val``, ``test``) or empty."""
     licence: str = ""
@@ -61,10 +61,10 @@ class MaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class AudioClip:
-    """One sound clip with its label.
+    """One audio clip with its label.
 
     ``second_db`` lists the loudness of every whole second in dBFS, space-separated, one decimal
-    (``-inf`` for digital silence), so that a triplet can pick a second in which something sounds.
+    (``-inf`` for digital silence), so that a triplet can use a second that is not silent.
     """
 
     clip_id: str
@@ -73,7 +73,7 @@ class AudioClip:
     label: str
     """The source's own label, untouched."""
     video_id: str
-    """What must not stand in two splits: the YouTube id, or the recording's id for folders."""
+    """The YouTube id, or the recording's id for folders. It is in one split only."""
     audio_path: str
     """Relative to the source's root folder, POSIX separators."""
     start_s: float
@@ -106,7 +106,7 @@ class Triplet:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One shard record: one frame with its second of sound, as bytes ready for the tar.
+    """One shard record: one frame with its second of audio, as bytes ready for the tar.
 
     ``logmel_npy`` and ``audio_flac`` describe the same second; ``meta`` is plain JSON data.
     """
@@ -114,9 +114,9 @@ class Sample:
     key: str
     image: bytes
     image_ext: str
-    """``jpg`` or ``png``: the source's own bytes are kept, never encoded again."""
+    """``jpg`` or ``png``: the source's own bytes, never encoded again."""
     mask_png: bytes
-    """One-bit or 8-bit grey PNG of the picture's size, 0 background, foreground otherwise."""
+    """One-bit or 8-bit grey PNG of the image's size, 0 background, foreground otherwise."""
     audio_flac: bytes
     """Mono 16 kHz."""
     logmel_npy: bytes
@@ -126,7 +126,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """One item that a stage did not keep, and why: a counted row, never a log line."""
+    """One item that a stage dropped, and the reason: a counted row, never a log line."""
 
     stage: str
     source: str

@@ -1,7 +1,7 @@
-"""Tables on disk: checked, sorted, written whole or not at all; and the funnel.
+"""Tables on disk: checked, sorted, written atomically.
 
 A table is a list of records of one dataclass. Parquet files are sorted by their key columns, so
-that the same records give the same file whatever order they came in.
+that the same records give the same file in whatever order they arrive.
 """
 
 import itertools
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.runtime.errors import DataError
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -33,7 +33,7 @@ def schema_of(record: type) -> pa.Schema:
 def write_table(path: Path, record: type, rows: Iterable[Any], key: Sequence[str]) -> None:
     """Write records to parquet or csv, sorted by ``key``.
 
-    Rows are taken in chunks, so that a long table never lives as Python objects.
+    Rows are converted in chunks, so that a long table is never held as Python objects.
 
     Raises:
         DataError: two rows share a key.
@@ -52,7 +52,7 @@ def write_table(path: Path, record: type, rows: Iterable[Any], key: Sequence[str
     table = pa.Table.from_batches(batches, schema=schema)
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in key])
     _check_unique(path, table.select(list(key)).take(order), key)
-    with whole_file(path) as temporary, _writer(temporary, path.suffix, schema) as writer:
+    with atomic_file(path) as temporary, _writer(temporary, path.suffix, schema) as writer:
         # In parts: the sorted table is never in memory beside the other one.
         for start in range(0, len(table), _ROW_GROUP):
             writer.write_table(table.take(order.slice(start, _ROW_GROUP)))
@@ -73,7 +73,7 @@ def _check_unique(path: Path, table: pa.Table, key: Sequence[str]) -> None:
         same &= pc.equal(column[1:], column[:-1]).to_numpy()
     if same.any():
         row = {name: table[name][int(same.argmax())].as_py() for name in key}
-        raise DataError(str(path), "every key once", f"{row} twice", "Mend the source's ids.")
+        raise DataError(str(path), "every key once", f"{row} twice", "Fix the source's ids.")
 
 
 def read_table(
@@ -116,6 +116,6 @@ def read_table(
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as csv without an index, whole or not at all."""
-    with whole_file(path) as temporary:
+    """Write a frame as csv without an index, atomically."""
+    with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")

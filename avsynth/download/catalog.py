@@ -6,12 +6,12 @@ from importlib import resources
 import yaml
 from pydantic import Field
 
-from avsynth.core.params.base import Section
+from avsynth.core.params.base import ParamsModel
 from avsynth.download.items import Item
 from avsynth.runtime.errors import ConfigError, suggest
 
 
-class CatalogFile(Section):
+class CatalogFile(ParamsModel):
     """One published file."""
 
     url: str
@@ -23,7 +23,7 @@ class CatalogFile(Section):
     """Approximate bytes to transfer; used for planning only."""
 
 
-class CatalogArchive(Section):
+class CatalogArchive(ParamsModel):
     """An archive that holds many of the required files."""
 
     url: str
@@ -31,7 +31,7 @@ class CatalogArchive(Section):
     count: int
 
 
-class CatalogEntry(Section):
+class CatalogEntry(ParamsModel):
     """One dataset or family of checkpoints; see the comments in sources.yaml."""
 
     title: str

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from avsynth.core.files import atomic_file
 from avsynth.download.items import Item, Outcome, check_file, resolve_inside
 from avsynth.download.partial_file import disk_errors
 from avsynth.download.rate_limit import RateLimiter
@@ -153,9 +154,8 @@ async def download_clip(
         fault, size, sha256 = check_file(output, item)
         if fault:
             return [(item, Outcome("corrupt", fault))]
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(output, target)  # noqa: PTH105 - documented as atomic
+        with disk_errors(target), atomic_file(target) as temporary:
+            output.replace(temporary)
         return [(item, Outcome("ok", "", size, sha256))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,6 @@ its journal.
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Self
 import msgspec
 import pandas as pd
 
+from avsynth.core.files import file_lock
 from avsynth.core.funnel import funnel_of
 from avsynth.core.tables import read_table, write_table
 from avsynth.download.items import Item, Outcome, resolve_inside
@@ -56,26 +56,21 @@ class Ledger:
         self.table = self.folder / f"{kind}.parquet"
         self._journal = self.folder / f"{kind}.journal"
         self._lock_path = self.folder / "lock"
-        self._lock = self._log = -1
+        self._lock = contextlib.ExitStack()
+        self._log = -1
         self.rows: dict[str, LedgerRow] = {}
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # The kernel releases the lock when its process ends, so kill -9 leaves no stale lock.
-        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.enter_context(file_lock(self._lock_path, wait=False))
         except BlockingIOError:
-            holder = os.pread(self._lock, 32, 0).decode(errors="replace") or "unknown"
-            os.close(self._lock)
+            holder = self._lock_path.read_text(errors="replace") or "unknown"
             raise DataError(
                 str(self.root),
                 "one download at a time in this folder",
                 f"process {holder} is downloading into it",
                 "Wait until it ends, or stop it; finished files are kept.",
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self.rows = read_ledger(self.root, self.table.stem)
         self._log = os.open(self._journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         # If the journal ends in an incomplete line, the next row must start on a new one.
@@ -93,7 +88,7 @@ class Ledger:
             write_table(self.table, LedgerRow, self.rows.values(), ["item"])
             self._journal.unlink()
         finally:
-            os.close(self._lock)
+            self._lock.close()
 
     def add(self, item: Item, outcome: Outcome) -> LedgerRow:
         """Record an outcome; after this call returns, the row survives kill -9."""
@@ -163,4 +158,4 @@ def ledger_funnel(source: str, items: list[Item], rows: dict[str, LedgerRow]) ->
             "reason": ["" if o == "ok" else o for o in outcomes],
         }
     )
-    return funnel_of("fetch", source, frame)
+    return funnel_of("fetch", source, "file", frame)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from avsynth.core.files import atomic_file
 from avsynth.download.items import Item, Outcome, check_file, resolve_inside
 from avsynth.download.partial_file import CorruptError, PartialFile, disk_errors
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
@@ -89,15 +90,12 @@ def _link(path: Path, target: Path) -> None:
     """Create a hard link; across file systems, a symbolic link."""
     if path == target:
         return
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.link")
+    with disk_errors(target), atomic_file(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             temporary.hardlink_to(path.resolve())
         except OSError:
             temporary.symlink_to(path.resolve())
-        os.replace(temporary, target)  # noqa: PTH105 - documented as atomic
 
 
 async def unpack_tar(path: Path, clips: dict[str, Item], root: Path) -> list[tuple[Item, Outcome]]:

@@ -6,14 +6,14 @@ not show whether the video exists, so `INCONCLUSIVE` results are left out of the
 """
 
 import asyncio
-import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import write_json
+from avsynth.core.hashing import order_key
 from avsynth.download.clip_workers import ClipWorkers
 from avsynth.download.downloader import cookies_file, web_settings
 from avsynth.download.http import Web
@@ -82,12 +82,9 @@ def probe_clips(batch: DownloadBatch, request: Request, n: int) -> Probe:
             "Read YouTube's terms of service, then set it to true if they allow your use.",
         )
     seed = request.params.seed
-    ordered = sorted(
-        batch.items, key=lambda i: hashlib.sha256(f"{seed}/{i.item_id}".encode()).digest()
-    )
+    ordered = sorted(batch.items, key=lambda i: order_key(seed, i.item_id))
     found = asyncio.run(_probe_all(ordered[:n], batch, request))
-    with whole_file(_path(batch.root)) as temporary:
-        temporary.write_text(json.dumps(asdict(found), sort_keys=True), encoding="utf-8")
+    write_json(_path(batch.root), asdict(found))
     return found
 
 

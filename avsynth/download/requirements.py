@@ -5,13 +5,13 @@ files of the first one: the annotations list the images.
 """
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from avsynth.core.hashing import order_key
 from avsynth.core.params.building import CocoParams, LvisParams, VggsoundParams
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -239,11 +239,8 @@ def _sample(category: str, ids: Iterable[str], request: Request) -> list[str]:
     """Sample at most ``sample`` ids of a category; a larger sample contains the smaller one."""
     if request.sample is None:
         return sorted(ids)
-
-    def rank(item_id: str) -> bytes:
-        return hashlib.sha256(f"{request.params.seed}/{category}/{item_id}".encode()).digest()
-
-    return sorted(ids, key=rank)[: request.sample]
+    seed = request.params.seed
+    return sorted(ids, key=lambda item_id: order_key(seed, category, item_id))[: request.sample]
 
 
 def _sample_all(by_category: dict[str, set[str]], request: Request) -> list[str]:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from avsynth.download.items import Status
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.runtime.errors import MissingExtra
-
-SAMPLE_RATE_HZ = 16_000
 
 # The first pattern found in yt-dlp's message decides. Robot checks come first, so that a blocked
 # request is never taken for a removed video.

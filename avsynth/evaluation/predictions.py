@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import SplitData, load
 from avsynth.loading.sampler import Request
@@ -89,7 +89,7 @@ def write_predictions(folder: Path, files: Mapping[str, Mask | bytes]) -> None:
         files: name to content; a mask's name ends in ``.png``.
     """
     for name, content in files.items():
-        with whole_file(folder / name) as temporary:
+        with atomic_file(folder / name) as temporary:
             temporary.write_bytes(content if isinstance(content, bytes) else _png(content))
     for path in folder.glob("*"):
         if path.name not in files:

@@ -17,7 +17,7 @@ from avsynth.benchmarks.avs_synthetic_release import (
 from avsynth.benchmarks.clip_pools import write_clip_pools
 from avsynth.core.files import atomic_folder
 from avsynth.exports.instances import Instance, iter_instances
-from avsynth.formats.mask_rle import png_to_mask
+from avsynth.formats.images import decode_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, decode_flac, encode_wav
 
@@ -70,7 +70,7 @@ def export_avs_synthetic(shards: Path, directory: Path) -> int:
 def _write_instance(folder: Path, instance: Instance) -> list[object]:
     """Write the three files of an instance; return its row of annotations.csv."""
     mask = instance.parts["mask.png"]
-    height, width = png_to_mask(mask).shape
+    height, width = decode_mask(mask).shape
     for path, content in (
         (folder / "images" / f"{instance.img_id}.jpg", instance.image),
         (folder / "masks" / f"{instance.key}.png", mask),

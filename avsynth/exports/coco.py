@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.exports.instances import Instance, iter_instances
-from avsynth.formats.mask_rle import mask_to_rle, png_to_mask, rle_box_area
+from avsynth.formats.images import decode_mask
+from avsynth.formats.mask_rle import mask_to_rle, rle_box_area
 from avsynth.formats.shards import ShardReader
 
 
@@ -34,7 +35,7 @@ def export_coco(shards: Path, path: Path) -> int:
     licences: dict[str, int] = {}
     annotations = []
     for number, instance in enumerate(iter_instances(reader), start=1):
-        mask = png_to_mask(instance.parts["mask.png"])
+        mask = decode_mask(instance.parts["mask.png"])
         licence = str(instance.meta.get("image_licence", instance.meta.get("licence", "")))
         image = {
             "id": len(images) + 1,
@@ -55,7 +56,7 @@ def export_coco(shards: Path, path: Path) -> int:
         "images": list(images.values()),
         "annotations": annotations,
     }
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
     return len(annotations)
 

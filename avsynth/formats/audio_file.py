@@ -1,7 +1,7 @@
-"""Sound files to samples, as they are: libsndfile for wav, flac, ogg and mp3, FFmpeg for the rest.
+"""Audio files to samples at their own rate: libsndfile for wav, flac, ogg, mp3; FFmpeg for others.
 
-What a header claims is not believed: memory follows what is decoded, and a lossless file that
-holds less than it says is refused.
+Headers are not trusted: memory grows with the decoded samples, and a lossless file that is shorter
+than its header claims is an error.
 """
 
 import io
@@ -60,7 +60,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What came out of a file."""
+    """Samples decoded from a file."""
 
     samples: Samples
     """float32 [S, C]."""
@@ -70,10 +70,10 @@ class Decoded:
 
 
 def decode(path: Path, span: Span) -> Decoded:
-    """Decode a part of a sound file, a margin on both sides included.
+    """Decode a part of an audio file, with a margin on both sides.
 
     Raises:
-        DataError: of another kind, undecodable, or shorter than its header says.
+        DataError: unsupported format, undecodable, or shorter than its header claims.
     """
     suffix = path.suffix.lower()
     if suffix in SNDFILE_SUFFIXES:
@@ -84,7 +84,7 @@ def decode(path: Path, span: Span) -> Decoded:
 
 
 def native_rate_hz(path: Path) -> int:
-    """Read a sound file's own sample rate in Hz from its header.
+    """Read an audio file's own sample rate in Hz from its header.
 
     Raises:
         DataError: the file cannot be read.
@@ -105,7 +105,7 @@ def _decode_sndfile(path: Path, span: Span) -> Decoded:
         with soundfile.SoundFile(path) as file:
             rate_hz = file.samplerate
             first, stop = span.at(rate_hz, path)
-            if file.frames > _COUNTABLE:  # a FLAC made in one pass says not how long it is
+            if file.frames > _COUNTABLE:  # a FLAC written in one pass does not store its length
                 return _decode_ffmpeg(path, span)
             wanted = max(0, int(min(stop, file.frames)) - first)
             file.seek(min(first, file.frames))
@@ -121,7 +121,7 @@ def _decode_sndfile(path: Path, span: Span) -> Decoded:
 
 
 def _read_blocks(file: soundfile.SoundFile, wanted: int) -> Samples:
-    """Read in blocks, so that memory follows what is there and not what the header claims."""
+    """Read in blocks, so that memory grows with the file and not with its header's claim."""
     blocks = [np.empty((0, file.channels), np.float32)]
     while wanted > 0:
         block = file.read(min(wanted, _BLOCK), dtype="float32", always_2d=True)
@@ -131,10 +131,10 @@ def _read_blocks(file: soundfile.SoundFile, wanted: int) -> Samples:
 
 
 def _check_wav_size(path: Path) -> None:
-    """Refuse a WAV whose header promises more sound than the file holds.
+    """Raise if a WAV's header claims more audio than the file holds.
 
-    libsndfile would shorten it silently. A size of 0xFFFFFFFF is a stream's way of saying
-    "unknown" and is let pass.
+    libsndfile would shorten it silently. A size of 0xFFFFFFFF is accepted: streams write it when
+    their length is unknown.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -147,7 +147,7 @@ def _check_wav_size(path: Path) -> None:
                 held = size - file.tell()
                 if length > held and length != _UNKNOWN_SIZE:
                     raise DataError(
-                        str(path), f"{length} bytes of sound by its header", f"{held} bytes", FIX
+                        str(path), f"{length} bytes of audio by its header", f"{held} bytes", FIX
                     )
                 return
             file.seek(length + length % 2, io.SEEK_CUR)
@@ -156,8 +156,8 @@ def _check_wav_size(path: Path) -> None:
 def _decode_ffmpeg(path: Path, span: Span) -> Decoded:
     """Decode by FFmpeg.
 
-    Samples stand at their presentation time, so that seconds of sound and of picture agree; where
-    the track begins later or has a gap there is silence.
+    Samples are placed at their presentation time, so that audio and video agree. Silence fills
+    the time before the track begins and gaps in it.
     """
     try:
         with av.open(str(path)) as container:

@@ -1,8 +1,7 @@
 """The VGGish front end: a 16 kHz waveform to log-mel patches of 0.96 s.
 
 Source: S. Hershey et al., "CNN Architectures for Large-Scale Audio Classification", ICASSP 2017,
-section 3.1, with the constants of the released VGGish model. All published AVS systems hear
-through it.
+section 3.1, with the constants of the released VGGish model. All published AVS systems use it.
 """
 
 from functools import cache
@@ -26,7 +25,7 @@ _LOG_OFFSET = 0.01
 def logmel(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Compute the log-mel patches of a waveform.
 
-    Patches follow one another every 0.96 s without overlap; what does not fill one is left out.
+    Patches follow each other every 0.96 s without overlap; an incomplete last one is omitted.
     The patch of second ``s`` is ``logmel(waveform[s * 16_000 : (s + 1) * 16_000])[0]``.
 
     Args:
@@ -52,14 +51,14 @@ def logmel(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @cache
 def _hann() -> npt.NDArray[np.float64]:
-    """Make the periodic Hann window, float64 [400]."""
+    """Compute the periodic Hann window, float64 [400]."""
     turn = np.arange(_WINDOW, dtype=np.float64) * (2 * np.pi / _WINDOW)
     return np.asarray(0.5 - 0.5 * np.cos(turn), np.float64)
 
 
 @cache
 def mel_matrix() -> npt.NDArray[np.float64]:
-    """Weigh FFT bins into mel bands: triangles in the mel domain (not in Hz), float64 [257, 64]."""
+    """Compute the weights of FFT bins in mel bands, triangles in mel and not in Hz: [257, 64]."""
     bins = _mel(np.linspace(0, SAMPLE_RATE_HZ / 2, _FFT // 2 + 1))[:, None]
     lowest, highest = _mel(np.array([_LOWEST_HZ, _HIGHEST_HZ]))
     edges = np.linspace(lowest, highest, NUM_BANDS + 2)
@@ -67,7 +66,7 @@ def mel_matrix() -> npt.NDArray[np.float64]:
     rising = (bins - low) / (centre - low)
     falling = (high - bins) / (high - centre)
     weights: npt.NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling))
-    weights[0] = 0  # the DC bin is heard by no band
+    weights[0] = 0  # no band contains the DC bin
     weights.flags.writeable = False
     return weights
 

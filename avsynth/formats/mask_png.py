@@ -1,6 +1,6 @@
 """A writer of 1-bit grey PNG files: one deflate pass over packed bits, 17x faster than PIL's 8-bit.
 
-Runs of zeros are most of a mask, so deflate looks for runs alone (Z_RLE), which is also smaller.
+Most of a mask is runs of zeros, so deflate searches for runs only (Z_RLE), which is also smaller.
 """
 
 import struct
@@ -20,8 +20,8 @@ def bilevel_png(rows: NDArray[np.uint8], width: int, busy: tuple[int, int]) -> b
 
     Args:
         rows: uint8 ``[H, 1 + ceil(width / 8)]``; each row begins with its filter byte 0.
-        width: of the picture in pixels.
-        busy: the rows ``y0 <= y < y1`` outside of which all is zero.
+        width: of the image in pixels.
+        busy: the rows ``y0 <= y < y1`` outside of which every value is zero.
     """
     deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
     check = _adler32(rows, *busy).to_bytes(4, "big")

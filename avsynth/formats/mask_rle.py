@@ -5,22 +5,20 @@ column-major, background first, numbers in 6-bit characters, each from the third
 difference to the number two before it (`rleToString` in COCO's maskApi.c).
 """
 
-import io
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pycocotools import mask as coco
 
+from avsynth.formats.images import Mask
 from avsynth.formats.mask_png import bilevel_png
 
-Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
 _GOES_ON = bytes(range(80, 112))
-_FARTHEST = 1 << 16  # a point beyond it is damage; COCO's rasteriser would take gigabytes for it
+_FARTHEST = 1 << 16  # a point beyond it means damage, and COCO's rasteriser would need gigabytes
 
 
 class _RunLengths(msgspec.Struct):
@@ -44,19 +42,19 @@ def parse_segmentation(text: bytes) -> list[list[float]] | _RunLengths | None:
 
 
 def segmentation_to_rle(text: bytes, height: int, width: int) -> str:
-    """Turn the JSON text of a ``segmentation`` into one compressed RLE over the picture.
+    """Convert the JSON text of a ``segmentation`` to one compressed RLE over the image.
 
     Args:
         text: polygons ``[[x, y, ...], ...]``, or run lengths ``{"counts": ..., "size": [h, w]}``,
             compressed or not.
-        height: of the picture in pixels.
-        width: of the picture in pixels.
+        height: of the image in pixels.
+        width: of the image in pixels.
 
     Returns:
         The RLE string; empty when there is no polygon of three points.
 
     Raises:
-        ValueError: damaged, or run lengths of another size than the picture.
+        ValueError: damaged, or run lengths of another size than the image.
     """
     parsed = parse_segmentation(text)
     if parsed is None:
@@ -64,16 +62,16 @@ def segmentation_to_rle(text: bytes, height: int, width: int) -> str:
     if isinstance(parsed, list):
         return polygons_to_rle(parsed, height, width)
     if parsed.size != (height, width):
-        raise ValueError(f"run lengths of size {parsed.size} on a picture of {(height, width)}")
+        raise ValueError(f"run lengths of size {parsed.size} on an image of {(height, width)}")
     counts = parsed.counts
     if isinstance(counts, list):
         if sum(counts) != height * width or min(counts) < 0:
-            raise ValueError("run lengths that do not fill the picture")
+            raise ValueError("run lengths that do not fill the image")
         counts = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)[
             "counts"
         ].decode()
     elif not _fills(counts, height * width):
-        raise ValueError("run lengths that do not fill the picture")
+        raise ValueError("run lengths that do not fill the image")
     return counts
 
 
@@ -82,8 +80,8 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], height: int, width: int
 
     Args:
         polygons: each ``[x0, y0, x1, y1, ...]`` in pixels; fewer than three points are no area.
-        height: of the picture in pixels.
-        width: of the picture in pixels.
+        height: of the image in pixels.
+        width: of the image in pixels.
 
     Returns:
         The compressed RLE; empty when no polygon has three points.
@@ -95,7 +93,7 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], height: int, width: int
     if not usable:
         return ""
     if max(map(max, usable)) > _FARTHEST or min(map(min, usable)) < -_FARTHEST:
-        raise ValueError("a point far outside of the picture")
+        raise ValueError("a point far outside of the image")
     rles = coco.frPyObjects(usable, height, width)
     merged = rles[0] if len(rles) == 1 else coco.merge(rles)
     text: str = merged["counts"].decode("ascii")
@@ -115,7 +113,7 @@ def rle_to_mask(rle: str, height: int, width: int) -> Mask:
 
 
 def rle_box_area(rle: str, height: int, width: int) -> tuple[Box, int]:
-    """Measure a mask without decoding it.
+    """Compute a mask's box and area without decoding it.
 
     Returns:
         The tight box ``(x0, y0, x1, y1)``, ends exclusive, all 0 for an empty mask; and the
@@ -158,7 +156,7 @@ def _write_number(value: int) -> bytes:
 
 
 def _fills(rle: str, pixels: int) -> bool:
-    """Say whether run lengths are in order and add up to a number of pixels."""
+    """Return whether run lengths are valid and add up to a number of pixels."""
     runs: list[int] = []
     at, data = 0, rle.encode("ascii", "replace")
     while at < len(data):
@@ -168,10 +166,10 @@ def _fills(rle: str, pixels: int) -> bool:
 
 
 def _crop_columns(rle: str, x0: int, x1: int, height: int, width: int) -> bytes:
-    """Cut an RLE to the columns ``x0 <= x < x1``, outside of which it has no foreground.
+    """Crop an RLE to the columns ``x0 <= x < x1``, outside of which it has no foreground.
 
-    Only the first and the last background run change. No later number is stored relative to the
-    first one, and none to the last, so two numbers of the string are rewritten.
+    Only the first and the last background run change. No other number is stored relative to the
+    first one or to the last, so two numbers of the string are rewritten.
     """
     data = rle.encode("ascii")
     first, after = _read_number(data, 0)
@@ -191,9 +189,9 @@ def rle_to_png(rle: str, height: int, width: int) -> bytes:
     Only the columns of the mask's box are ever decoded; the rest of the file is zeros.
 
     Args:
-        rle: compressed RLE over the picture.
-        height: of the picture in pixels.
-        width: of the picture in pixels.
+        rle: compressed RLE over the image.
+        height: of the image in pixels.
+        width: of the image in pixels.
     """
     rows = np.zeros((height, 1 + (width + 7) // 8), dtype=np.uint8)  # a filter byte begins a row
     x0, y0, x1, y1 = _box(rle, height, width)
@@ -204,21 +202,3 @@ def rle_to_png(rle: str, height: int, width: int) -> bytes:
         packed = np.packbits(np.ascontiguousarray(pixels[y0:y1]), axis=1)
         rows[y0:y1, 1 + left : 1 + left + packed.shape[1]] = packed
     return bilevel_png(rows, width, (y0, y1))
-
-
-def png_to_mask(data: bytes) -> Mask:
-    """Read a mask from a 1-bit, 8-bit grey, palette or colour PNG: whatever is not 0 is mask.
-
-    Returns:
-        bool ``[H, W]``.
-
-    Raises:
-        ValueError: not a readable picture.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            pixels = np.asarray(picture)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a readable PNG: {error}") from None
-    mask: Mask = np.any(pixels.reshape(*pixels.shape[:2], -1), axis=2)
-    return mask

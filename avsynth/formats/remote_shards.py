@@ -1,8 +1,8 @@
-"""Datasets at a URL: published, brought back, or read where they lie.
+"""Datasets at a URL: `publish`, `pull`, and `RemoteShards` for reading without a full download.
 
-Any filesystem of fsspec serves: ``s3://bucket/folder``, ``gs://...``, ``file:///...``. Beside each
-tar lies ``<tar>.sha256``, in the format of ``sha256sum``; it is written after the tar, and the
-index after everything, so that what was stopped goes on, and what is half there is not read.
+Any filesystem of fsspec works: ``s3://bucket/folder``, ``gs://...``, ``file:///...``. Beside each
+tar is ``<tar>.sha256``, in the format of ``sha256sum``. It is written after the tar, and the index
+last of all. So an interrupted upload continues, and an incomplete dataset is never read.
 """
 
 import hashlib
@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from avsynth.core.files import whole_file
+from avsynth.core.cache import cache_root
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import file_digest
 from avsynth.formats.shards import INDEX_FILE, ShardInfo, ShardReader, parse_index, read_index
-from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -25,16 +26,16 @@ _CHUNK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """What went over the line, and what was there already."""
+class TransferStats:
+    """Shards and bytes that were transferred, and shards that were present already."""
 
     shards: int
     bytes: int
     kept: int
 
 
-def publish(folder: Path, url: str, runtime: Runtime) -> Moved:
-    """Put a dataset at a URL, where it replaces another one.
+def publish(folder: Path, url: str, runtime: Runtime) -> TransferStats:
+    """Upload a dataset to a URL, replacing the dataset there.
 
     Args:
         folder: of the tars and index.json.
@@ -42,16 +43,16 @@ def publish(folder: Path, url: str, runtime: Runtime) -> Moved:
         runtime: its workers upload, a tar at a time.
 
     Raises:
-        DataError: the dataset is not whole, or the place cannot be reached.
+        DataError: the dataset is incomplete, or the URL cannot be reached.
         ConfigError: the URL is of an unknown kind.
-        MissingExtra: what speaks its protocol is not installed.
+        MissingExtra: the driver of its protocol is not installed.
     """
     shards, content = read_index(folder), (folder / INDEX_FILE).read_bytes()
     with _reaching(url) as (remote, root):
         remote.makedirs(root, exist_ok=True)
         index = f"{root}/{INDEX_FILE}"
         if remote.exists(index) and remote.cat_file(index) != content:
-            remote.rm_file(index)  # Nobody is to read a mixture of two datasets.
+            remote.rm_file(index)  # A mixture of two datasets must not be readable.
     sent = _all(partial(_upload, folder, url), shards, f"upload to {url}", runtime)
     with _reaching(url) as (remote, root):
         remote.pipe_file(f"{root}/{INDEX_FILE}", content)
@@ -63,29 +64,29 @@ def publish(folder: Path, url: str, runtime: Runtime) -> Moved:
     return sent
 
 
-def pull(url: str, folder: Path, runtime: Runtime) -> Moved:
-    """Bring a published dataset to a folder, which holds nothing else afterwards.
+def pull(url: str, folder: Path, runtime: Runtime) -> TransferStats:
+    """Download a published dataset to a folder and remove other files in it.
 
     Raises:
         DataError: there is no dataset, it cannot be reached, or a tar is not the published one.
         ConfigError: the URL is of an unknown kind.
-        MissingExtra: what speaks its protocol is not installed.
+        MissingExtra: the driver of its protocol is not installed.
     """
     with _reaching(url) as (remote, root):
         content = remote.cat_file(f"{root}/{INDEX_FILE}")
     shards = parse_index(content, f"{url}/{INDEX_FILE}")
     (folder / INDEX_FILE).unlink(missing_ok=True)
-    brought = _all(partial(_download, url, folder), shards, f"download from {url}", runtime)
+    pulled = _all(partial(_download, url, folder), shards, f"download from {url}", runtime)
     folder.mkdir(parents=True, exist_ok=True)
     for left in set(folder.iterdir()) - {folder / s.file for s in shards}:
         left.unlink()
-    with whole_file(folder / INDEX_FILE) as temporary:
+    with atomic_file(folder / INDEX_FILE) as temporary:
         temporary.write_bytes(content)
-    return brought
+    return pulled
 
 
 class RemoteShards(ShardReader):
-    """Random access to a published dataset; a tar comes to the cache when it is first asked for.
+    """Random access to a published dataset; a tar is downloaded to the cache at its first use.
 
     Args:
         url: of the published dataset.
@@ -111,13 +112,13 @@ class RemoteShards(ShardReader):
 
 def _all(
     move: Callable[[ShardInfo], int], shards: list[ShardInfo], what: str, runtime: Runtime
-) -> Moved:
+) -> TransferStats:
     moved = list(track(map_items(move, shards, runtime), what, len(shards), runtime))
-    return Moved(sum(size > 0 for size in moved), sum(moved), moved.count(0))
+    return TransferStats(sum(size > 0 for size in moved), sum(moved), moved.count(0))
 
 
 def _upload(folder: Path, url: str, shard: ShardInfo) -> int:
-    """Send a tar unless it is there; return the bytes sent."""
+    """Upload a tar unless it is present; return the bytes sent."""
     with _reaching(url) as (remote, root):
         target, note = f"{root}/{shard.file}", f"{root}/{shard.file}.sha256"
         line = f"{shard.sha256}  {shard.file}\n".encode()
@@ -132,19 +133,18 @@ def _upload(folder: Path, url: str, shard: ShardInfo) -> int:
 
 
 def _download(url: str, folder: Path, shard: ShardInfo) -> int:
-    """Bring a tar unless it is there; return the bytes brought."""
+    """Download a tar unless it is present; return the bytes received."""
     path = folder / shard.file
-    if path.is_file() and path.stat().st_size == shard.bytes:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
-                return 0
+    same_size = path.is_file() and path.stat().st_size == shard.bytes
+    if same_size and file_digest(path) == shard.sha256:
+        return 0
     return _fetch(url, shard, path)
 
 
 def _fetch(url: str, shard: ShardInfo, path: Path) -> int:
     with (
         _reaching(url) as (remote, root),
-        whole_file(path) as temporary,
+        atomic_file(path, concurrent=True) as temporary,  # loader workers share the cache
         remote.open(f"{root}/{shard.file}", "rb") as there,
         temporary.open("wb") as local,
     ):
@@ -153,7 +153,7 @@ def _fetch(url: str, shard: ShardInfo, path: Path) -> int:
 
 
 def _copy(source: IO[bytes], target: IO[bytes], shard: ShardInfo, where: str) -> None:
-    """Copy a tar and hold it against the index."""
+    """Copy a tar and compare its digest with the index."""
     digest = hashlib.sha256()
     while chunk := source.read(_CHUNK_BYTES):
         digest.update(chunk)
@@ -165,7 +165,7 @@ def _copy(source: IO[bytes], target: IO[bytes], shard: ShardInfo, where: str) ->
 
 @contextmanager
 def _reaching(url: str) -> Iterator[tuple[Any, str]]:
-    """Give the filesystem of a URL and the path in it; explain what goes wrong there."""
+    """Yield the filesystem of a URL and the path in it; explain the errors of its driver."""
     try:
         import fsspec
     except ImportError:
@@ -173,10 +173,10 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
     try:
         remote, root = fsspec.url_to_fs(url)
     except ImportError as error:
-        fix = "Install what it names: pip install 'avsynth[cluster]' brings s3fs."
+        fix = "Install the driver that it names: pip install 'avsynth[cluster]' installs s3fs."
         raise ConfigError(url, "a URL whose driver is installed", str(error), fix) from None
     except ValueError as error:
-        fix = "Give one like s3://bucket/folder or file:///folder."
+        fix = "Use a URL like s3://bucket/folder or file:///folder."
         raise ConfigError(url, "a URL that fsspec knows", str(error), fix) from None
     try:
         yield remote, root.rstrip("/")
@@ -187,5 +187,5 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
         raise DataError(url, "a published dataset", f"no {error}", fix) from None
     except Exception as error:  # Every driver of fsspec has exceptions of its own.
         found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        fix = "Check address, rights and line (for S3: AWS_* variables); then run it again."
-        raise DataError(url, "a place that can be reached", found, fix) from None
+        fix = "Check address, permissions and network (for S3: AWS_* variables); then run it again."
+        raise DataError(url, "a URL that can be reached", found, fix) from None

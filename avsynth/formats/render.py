@@ -1,4 +1,4 @@
-"""Images for people: overlays of masks, spectrograms, and data URIs that a page can hold."""
+"""Images for people: overlays of masks, spectrograms, and data URIs for an HTML page."""
 
 import base64
 import io
@@ -13,8 +13,8 @@ TRUTH = (15, 138, 95)
 
 
 PREDICTION = (200, 74, 27)
-"""Colours of the true and of the predicted mask, RGB; told apart by people who see less red too,
-because the two never stand in one picture without a caption."""
+"""RGB colours of the ground truth and the predicted mask, chosen for colour-blind readers; the two
+masks never share an image without a caption."""
 
 
 _FILL = 0.38
@@ -24,11 +24,11 @@ _PALE = 0.55
 
 
 def overlay(image: Pixels, mask: Mask, colour: tuple[int, int, int]) -> Pixels:
-    """Paint a mask over a picture: a tint inside, a line around.
+    """Overlay a mask on an image: a tint inside, a line around.
 
     Args:
         image: uint8 ``[H, W, 3]``, RGB.
-        mask: bool of any size; resized to the picture's.
+        mask: bool of any size; resized to the image's.
         colour: RGB.
 
     Returns:
@@ -40,7 +40,7 @@ def overlay(image: Pixels, mask: Mask, colour: tuple[int, int, int]) -> Pixels:
     inner = np.asarray(solid.filter(ImageFilter.MinFilter(width))) > 0
     line = mask & ~inner
     tint = np.array(colour, np.float32)
-    # Outside the mask the picture fades to grey, so that a mask shows on any ground.
+    # Outside the mask the image fades to grey, so that the mask is visible on any background.
     grey = image.mean(axis=2, keepdims=True, dtype=np.float32)
     painted = np.where(mask[..., None], image, _PALE * 238 + (1 - _PALE) * grey).astype(np.float32)
     painted[mask] = (1 - _FILL) * painted[mask] + _FILL * tint
@@ -49,11 +49,11 @@ def overlay(image: Pixels, mask: Mask, colour: tuple[int, int, int]) -> Pixels:
 
 
 def spectrogram(logmel: NDArray[np.floating], height_px: int = 96) -> Pixels:
-    """Draw a log-mel as a picture: time to the right, pitch upwards, loud is dark.
+    """Return a log-mel as an image: time to the right, frequency upwards, loud is dark.
 
     Args:
         logmel: float ``[96, 64]`` or ``[1, 96, 64]``, natural logarithms (silence is ln 0.01).
-        height_px: of the picture; its width is 1.5 times that.
+        height_px: of the image; its width is 1.5 times that.
 
     Returns:
         uint8 ``[height_px, 1.5 height_px, 3]``.
@@ -68,24 +68,24 @@ def spectrogram(logmel: NDArray[np.floating], height_px: int = 96) -> Pixels:
 
 
 def jpeg_uri(image: Pixels, quality: int = 82) -> str:
-    """Encode a picture as a JPEG data URI."""
+    """Encode an image as a JPEG data URI."""
     return _uri("image/jpeg", image, "JPEG", quality=quality, optimize=True)
 
 
 def png_uri(image: Pixels) -> str:
-    """Encode a picture as a PNG data URI, of few colours."""
+    """Encode an image as a PNG data URI with 64 colours."""
     return _uri("image/png", image, "PNG", optimize=True)
 
 
 def sound_uri(flac: bytes) -> str:
-    """Wrap a FLAC file as a data URI that browsers play."""
+    """Encode a FLAC file as a data URI that browsers play."""
     return "data:audio/flac;base64," + base64.b64encode(flac).decode("ascii")
 
 
 def _uri(mime: str, image: Pixels, kind: str, **options: int | bool) -> str:
     buffer = io.BytesIO()
-    picture = Image.fromarray(image)
+    encoded = Image.fromarray(image)
     if kind == "PNG":
-        picture = picture.quantize(64, dither=Image.Dither.NONE)
-    picture.save(buffer, kind, **options)
+        encoded = encoded.quantize(64, dither=Image.Dither.NONE)
+    encoded.save(buffer, kind, **options)
     return f"data:{mime};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

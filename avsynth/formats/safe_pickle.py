@@ -1,13 +1,15 @@
-"""AVSBench's log-mel features: pickled tensors, read without ever running what a pickle says.
+"""`restricted_load` for pickles from anywhere, and `read_logmel` for AVSBench's log-mel features.
 
-Two forms are read. A file of ``torch.save`` goes through ``torch.load(weights_only=True)``. A plain
-``pickle.dump`` of a tensor, the published form, names three callables; the unpickler here knows
-these names, gives each a harmless stand-in, and refuses every other name before anything is called.
+The features come in two forms. A file of ``torch.save`` is read by
+``torch.load(weights_only=True)``. The published form is a plain ``pickle.dump`` of a tensor, which
+names three callables. The unpickler replaces each of these by a harmless stand-in and refuses every
+other name before anything is called.
 """
 
 import io
 import pickle
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +45,11 @@ def read_logmel(path: Path, patches: int) -> NDArray[np.float32]:
         if size > _MOST_BYTES:
             raise _bad(path, f"{size} bytes")
         content = path.read_bytes()
-        loaded = _load_zip(content) if content.startswith(_ZIP_HEAD) else _unpickle(content)
+        loaded = (
+            _load_zip(content)
+            if content.startswith(_ZIP_HEAD)
+            else restricted_load(content, _STAND_INS)
+        )
         values = _as_array(loaded)
     except (MissingExtra, DataError):
         raise
@@ -65,23 +71,41 @@ def _bad(path: Path, found: str, patches: int | Literal["n"] = "n") -> DataError
     )
 
 
-class _TensorUnpickler(pickle.Unpickler):
-    """Rebuilds one tensor's storage, offset, size and stride, and nothing else."""
+StandIns = Mapping[tuple[str, str], Callable[..., Any]]
+"""(module, name) that a pickle may contain -> the harmless callable that takes its place."""
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Unpickles without looking up a name: a known one is replaced, any other is an error."""
+
+    def __init__(self, content: bytes, stand_ins: StandIns) -> None:
+        super().__init__(io.BytesIO(content))
+        self._stand_ins = stand_ins
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the stand-in for a known name."""
-        stand_in = _STAND_INS.get((module, name))
+        """Return the stand-in for a known name."""
+        stand_in = self._stand_ins.get((module, name))
         if stand_in is None:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return stand_in
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse references to other files."""
+        """Raise for a reference to another file."""
         raise pickle.UnpicklingError(f"it refers to {pid!r}")
 
 
-def _unpickle(content: bytes) -> Any:
-    return _TensorUnpickler(io.BytesIO(content)).load()
+def restricted_load(content: bytes, stand_ins: StandIns | None = None) -> Any:
+    """Unpickle bytes without running any code that they name.
+
+    Args:
+        content: a pickle from anywhere.
+        stand_ins: names that it may contain, each with a harmless replacement; none by default,
+            so that only dicts, lists, tuples, strings and numbers are read.
+
+    Raises:
+        pickle.UnpicklingError: it contains another name, or refers to another file.
+    """
+    return _RestrictedUnpickler(content, stand_ins or {}).load()
 
 
 def _load_zip(content: bytes) -> Any:
@@ -101,11 +125,11 @@ def _load_weights(content: bytes) -> Any:
 
 
 def _parts(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> tuple[Any, ...]:
-    """Stand in for ``torch._utils._rebuild_tensor_v2``: keep the parts."""
+    """Replace ``torch._utils._rebuild_tensor_v2``: return the parts."""
     return "tensor", storage, offset, size, stride
 
 
-_STAND_INS = {
+_STAND_INS: StandIns = {
     ("torch._utils", "_rebuild_tensor_v2"): _parts,
     ("torch.storage", "_load_from_bytes"): _load_weights,
     ("collections", "OrderedDict"): dict,
@@ -113,7 +137,7 @@ _STAND_INS = {
 
 
 def _as_array(loaded: Any) -> NDArray[Any]:
-    """Turn a tensor, or the parts of one, into an array of its own."""
+    """Copy a tensor, or the parts of one, to an array."""
     import torch
 
     if isinstance(loaded, tuple) and loaded[:1] == ("tensor",):

@@ -4,7 +4,7 @@ A shard is a plain USTAR file that WebDataset reads: one member per part, named
 ``<key>.<part>``, parts in alphabetical order, samples in the order they come. Every header has
 mtime 0, uid and gid 0 and mode 0444, so that the same samples give the same bytes anywhere.
 
-``index.json`` lies beside the tars: for each shard its split, count, bytes, sha256, and the keys
+``index.json`` is beside the tars: for each shard its split, count, bytes, sha256, and the keys
 with the offset of their first header.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.records import Sample
 from avsynth.runtime.errors import DataError
 
@@ -82,7 +82,7 @@ def tar_header(name: str, size: int) -> bytes:
 
 
 def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
-    """Write samples to one tar, whole or not at all.
+    """Write samples to one tar, atomically.
 
     Args:
         path: the tar's final name.
@@ -96,7 +96,7 @@ def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
     offsets: list[int] = []
     digest = hashlib.sha256()
     position = 0
-    with whole_file(path) as temporary, temporary.open("wb", buffering=0) as file:
+    with atomic_file(path) as temporary, temporary.open("wb", buffering=0) as file:
         for sample in samples:
             keys.append(sample.key)
             offsets.append(position)
@@ -123,7 +123,7 @@ def _write(descriptor: int, digest: Any, blocks: list[bytes]) -> int:
         digest.update(block)
         total += len(block)
     written = os.writev(descriptor, blocks)
-    if written < total:  # A signal or a full disk cut the call short: write the rest plainly.
+    if written < total:  # A signal or a full disk interrupted the call: write the rest.
         rest = memoryview(b"".join(blocks))[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
@@ -139,7 +139,7 @@ def write_index(folder: Path, dataset: str, shards: Iterable[ShardInfo]) -> None
         "shards": [asdict(s) for s in ordered],
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    with whole_file(folder / INDEX_FILE) as temporary:
+    with atomic_file(folder / INDEX_FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -189,7 +189,7 @@ def parse_index(content: bytes, where: str) -> list[ShardInfo]:
 class ShardReader:
     """Random access to the samples of one split by number or by key.
 
-    Tars are mapped into memory; only the pages of the parts that are asked for are read.
+    Tars are mapped into memory; only the pages of the requested parts are read.
 
     Args:
         folder: holds the tars and index.json.
@@ -217,7 +217,7 @@ class ShardReader:
             yield key, self.parts(key)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the maps behind: a loader's worker opens its own."""
+        """Omit the memory maps: each loader worker opens its own."""
         return {**self.__dict__, "_maps": {}}
 
     def parts(self, key: str) -> dict[str, bytes]:
@@ -240,7 +240,7 @@ class ShardReader:
         return meta
 
     def close(self) -> None:
-        """Let go of the tars' memory; what is asked for next is mapped anew."""
+        """Unmap the tars; the next read maps them again."""
         for tar in self._maps.values():
             tar.close()
         self._maps.clear()

@@ -1,7 +1,7 @@
-"""Sound files to mono 16 kHz waveforms and back: decode, resample, measure, encode.
+"""Audio files to mono 16 kHz waveforms and back: decode, resample, measure, encode.
 
-Resampling is soxr HQ, a windowed sinc. Only the asked range is decoded, with a little more on both
-sides so that the result is the same slice of the whole file.
+Resampling is soxr HQ, a windowed sinc. Only the requested range is decoded, with a margin on both
+sides, so that the result equals the same slice of the whole file.
 """
 
 import io
@@ -24,7 +24,7 @@ SAMPLE_RATE_HZ = 16_000
 def read_audio(
     path: Path, start_s: float = 0.0, duration_s: float | None = None
 ) -> tuple[Waveform, int]:
-    """Read a sound file, or a range of it, as mono 16 kHz.
+    """Read an audio file, or a range of it, as mono 16 kHz.
 
     Args:
         path: a .wav, .flac, .ogg, .mp3, .mp4, .m4a or .webm file.
@@ -36,13 +36,13 @@ def read_audio(
         float32 [S], mono (mean of the channels), -1..1; and the sample rate, 16,000 Hz.
 
     Raises:
-        DataError: no such file, no sound in it, undecodable, shorter than its header says, or
-            not finite.
+        DataError: no such file, no audio in it, undecodable, shorter than its header claims,
+            or not finite.
     """
     if start_s < 0 or (duration_s is not None and duration_s <= 0):
         raise ValueError(f"no such range: start {start_s} s, duration {duration_s} s")
     if not path.is_file():
-        raise DataError(str(path), "a sound file", "no such file", "Mend the path.")
+        raise DataError(str(path), "a sound file", "no such file", "Correct the path.")
     end_s = math.inf if duration_s is None else start_s + duration_s
     decoded = decode(path, Span(start_s, end_s, SAMPLE_RATE_HZ))
     if not np.isfinite(decoded.samples).all():
@@ -56,13 +56,13 @@ def read_audio(
 
 
 def to_pcm16(waveform: Waveform) -> npt.NDArray[np.int16]:
-    """Quantise -1..1 to 16 bits; samples that came from 16 bits come back exactly."""
+    """Quantise -1..1 to 16 bits; samples that were decoded from 16 bits are exact."""
     scaled: npt.NDArray[np.float64] = np.rint(np.multiply(waveform, 32768, dtype=np.float64))
     return np.clip(scaled, -32768, 32767).astype(np.int16)
 
 
 def quantise(waveform: Waveform) -> Waveform:
-    """Round to what 16 bits can hold: float32 [S] that encoding and decoding do not change."""
+    """Round to 16-bit values: float32 [S] that encoding and decoding do not change."""
     return to_pcm16(waveform).astype(np.float32) / np.float32(32768)
 
 
@@ -88,7 +88,7 @@ def decode_flac(data: bytes) -> Waveform:
     """Decode what `encode_flac` made: float32 [S], mono, -1..1, 16 kHz.
 
     Raises:
-        DataError: the bytes are no mono 16 kHz FLAC.
+        DataError: the bytes are not a mono 16 kHz FLAC stream.
     """
     try:
         samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
@@ -101,13 +101,13 @@ def decode_flac(data: bytes) -> Waveform:
 
 
 def rms_db(waveform: Waveform) -> float:
-    """Measure the root mean square in dBFS (0 = full scale); -inf for silence or no samples."""
+    """Compute the root mean square in dBFS (0 = full scale); -inf for silence or no samples."""
     power = float(np.mean(np.square(waveform, dtype=np.float64))) if len(waveform) else 0.0
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
 def second_db(waveform: Waveform) -> list[float]:
-    """Measure every whole second in dBFS; see `rms_db`. A last part of a second is left out."""
+    """Compute the level of every whole second in dBFS; see `rms_db`."""
     whole = len(waveform) // SAMPLE_RATE_HZ
     return [
         rms_db(part) for part in waveform[: whole * SAMPLE_RATE_HZ].reshape(whole, SAMPLE_RATE_HZ)
@@ -121,7 +121,7 @@ def _encode(waveform: Waveform, container: str) -> bytes:
 
 
 def loud_seconds(second_db: str, quiet_db: float) -> list[int]:
-    """Name the seconds of a clip in which something sounds.
+    """Return the seconds of a clip that are not quiet.
 
     Args:
         second_db: loudness of every whole second in dBFS, as in `records.AudioClip`.

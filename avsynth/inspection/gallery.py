@@ -1,11 +1,11 @@
 """The gallery of a dataset: one offline HTML page, without FiftyOne."""
 
-import hashlib
 from pathlib import Path
 
 import pandas as pd
 
-from avsynth.core.funnel import category_rows
+from avsynth.core.funnel import category_rows, read_funnels
+from avsynth.core.hashing import order_key
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
 from avsynth.formats.images import decode_image, decode_mask, shrink
@@ -115,12 +115,7 @@ def _distributions(samples: pd.DataFrame) -> Section:
 
 
 def _funnel(layout: Layout) -> Section:
-    funnels = {
-        path.relative_to(layout.reports / "funnel").as_posix(): pd.read_csv(
-            path, keep_default_na=False
-        )
-        for path in sorted((layout.reports / "funnel").rglob("*.csv"))
-    }
+    funnels = read_funnels(layout.reports / "funnel")
     building = {
         name: frame
         for name, frame in funnels.items()
@@ -145,18 +140,23 @@ def _funnel(layout: Layout) -> Section:
 
 def _drops(funnel: pd.DataFrame) -> Table:
     dropped = funnel[funnel["status"] == "dropped"]
-    counts = dropped.groupby(["stage", "source", "reason"], sort=True)["count"].sum().reset_index()
+    counts = (
+        dropped.groupby(["stage", "source", "kind", "reason"], sort=True)["count"]
+        .sum()
+        .reset_index()
+    )
     return Table(
         "drops",
         "Why items were dropped",
         (
             Column("stage", "Stage"),
             Column("source", "Source"),
+            Column("kind", "Kind"),
             Column("reason", "Reason"),
             Column("count", "Dropped"),
         ),
         tuple(
-            (str(row.stage), str(row.source), str(row.reason), int(row["count"]))
+            (str(row.stage), str(row.source), str(row.kind), str(row.reason), int(row["count"]))
             for _, row in counts.iterrows()
         ),
     )
@@ -174,7 +174,7 @@ def _counts(name: str, caption: str, rows: pd.DataFrame, note: str = "") -> Tabl
 def _sheets(reader: ShardReader, samples: pd.DataFrame, cards: int) -> Section:
     sheets = []
     for category, group in samples.groupby("category", sort=True):
-        chosen = group.loc[group["key"].map(_hash_key).sort_values().index[:cards]]
+        chosen = group.loc[group["key"].map(order_key).sort_values().index[:cards]]
         made = tuple(_card(reader, row) for _, row in chosen.iterrows())
         sheets.append(Cards(f"{category} ({len(group):,})", made))
     lead = "A deterministic sample of every category, with the mask in green and the audio."
@@ -193,11 +193,6 @@ def _card(reader: ShardReader, row: pd.Series) -> Card:
     picture = CardImage(jpeg_uri(painted), f"{category} marked in green, {area}", area)
     pictures = (picture, spectrogram_image(parts, category))
     return Card("", remark, pictures, sound_uri(parts["audio.flac"]), key)
-
-
-def _hash_key(key: str) -> bytes:
-    """Hash a key, for a deterministic sample."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def gallery_path(layout: Layout, dataset: str) -> Path:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.formats.images import decode_image, decode_mask
 from avsynth.formats.render import TRUTH, overlay
 from avsynth.formats.shards import ShardReader
-from avsynth.formats.waveform import decode_flac, rms_db
+from avsynth.formats.waveform import SAMPLE_RATE_HZ, decode_flac, rms_db
 from avsynth.runtime.errors import DataError, suggest
 
 _SHADES = " ·:-=+*#%@"
@@ -39,7 +39,7 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
     audio = decode_flac(parts["audio.flac"])
     logmel = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
     path = out / f"{key}.overlay.png"
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         Image.fromarray(overlay(image, mask, TRUTH)).save(temporary, "PNG")
     shard = next(s for s in reader.shards if key in s.keys)
     facts = {
@@ -48,7 +48,7 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
         "shard": f"{folder / shard.file}, sample {shard.keys.index(key)} of {shard.count}",
         name: f"{image.shape[0]} x {image.shape[1]} px, {len(content):,} bytes",
         "mask.png": f"{int(mask.sum()):,} px, {mask.mean():.1%} of the image",
-        "audio.flac": f"{len(audio) / 16_000:.2f} s, {rms_db(audio):.1f} dBFS",
+        "audio.flac": f"{len(audio) / SAMPLE_RATE_HZ:.2f} s, {rms_db(audio):.1f} dBFS",
         **{name: value for name, value in sorted(meta.items()) if value not in ("", None)},
     }
     width = max(map(len, facts))

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avsynth.core.cache import cached_folder
 from avsynth.core.hashing import draw, source_digest
 from avsynth.formats.logmel import logmel
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, loud_seconds, quantise, read_audio
-from avsynth.runtime.cache import cached_folder
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime

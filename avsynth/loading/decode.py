@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from avsynth.formats.images import foreground
 from avsynth.formats.waveform import decode_flac
 from avsynth.runtime.errors import DataError
 
@@ -61,10 +62,10 @@ def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor
 
 
 def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
-    """Decode a mask: every pixel that is not black is foreground.
+    """Decode a mask by the rule of `avsynth.formats.images.foreground`.
 
     Args:
-        data: a PNG of 1 or 8 bits.
+        data: a PNG of any mode.
         size: ``(H, W)`` to resize it to by nearest neighbours; None keeps its own.
 
     Returns:
@@ -77,7 +78,7 @@ def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
         with Image.open(io.BytesIO(data)) as opened:
             height, width = size or (opened.height, opened.width)
             low = opened.resize((width, min(height, opened.height)), _NEAREST)
-            mask = np.not_equal(np.asarray(low), False)
+            mask = foreground(low)
     except _FAULTS as error:
         raise DataError("mask", "a whole PNG", str(error), _FIX) from None
     # Enlarging in height copies whole rows, which is faster than resizing pixel by pixel.

@@ -1,4 +1,4 @@
-"""Everything a user can mend is an `AvsynthError`; anything else is a bug and keeps its traceback.
+"""Errors that the user can fix are `AvsynthError`s; any other is a bug and keeps its traceback.
 
 AvsynthError
 ├── ConfigError      params.yaml, an option, a category name
@@ -14,16 +14,16 @@ from difflib import get_close_matches
 
 
 class AvsynthError(Exception):
-    """A fault that the user can mend.
+    """An error that the user can fix.
 
-    The message says where · what was expected · what was found · what to do. The command line
-    prints it and exits with code 2.
+    The message has four parts: where, what was expected, what was found, what to do. The command
+    line prints it and exits with code 2.
 
     Args:
         where: the place, e.g. ``masks/lvis`` or ``data/raw/vggsound.csv:17``.
-        expected: what should have been there.
-        found: what is there.
-        fix: what the user can do about it.
+        expected: the condition that is not met.
+        found: the actual state.
+        fix: an imperative that the user can carry out.
     """
 
     def __init__(self, where: str, expected: str, found: str, fix: str) -> None:
@@ -40,7 +40,7 @@ class ConfigError(AvsynthError):
 
 
 class DataError(AvsynthError):
-    """An input is absent, damaged or of another kind than its place says."""
+    """An input is absent, damaged or of an unexpected kind."""
 
 
 class CheckpointError(AvsynthError):
@@ -48,7 +48,7 @@ class CheckpointError(AvsynthError):
 
 
 class SpaceError(AvsynthError):
-    """There is no room, or no right, to write an output."""
+    """An output cannot be written: no free space or no permission."""
 
 
 class DropLimitError(AvsynthError):
@@ -73,7 +73,7 @@ class MissingExtra(AvsynthError):  # noqa: N818 - it names what is missing
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Phrase the nearest known names, e.g. ``Did you mean 'dog'?``; list all when none is near."""
+    """Return the nearest known names as a hint, e.g. ``Did you mean 'dog'?``, or all of them."""
     known = sorted(known)
     near = get_close_matches(name, known, n=3, cutoff=0.6)
     if near:

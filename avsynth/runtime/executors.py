@@ -28,7 +28,7 @@ def map_items(
     Args:
         fn: a picklable function.
         items: taken lazily; at most a few per worker are in flight.
-        runtime: says how many workers of which kind.
+        runtime: number and kind of workers.
     """
     if runtime.executor == "ray":
         from avsynth.runtime.ray_executor import ray_map
@@ -62,19 +62,19 @@ def open_pool(workers: int, context: BaseContext) -> Iterator[ProcessPoolExecuto
         with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
             yield pool
     except BrokenProcessPool:
-        found = "one was killed from outside, as when memory runs out"
-        fix = "Take fewer --workers, and run the command again: what is finished stays."
-        raise AvsynthError("workers", f"{workers} that live to the end", found, fix) from None
+        found = "one was killed, as when memory runs out"
+        fix = "Use fewer --workers and run the command again; finished work is kept."
+        raise AvsynthError("workers", f"{workers} that run to the end", found, fix) from None
 
 
 def _end_with_parent() -> None:
-    """Watch, in a worker, for the death of the process that it works for."""
+    """End this worker when its parent process dies."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def watch() -> None:
         parent.join()
-        os._exit(1)  # A worker in the middle of a task would not notice anything softer.
+        os._exit(1)  # A softer exit would wait for the task in progress.
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -82,7 +82,7 @@ def _end_with_parent() -> None:
 def _in_order(
     submit: Callable[[Item], "Future[Result]"], items: Iterable[Item], window: int
 ) -> Iterator[Result]:
-    """Keep ``window`` tasks in flight and hand their results out in the items' order."""
+    """Keep ``window`` tasks in flight and yield their results in the items' order."""
     queue: list[Future[Result]] = []
     try:
         for item in items:

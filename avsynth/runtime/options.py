@@ -1,4 +1,4 @@
-"""`Runtime`: what a command may change without changing a byte of an output."""
+"""`Runtime`: options that change no byte of an output."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What may differ between two runs without a byte of the output differing."""
+    """How a command runs; two runs that differ only in this write the same bytes."""
 
     workers: int = 1
     executor: Literal["serial", "process", "ray"] = "serial"
@@ -15,4 +15,4 @@ class Runtime:
     cache_dir: Path | None = None
     quiet: bool = False
     cache_limit_bytes: int = 20_000_000_000
-    """Most that embeddings of pictures may take in the cache; 0 keeps none."""
+    """Maximum size of cached image embeddings; 0 disables the cache."""

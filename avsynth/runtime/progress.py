@@ -1,4 +1,4 @@
-"""A progress bar on stderr, for people: silent when stderr is not a terminal."""
+"""A progress bar on stderr; silent when stderr is not a terminal."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def track(items: Iterable[Item], what: str, total: int | None, runtime: Runtime) -> Iterator[Item]:
-    """Yield items and show how many of ``total`` are done and how long is left."""
+    """Yield items and show the progress towards ``total`` and the remaining time."""
     if runtime.quiet or not sys.stderr.isatty():
         yield from items
         return

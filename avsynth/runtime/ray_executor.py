@@ -1,8 +1,8 @@
-"""`ray_map`: the work of `avsynth.runtime.executors.map_items` spread over a Ray cluster.
+"""`ray_map`: `avsynth.runtime.executors.map_items` on a Ray cluster.
 
-With ``RAY_ADDRESS`` set, the cluster there is joined; without, one is started on this machine and
-ended with the process. A task that is lost with its node runs again on another one, so a function
-must give the same result, and write the same file, when it is called twice.
+With ``RAY_ADDRESS`` set, that cluster is joined; otherwise one is started on this machine and
+stopped with the process. A task that is lost with its node runs again on another one, so a function
+must return the same result, and write the same file, when it is called twice.
 """
 
 import os
@@ -18,11 +18,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _RETRIES = 5
-"""How often a task may be lost with its worker or node."""
-_PATIENCE_S = 10.0
+"""Number of times that a task may be lost with its worker or node."""
+_CONNECT_TIMEOUT_S = 10.0
 _TASKS_PER_CPU = 16
 _COUNT_AGAIN_S = 1.0
-"""Asking for the cluster's size costs a millisecond: too much for each item."""
+"""Reading the cluster's size takes a millisecond, too long for each item."""
 _OBJECT_STORE_BYTES = 512 << 20
 """For a cluster on this machine; results are small, and what does not fit goes to disk."""
 
@@ -30,20 +30,20 @@ _OBJECT_STORE_BYTES = 512 << 20
 def ray_map(fn: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """Yield ``fn(item)`` for every item, in the order of the items; see `map_items`.
 
-    Whoever is free takes the next item. The cluster's size is looked at again and again, so nodes
-    that join later get work, too.
+    An idle worker gets the next item. The cluster's size is read again every second, so nodes that
+    join later get work too.
 
     Args:
         fn: a picklable function.
         items: taken lazily; a few for each CPU of the cluster are in flight.
-        workers: CPUs of the cluster that is started where there is none to join.
+        workers: CPUs of the cluster that is started when there is none to join.
 
     Raises:
         MissingExtra: Ray is not installed.
         ConfigError: there is no cluster at ``RAY_ADDRESS``.
-        AvsynthError: an item was lost with its worker again and again.
+        AvsynthError: an item was lost with its worker too often.
     """
-    ray = _joined(workers)
+    ray = _connect(workers)
     # SPREAD: every node reads and writes over a link of its own.
     task = ray.remote(_call).options(max_retries=_RETRIES, scheduling_strategy="SPREAD")
     function = ray.put(fn)
@@ -67,7 +67,7 @@ def _call(fn: Callable[[Item], Result], item: Item) -> Result:
     return fn(item)
 
 
-def _joined(workers: int) -> Any:
+def _connect(workers: int) -> Any:
     """Return Ray, connected to a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -79,7 +79,7 @@ def _joined(workers: int) -> Any:
     quietly = {"log_to_driver": False, "logging_level": "error"}
     address = os.environ.get("RAY_ADDRESS")
     if not address:
-        # "local": without it, a cluster that some other run has started would be joined.
+        # Without "local" a cluster that another run has started would be joined.
         ray.init(
             "local",
             num_cpus=workers,
@@ -89,7 +89,7 @@ def _joined(workers: int) -> Any:
         )
         return ray
     try:
-        _knock(address)
+        _check_address(address)
         ray.init(address, **quietly)
     except (OSError, RuntimeError, ValueError) as error:
         found = " ".join(str(error).split())[:200]
@@ -98,11 +98,11 @@ def _joined(workers: int) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
-    """Raise OSError unless somebody listens at ``host:port``; Ray itself waits for minutes."""
+def _check_address(address: str) -> None:
+    """Raise OSError unless a server listens at ``host:port``; Ray itself waits for minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
 
 
 def _window(ray: Any) -> int:
@@ -121,7 +121,7 @@ def _result(ray: Any, reference: Any) -> Any:
 def _lost(error: Exception) -> AvsynthError:
     return AvsynthError(
         "Ray cluster",
-        "a worker that lives to the end of its task",
+        "a worker that runs to the end of its task",
         f"{type(error).__name__} after {_RETRIES + 1} attempts",
         "Read Ray's logs; a worker that is killed for its memory needs fewer CPUs per node.",
     )

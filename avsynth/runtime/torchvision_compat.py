@@ -1,11 +1,11 @@
-"""Let torchvision and torchaudio be imported beside a CPU-only torch.
+"""Make torchvision and torchaudio importable beside a CPU-only torch.
 
 The wheels of the package index carry libraries that link CUDA. Beside a CPU build of torch these
 libraries cannot load, and the packages fail to import with ``RuntimeError: operator
 torchvision::nms does not exist`` and ``OSError``, although the Python code that this project uses
 (transforms, ``ops.nms``, ``models``) needs none of it. Where the libraries load, nothing is
-touched. What stays absent: ``torchvision.io``, ``torchaudio.load`` and ``torchaudio.save``;
-pictures are read with Pillow or OpenCV, sound with soundfile or PyAV.
+changed. ``torchvision.io``, ``torchaudio.load`` and ``torchaudio.save`` remain unavailable: images
+are read with Pillow or OpenCV, audio with soundfile or PyAV.
 """
 
 import importlib
@@ -22,7 +22,7 @@ _kept: list[torch.library.Library] = []
 
 
 def ensure_importable() -> None:
-    """Make ``import torchvision`` and ``import torchaudio`` work; do nothing where they do.
+    """Make ``import torchvision`` and ``import torchaudio`` work where they fail.
 
     A package that is not installed is left alone: its import then fails as usual.
     """
@@ -57,7 +57,7 @@ def _ensure_torchaudio() -> None:
 
 
 def _loads(package: str, pattern: str) -> bool:
-    """Tell whether a package is absent, pure Python, or has a library that loads here."""
+    """Return whether a package is absent, pure Python, or has a library that loads here."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return True
@@ -70,7 +70,7 @@ def _loads(package: str, pattern: str) -> bool:
 
 
 def _forget(package: str) -> None:
-    """Drop what a failed import of ``package`` left behind."""
+    """Remove the modules that a failed import of ``package`` left."""
     for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
         del sys.modules[name]
 

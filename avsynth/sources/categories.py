@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.paths import Layout
 from avsynth.core.records import Category
 from avsynth.runtime.errors import ConfigError, DataError, suggest
@@ -135,7 +135,7 @@ def parse_vocabulary(text: str, where: str) -> Vocabulary:
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     """Write a category table for `load_vocabulary`, with the ranks 1, 2, 3 ... in order."""
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(TABLE_COLUMNS)
         for rank, category in enumerate(vocabulary.categories, start=1):

@@ -23,12 +23,12 @@ folder          content
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from avsynth.core.files import atomic_folder, write_json
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -114,13 +114,8 @@ def _finished_counts(root: Path, made_from: dict[str, object]) -> dict[str, dict
 
 def _write_part(name: str, root: Path, plan: Plan) -> dict[str, int]:
     """Write one folder under a temporary name, then rename it."""
-    staging = root / f"{name}.tmp"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    counts = WRITERS[name](staging, plan)
-    shutil.rmtree(root / name, ignore_errors=True)
-    staging.replace(root / name)
-    return counts
+    with atomic_folder(root / name, "replace") as folder:
+        return WRITERS[name](folder, plan)
 
 
 def _check_folders_are_ours(root: Path) -> None:
@@ -137,6 +132,4 @@ def _check_folders_are_ours(root: Path) -> None:
 
 
 def _write_marker(root: Path, content: dict[str, object]) -> None:
-    staging = root / f"{_MARKER}.tmp"
-    staging.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    staging.replace(root / _MARKER)
+    write_json(root / _MARKER, content)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import soundfile
 
+from avsynth.core.hashing import generator
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import make_rng, video_id
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, synthesise
+from avsynth.toy.seeding import video_id
+from avsynth.toy.sounds import synthesise
 
 _ONTOLOGY = (
     ("/m/0jbk", "Animal", ("/m/0bt9lr", "/m/01yrx", "/m/09ld4")),
@@ -44,7 +46,7 @@ def write_audioset(folder: Path, plan: Plan) -> dict[str, int]:
         video, start = video_id(plan.seed, "audioset", number), 30 * (number % 5)
         lines.append(f'{video}, {start}.000, {start + 10}.000, "{labels}"\n')
         if number != 1:  # a removed video
-            audio = synthesise(category, make_rng(plan.seed, "audioset clip", number), 10.0)
+            audio = synthesise(category, generator(plan.seed, "audioset clip", number), 10.0)
             path = folder / "audio" / f"{video}_{start:06d}.flac"
             soundfile.write(path, audio, SAMPLE_RATE_HZ, subtype="PCM_16")
             clips += 1
@@ -72,7 +74,7 @@ def write_sounds(folder: Path, plan: Plan) -> dict[str, int]:
     for name, category in _FOLDERS.items():
         (folder / name).mkdir()
         for number in range(plan.count(4, 3)):
-            audio = synthesise(category, make_rng(plan.seed, "sounds", category, number), 5.0)
+            audio = synthesise(category, generator(plan.seed, "sounds", category, number), 5.0)
             if number == 1:
                 audio[int(2.5 * SAMPLE_RATE_HZ) :] = 0
             path = folder / name / f"{category}-{number}.flac"

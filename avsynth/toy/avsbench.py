@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from avsynth.core.hashing import generator
 from avsynth.formats.logmel import logmel
 from avsynth.toy.categories import CATEGORY_BY_NAME, S4_CATEGORIES
 from avsynth.toy.clips import Clip, ClipSpec, render_clip, union, write_wav
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import make_rng, video_id
+from avsynth.toy.seeding import video_id
 from avsynth.toy.sounds import Wave
 
 _SIDE_PX = 224
@@ -73,7 +74,7 @@ def s4_clips(plan: Plan) -> list[S4Clip]:
         S4Clip(
             split, category, number,
             video_id(plan.seed, "s4", category, split, number),
-            int(make_rng(plan.seed, "s4 start", category, split, number).integers(0, 7)),
+            int(generator(plan.seed, "s4 start", category, split, number).integers(0, 7)),
         )
         for category in S4_CATEGORIES
         for split, count in counts
@@ -94,7 +95,7 @@ def ms3_clips(plan: Plan) -> list[Ms3Clip]:
 
 
 def _write_s4_clip(clip: S4Clip, folder: Path, seed: int) -> int:
-    rng = make_rng(seed, "s4 film", clip.name)
+    rng = generator(seed, "s4 film", clip.name)
     others = [name for name in S4_CATEGORIES if name != clip.category]
     visible = [clip.category, *rng.choice(others, int(rng.integers(1, 3)), replace=False).tolist()]
     spec = ClipSpec(
@@ -112,7 +113,7 @@ def _write_s4_clip(clip: S4Clip, folder: Path, seed: int) -> int:
 
 
 def _write_ms3_clip(clip: Ms3Clip, folder: Path, seed: int) -> int:
-    rng = make_rng(seed, "ms3 film", clip.name, clip.number)
+    rng = generator(seed, "ms3 film", clip.name, clip.number)
     names = rng.choice(S4_CATEGORIES, int(rng.integers(2, 4)), replace=False).tolist()
     sounding = (names[0], names[1])
     gates = np.ones((2, _SECONDS), bool)

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import CATEGORIES, CATEGORY_BY_NAME
 from avsynth.toy.clips import Clip, ClipSpec, render_clip, write_wav
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import make_rng, video_id
+from avsynth.toy.seeding import video_id
 from avsynth.toy.v3 import write_v3
 
 LABELS = (
@@ -132,7 +133,7 @@ def _subset(
         SemanticClip(
             label, number, splits[number % 10],
             video_id(plan.seed, label, number),
-            int(make_rng(plan.seed, "avss start", label, number).integers(0, 300)),
+            int(generator(plan.seed, "avss start", label, number).integers(0, 300)),
             names, number < offscreen,
         )
         for number, names in enumerate(sounding)
@@ -140,7 +141,7 @@ def _subset(
 
 
 def _render_and_write(clip: SemanticClip, folder: Path, seed: int) -> None:
-    rng = make_rng(seed, "avss film", clip.label, clip.uid)
+    rng = generator(seed, "avss film", clip.label, clip.uid)
     others = [
         n for n in (*_SEEN, *_FEW_SHOT) if n not in clip.sounding and not CATEGORY_BY_NAME[n].unseen
     ]

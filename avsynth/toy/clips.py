@@ -7,8 +7,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.toy.scenes import Mask, Pixels, place_objects, render_scene
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, Wave, synthesise
+from avsynth.toy.sounds import Wave, synthesise
 
 
 @dataclass(frozen=True, slots=True)

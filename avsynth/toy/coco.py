@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import CATEGORIES, CATEGORY_BY_NAME
 from avsynth.toy.images import Kind, box_of, draw_image, polygons_of, rle_of
 from avsynth.toy.plan import Plan
 from avsynth.toy.scenes import ObjectMask
-from avsynth.toy.seeding import make_rng
 
 _SPECIAL: dict[int, Kind] = {3: "grey", 5: "exif", 7: "cmyk", 9: "rare", 11: "rare", 14: "rare"}
 _VAL_FIRST = 400_000
@@ -172,7 +172,7 @@ def _add_lvis_image_facts(
         present[annotation["image_id"]].add(annotation["category_id"])
     every = sorted(category.lvis_id for category in CATEGORIES if category.lvis_id)
     for image in images:
-        rng = make_rng(seed, "lvis facts", image["id"])
+        rng = generator(seed, "lvis facts", image["id"])
         here = sorted(present[image["id"]])
         absent = [i for i in every if i not in here]
         image["neg_category_ids"] = sorted(rng.choice(absent, 3, replace=False).tolist())

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import IMAGE_CATEGORIES
 from avsynth.toy.scenes import Mask, ObjectMask, place_objects, render_scene
-from avsynth.toy.seeding import make_rng
 
 Kind = Literal["plain", "grey", "exif", "cmyk", "rare"]
 _QUALITY = 82
@@ -41,7 +41,7 @@ def draw_image(seed: int, name: str, kind: Kind = "plain") -> ToyImage:
         kind: ``grey`` and ``cmyk`` set the JPEG's colour mode, ``exif`` sets a rotation by 90
             degrees, ``rare`` adds the rare category.
     """
-    rng = make_rng(seed, "picture", name)
+    rng = generator(seed, "picture", name)
     height, width = (int(side) for side in rng.integers(80, 129, 2) * 2)
     names = rng.choice(IMAGE_CATEGORIES, int(rng.integers(2, 5)), replace=False).tolist()
     if rng.uniform() < 0.08:

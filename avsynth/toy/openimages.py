@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from avsynth.core.hashing import generator
 from avsynth.toy.categories import CATEGORIES, CATEGORY_BY_NAME
 from avsynth.toy.images import box_of, draw_image
 from avsynth.toy.plan import Plan
 from avsynth.toy.scenes import ObjectMask
-from avsynth.toy.seeding import hex_id, make_rng
+from avsynth.toy.seeding import hex_id
 
 _COLUMNS = (
     "MaskPath", "ImageID", "LabelName", "BoxID", "BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax",
@@ -50,7 +51,7 @@ def _draw_one(split: str, number: int, folder: Path, seed: int) -> list[tuple[st
     (folder / split / f"{image_id}.jpg").write_bytes(image.jpeg)
     if number % 15 == 7:
         return []  # an image without masks
-    rng = make_rng(seed, "openimages masks", image_id)
+    rng = generator(seed, "openimages masks", image_id)
     rows = []
     for object_mask in image.object_masks:
         if CATEGORY_BY_NAME[object_mask.name].mid:

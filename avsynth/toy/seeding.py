@@ -1,20 +1,7 @@
-"""Seeded random generators and ids of the toy world, one per image, clip or list entry."""
+"""Fake ids of videos and images, each a hash of the seed and the names."""
 
 import base64
 import hashlib
-
-import numpy as np
-
-
-def make_rng(seed: int, *names: object) -> np.random.Generator:
-    """Return a random generator that depends only on the seed and the names.
-
-    Each image and each clip has its own generator. Therefore adding one does not change others,
-    and the output does not depend on the number of workers.
-    """
-    text = "\x1f".join(str(part) for part in (seed, *names))
-    digest = hashlib.sha256(text.encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 def video_id(seed: int, *names: object) -> str:

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE_HZ = 16_000
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
+
 _TABLE_SIZE = 2048
 _REVERB_S = 0.25
 _LEVELS = np.float32(2**10)

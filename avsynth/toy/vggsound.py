@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from avsynth.core.hashing import generator
+from avsynth.formats.waveform import SAMPLE_RATE_HZ
 from avsynth.toy.categories import CATEGORIES, CATEGORY_BY_NAME, ToyCategory
 from avsynth.toy.plan import Plan
-from avsynth.toy.seeding import make_rng, video_id
-from avsynth.toy.sounds import SAMPLE_RATE_HZ, synthesise
+from avsynth.toy.seeding import video_id
+from avsynth.toy.sounds import synthesise
 
 MISSING, SHORT, SILENT = ("cat", 2), ("dog", 2), ("bird", 2)
 """The clips (category, number) that are missing, that last 3 s, and that contain only zeros."""
@@ -65,7 +67,7 @@ def _row(category: ToyCategory, number: int, seed: int) -> _Row:
     video = video_id(seed, "vggsound", category.name, source)
     if number == LEAKED and category.s4:
         video = video_id(seed, "s4", category.name, "test", 0)
-    start = 10 * int(make_rng(seed, "start", category.name, number).integers(0, 40))
+    start = 10 * int(generator(seed, "start", category.name, number).integers(0, 40))
     return _Row(
         video=video,
         start_s=start + 400 if number == _SAME_VIDEO else start,
@@ -81,7 +83,7 @@ def _write_audio_file(row: _Row, folder: Path, seed: int) -> int:
     which = (row.category, row.number)
     if which == MISSING:
         return 0
-    rng = make_rng(seed, "clip", *which)
+    rng = generator(seed, "clip", *which)
     audio = synthesise(CATEGORY_BY_NAME[row.category].name, rng, 3.0 if which == SHORT else 10.0)
     if which == SILENT:
         audio = np.zeros_like(audio)

@@ -9,7 +9,6 @@ other keys. The folder can be deleted at any time.
 import hashlib
 import io
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Callable
@@ -20,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avsynth.core.hashing import source_digest
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import source_digest, tensor_digest
+from avsynth.runtime.errors import SpaceError
 
 Encode = Callable[[Tensor], Tensor]
 _FORMAT = 1
@@ -99,19 +100,15 @@ class ImageEmbeddingCache:
         needed = row.nbytes + _OTHER_BYTES
         if not self._writes or (needed > self._room and not self._make_room(needed)):
             return
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             content = io.BytesIO()
             np.save(content, row.contiguous().view(torch.int16).numpy())
             content.write(zlib.crc32(content.getbuffer()).to_bytes(4, "little"))
-            temporary.write_bytes(content.getbuffer())
-            temporary.replace(path)
+            with atomic_file(path, concurrent=True) as temporary:
+                temporary.write_bytes(content.getbuffer())
             self._room -= needed
-        except OSError:  # If the disk is full, stop caching but continue the run.
+        except SpaceError:  # If the disk is full, stop caching but continue the run.
             self._writes = False
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _make_room(self, needed: int) -> bool:
         """Remove files that this process has not used; return whether there is room."""
@@ -130,12 +127,9 @@ class ImageEmbeddingCache:
 
 
 def digest_of(encoder: nn.Module) -> str:
-    """Return the SHA-256 of an encoder's weights and code in hex digits."""
-    digest = hashlib.sha256(source_digest(type(encoder).__module__).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    """Return a digest of an encoder's weights and code."""
+    weights = tensor_digest(sorted(encoder.state_dict().items()))
+    return f"{source_digest(type(encoder).__module__)} {weights}"
 
 
 def _read(path: Path) -> Tensor | None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.hashing import draw
 from avsynth.core.params.experiments import TrainingParams
 from avsynth.loading.batch import AvsModel, Batch, check_model
@@ -275,7 +275,7 @@ class _Loop:
         path = self.path.with_name("not-finite.json")
         keys = [key for group in request.groups for key in group.keys]
         content = {"epoch": request.epoch, "step": request.step, "loss": str(value), "keys": keys}
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         where = f"training, epoch {request.epoch}, step {request.step}"
         fix = f"Check the samples named in {path}; lower train.lr, or set train.bf16 to false."

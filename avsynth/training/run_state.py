@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.runtime.errors import CheckpointError
 
 
@@ -39,7 +39,7 @@ def write_state(path: Path, state: RunState) -> None:
         SpaceError: the disk is full or the folder cannot be written.
     """
     content = {f.name: getattr(state, f.name) for f in fields(RunState)}
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         try:
             torch.save(content, temporary)
         except RuntimeError as error:  # torch's own writer hides the system's error

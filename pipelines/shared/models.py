@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
+from avsynth.core.cache import cache_root
 from avsynth.loading.batch import AvsModel
 from avsynth.models import MODELS
 from avsynth.models.backbones.encoder import ImageEncoder
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import Vggish, build_vggish
 from avsynth.pipelines.shared.project import Project, model_params
-from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError
 from avsynth.training.image_embedding_cache import ImageEmbeddingCache, digest_of
 

@@ -1,28 +1,16 @@
 """A project as its stages see it: parameters, folders, names of outputs."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.core.params.experiments import ModelParams, TrainingParams
-from avsynth.core.params.load import Params
-from avsynth.core.paths import Layout
+from avsynth.core.paths import SYNTHETIC as SYNTHETIC
+from avsynth.core.paths import dataset_of
+from avsynth.core.project import Project as Project
 from avsynth.models import MODELS
 from avsynth.runtime.errors import ConfigError, suggest
-from avsynth.runtime.options import Runtime
 
-SYNTHETIC = "synthetic"
-"""The benchmark that is our own build of AVS-Synthetic."""
 WEIGHTS = "weights.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """The three arguments of a stage."""
-
-    params: Params
-    layout: Layout
-    runtime: Runtime
 
 
 def model_params(project: Project, name: str) -> ModelParams:
@@ -56,4 +44,4 @@ def dataset_folder(project: Project, benchmark: str) -> Path:
     if benchmark not in BENCHMARKS:
         fix = suggest(benchmark, BENCHMARKS)
         raise ConfigError("benchmarks", "a benchmark", repr(benchmark), fix)
-    return project.layout.shards("avs-synthetic" if benchmark == SYNTHETIC else benchmark)
+    return project.layout.shards(dataset_of(benchmark))

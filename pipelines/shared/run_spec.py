@@ -10,6 +10,9 @@ from avsynth.loading.batch import AvsModel
 from avsynth.metrics.rows import RunFacts
 from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params
 
+TEST_SPLIT = "test"
+"""The split that every run is scored on."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
@@ -61,7 +64,7 @@ def facts_of(project: Project, spec: RunSpec, model: AvsModel) -> RunFacts:
         run=spec.name,
         model=spec.model,
         benchmark=spec.benchmark,
-        split="test",
+        split=TEST_SPLIT,
         protocol=spec.protocol or project.params.evaluate.protocol,
         architecture=model_params(project, spec.model).architecture,
         input_size=model.input_size,

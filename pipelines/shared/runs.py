@@ -15,6 +15,7 @@ from torch import nn
 
 from avsynth.benchmarks.csv_lists import read_rows
 from avsynth.core.files import write_json
+from avsynth.core.hashing import file_digest
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
 from avsynth.formats.shards import ShardReader, read_index
@@ -149,7 +150,7 @@ def _fingerprint(project: Project, spec: RunSpec, groups: Any) -> str:
     assert spec.training is not None
     params = project.params
     shards = [s.sha256 for s in read_index(dataset_folder(project, spec.benchmark))]
-    start = None if spec.start is None else hashlib.sha256(spec.start.read_bytes()).hexdigest()
+    start = None if spec.start is None else file_digest(spec.start)
     content = [
         params.seed, params.vggish.model_dump(),
         params.models[spec.model].model_dump(exclude={"train"}),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.funnel import FUNNEL_COLUMNS
+from avsynth.core.funnel import make_funnel
 from avsynth.core.tables import write_table
 from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_median_worst, predict, write_predictions
@@ -15,7 +15,7 @@ from avsynth.loading.dataset import SampleSpec, ShardDataset, SplitData
 from avsynth.loading.sampler import list_groups
 from avsynth.metrics.rows import FrameRow
 from avsynth.pipelines.shared.project import Project, dataset_folder
-from avsynth.pipelines.shared.run_spec import RunSpec, facts_of
+from avsynth.pipelines.shared.run_spec import TEST_SPLIT, RunSpec, facts_of
 
 STAGES_WITH_IMAGES = ("test", "zeroshot")
 """Stages whose best, median and worst frames are kept as images."""
@@ -56,9 +56,9 @@ def score_rows(project: Project, model: AvsModel, spec: RunSpec) -> list[FrameRo
 
 def counted(spec: RunSpec, rows: Sequence[object]) -> pd.DataFrame:
     """Return a funnel with the number of scored frames."""
-    return funnel([(spec.stage, spec.name, "", "ok", "", len(rows))])
+    return funnel([(spec.stage, spec.name, "frame", "", TEST_SPLIT, "ok", "", len(rows))])
 
 
 def funnel(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Return counts as a funnel."""
-    return pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    return make_funnel(rows)

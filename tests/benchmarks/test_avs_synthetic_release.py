@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from avsynth.benchmarks.avs_synthetic_release import BENCHMARK, iter_samples, list_clips
+from avsynth.formats.images import decode_mask
 from avsynth.formats.logmel import logmel
-from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.waveform import decode_flac, encode_wav
 from avsynth.runtime.errors import DataError
 
@@ -56,7 +56,7 @@ def test_samples_contain_the_bytes_of_the_files(release):
     assert keyboard.image == (release / "images" / "000000000025.jpg").read_bytes()
     assert keyboard.image_ext == "jpg"
     expected = np.asarray(Image.open(release / "masks" / "0007.png"))
-    np.testing.assert_array_equal(png_to_mask(keyboard.mask_png), expected)
+    np.testing.assert_array_equal(decode_mask(keyboard.mask_png), expected)
     assert keyboard.meta["category"] == "computer_keyboard"
     assert keyboard.meta["image_id"] == "coco/000000000025"
     assert keyboard.meta["clip_id"] == "clip_a"

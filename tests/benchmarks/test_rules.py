@@ -8,10 +8,10 @@ from PIL import Image
 
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.flickr import read_boxes
-from avsynth.benchmarks.frames import bilevel, not_black
+from avsynth.benchmarks.frames import bilevel
 from avsynth.benchmarks.v3 import BY_SHOTS
+from avsynth.formats.images import decode_mask, foreground
 from avsynth.formats.logmel import logmel
-from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.waveform import decode_flac, encode_wav, read_audio
 from avsynth.metrics.localisation import consensus_map
 from avsynth.runtime.errors import DataError
@@ -26,7 +26,7 @@ def test_s4_train_clips_have_only_their_labelled_frame(avsbench, patches_of_clip
     assert [s.meta["num_frames"] for s in samples] == [1, 1]
     assert [s.key.rsplit("-", 1)[0] for s in samples] == ["horse_clip-clop", "cat_meowing"]
     for sample in samples:
-        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(1))
+        assert np.array_equal(decode_mask(sample.mask_png), square_mask(1))
 
 
 def test_image_mask_audio_and_log_mel_of_a_frame_match(
@@ -41,7 +41,7 @@ def test_image_mask_audio_and_log_mel_of_a_frame_match(
             / f"Single-source/s4_data/visual_frames/val/cat_meowing/vid_val0/vid_val0_{n + 1}.png"
         )
         assert sample.image == path.read_bytes()
-        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(n + 1))
+        assert np.array_equal(decode_mask(sample.mask_png), square_mask(n + 1))
         audio = decode_flac(sample.audio_flac)
         assert np.abs(audio - tone_of(5)[n * 16000 : (n + 1) * 16000]).max() < 1e-4
         assert np.array_equal(patch_of(sample), patches_of_clip(2)[n].numpy())
@@ -50,9 +50,9 @@ def test_image_mask_audio_and_log_mel_of_a_frame_match(
 def test_ms3_masks_of_any_colour_and_audio_that_ends_early(avsbench, square_mask):
     samples = list(BENCHMARKS["ms3"].iter_samples(avsbench, "test"))
     for n, sample in enumerate(samples):
-        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(n))
+        assert np.array_equal(decode_mask(sample.mask_png), square_mask(n))
         assert sample.meta["category"] == "multi-source"
-    assert not png_to_mask(samples[0].mask_png).any()
+    assert not decode_mask(samples[0].mask_png).any()
     last = decode_flac(samples[4].audio_flac)
     assert last[:8000].any()
     assert not last[8000:].any()
@@ -64,7 +64,7 @@ def test_v2_is_binary_with_ten_frames(avss, square_mask):
     patches = logmel(read_audio(avss / "v2" / "new_donkey1" / "audio.wav")[0])
     for sample in samples[:10]:
         n = sample.meta["frame_index"]
-        assert np.array_equal(png_to_mask(sample.mask_png), square_mask(n))
+        assert np.array_equal(decode_mask(sample.mask_png), square_mask(n))
         assert np.array_equal(patch_of(sample), patches[n])
 
 
@@ -171,9 +171,9 @@ def test_too_short_audio_is_refused(avss, tone_of):
 def test_mask_decoders():
     grey = Image.fromarray(np.uint8([[0, 1, 255]]))
     assert bilevel(grey.point(lambda v: 255 * (v > 0))).tolist() == [[False, True, True]]
-    assert not_black(grey).tolist() == [[False, True, True]]
+    assert foreground(grey).tolist() == [[False, True, True]]
     darkest = Image.fromarray(np.uint8([[[0, 0, 0], [0, 0, 64], [32, 0, 0]]]))
-    assert not_black(darkest).tolist() == [[False, True, True]]
+    assert foreground(darkest).tolist() == [[False, True, True]]
 
 
 def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
@@ -184,7 +184,7 @@ def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
     votes = consensus_map(sample.meta["boxes"])
     assert (votes[50, 20], votes[50, 100], votes[50, 130], votes[150, 20]) == (0.5, 1.0, 0.5, 0.0)
     assert votes.sum() == 0.5 * 2 * 112 * 112
-    mask = png_to_mask(sample.mask_png)
+    mask = decode_mask(sample.mask_png)
     assert mask.shape == (48, 64)
     assert mask[:24, :48].all()
     assert mask.sum() == 24 * 48

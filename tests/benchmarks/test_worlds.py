@@ -7,7 +7,7 @@ import pytest
 
 from avsynth.benchmarks import BENCHMARKS
 from avsynth.benchmarks.v3 import BY_SHOTS
-from avsynth.formats.mask_rle import png_to_mask
+from avsynth.formats.images import decode_mask
 from avsynth.runtime.errors import DataError
 
 FOLDERS = {"s4": "avsbench", "ms3": "avsbench", "v2": "avss"} | {
@@ -34,7 +34,7 @@ def test_toy_world_is_complete(name, toy_world):
     samples = list(benchmark.iter_samples(root, "val"))
     frames = next(f.found for f in findings if (f.split, f.part) == ("val", "frames"))
     assert len(samples) == frames
-    foreground = [png_to_mask(s.mask_png).mean() for s in samples]
+    foreground = [decode_mask(s.mask_png).mean() for s in samples]
     assert 0 < max(foreground) < 0.9
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.files import whole_file
-from avsynth.core.funnel import funnel_of
+from avsynth.core.files import atomic_file
+from avsynth.core.funnel import FUNNEL_COLUMNS, funnel_of
 from avsynth.core.records import Triplet
 from avsynth.core.tables import read_table, write_table
 from avsynth.runtime.errors import DataError, SpaceError
@@ -62,7 +62,7 @@ def test_other_columns_damage_and_absence_are_told_apart(tmp_path: Path):
 def test_a_full_disk_keeps_the_old_file_and_leaves_no_half(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(SpaceError, match="No space left"), whole_file(path) as temporary:
+    with pytest.raises(SpaceError, match="No space left"), atomic_file(path) as temporary:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert path.read_text() == "old"
@@ -76,8 +76,12 @@ def test_the_funnel_counts_per_category_status_and_reason(tmp_path: Path):
         replace(ROW, triplet_id="2", status="dropped", reason="no_clip"),
     ]
     write_table(tmp_path / "t.csv", Triplet, rows, key=("triplet_id",))
-    funnel = funnel_of("match", "lvis", read_table(tmp_path / "t.csv", Triplet))
+    table = read_table(tmp_path / "t.csv", Triplet)
+    funnel = funnel_of("match", "lvis", "triplet", table)
+    assert tuple(funnel.columns) == FUNNEL_COLUMNS
     assert funnel.to_numpy().tolist() == [
-        ["match", "lvis", "dog", "dropped", "no_clip", 1],
-        ["match", "lvis", "dog", "ok", "", 2],
+        ["match", "lvis", "triplet", "dog", "train", "dropped", "no_clip", 1],
+        ["match", "lvis", "triplet", "dog", "train", "ok", "", 2],
     ]
+    masks = funnel_of("masks", "", "mask", table.drop(columns="split").assign(count=[1, 2, 5]))
+    assert masks[["split", "count"]].to_numpy().tolist() == [["", 5], ["", 3]]

@@ -133,5 +133,5 @@ def _write_with_limit(root: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, handler)
-        os.close(ledger._lock)
+        ledger._lock.close()
         os.close(ledger._log)

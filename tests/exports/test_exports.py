@@ -18,8 +18,8 @@ from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
 from avsynth.exports.avs_synthetic import export_avs_synthetic
 from avsynth.exports.coco import export_coco
+from avsynth.formats.images import decode_mask
 from avsynth.formats.logmel import logmel
-from avsynth.formats.mask_rle import png_to_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac
 from avsynth.pipelines.convert import convert
@@ -78,7 +78,7 @@ def test_the_reference_loader_reads_the_export(shards, exported, split):
         assert row[4] == meta["category"]
         image = np.asarray(Image.open(io.BytesIO(parts["image.jpg"])).convert("RGB"))
         np.testing.assert_array_equal(loader.image(row), image)
-        np.testing.assert_array_equal(loader.mask(row), png_to_mask(parts["mask.png"]))
+        np.testing.assert_array_equal(loader.mask(row), decode_mask(parts["mask.png"]))
         expected = np.load(io.BytesIO(parts["logmel.npy"]))
         np.testing.assert_array_equal(loader.logmel_of(row[8]), expected)
 
@@ -105,7 +105,7 @@ def test_export_and_import_round_trip(shards, exported):
     for key, parts in reader:
         sample, meta = imported[key], json.loads(parts["meta.json"])
         assert sample.image == parts[f"image.{sample.image_ext}"]
-        np.testing.assert_array_equal(png_to_mask(sample.mask_png), png_to_mask(parts["mask.png"]))
+        np.testing.assert_array_equal(decode_mask(sample.mask_png), decode_mask(parts["mask.png"]))
         np.testing.assert_array_equal(
             decode_flac(sample.audio_flac), decode_flac(parts["audio.flac"])
         )
@@ -135,7 +135,7 @@ def test_pycocotools_reads_the_coco_export(shards, tmp_path, capsys):
     assert {annotation["sample"] for annotation in annotations} == set(reader.keys)
     for annotation in annotations:
         parts = reader.parts(annotation["sample"])
-        mask, meta = png_to_mask(parts["mask.png"]), json.loads(parts["meta.json"])
+        mask, meta = decode_mask(parts["mask.png"]), json.loads(parts["meta.json"])
         np.testing.assert_array_equal(coco.annToMask(annotation).astype(bool), mask)
         assert annotation["area"] == mask.sum()
         rows, columns = np.nonzero(mask)
@@ -190,7 +190,7 @@ def test_convert_reads_our_export_into_separate_shards(built: Path, tmp_path: Pa
     params = load_params(built)
     layout = Layout(tmp_path)
     export_avs_synthetic(built / "data/shards/avs-synthetic", layout.release)
-    funnel = convert("avs-synthetic", params, layout, Runtime())
+    funnel = convert("avs-synthetic-release", params, layout, Runtime())
     again = ShardReader(layout.shards("avs-synthetic-release"))
     before = ShardReader(built / "data/shards/avs-synthetic")
     assert funnel["count"].sum() == len(again) == len(before)
@@ -199,4 +199,4 @@ def test_convert_reads_our_export_into_separate_shards(built: Path, tmp_path: Pa
         ours, theirs = before.parts(key), again.parts(key)
         for part in ("image.jpg", "audio.flac", "logmel.npy"):
             assert ours[part] == theirs[part]
-        assert np.array_equal(png_to_mask(ours["mask.png"]), png_to_mask(theirs["mask.png"]))
+        assert np.array_equal(decode_mask(ours["mask.png"]), decode_mask(theirs["mask.png"]))

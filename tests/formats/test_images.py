@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,3 +80,59 @@ def test_grey_and_palette_pictures_become_rgb_and_masks_bool():
         Image.fromarray(np.eye(4, dtype=np.uint8) * 255).convert(mode).save(buffer, "PNG")
         assert decode_image(buffer.getvalue()).shape == (4, 4, 3)
         assert decode_mask(buffer.getvalue()).tolist() == np.eye(4, dtype=bool).tolist()
+
+
+TRUE_MASK = np.eye(4, dtype=bool)
+
+
+def mask_image(mode: str) -> Image.Image:
+    """Return `TRUE_MASK` as an image of this mode, in the values that are easiest to misread."""
+    values = TRUE_MASK.astype(np.uint8)
+    if mode == "P":
+        image = Image.fromarray(values, "P")  # index 1 is black and index 0 is white
+        image.putpalette([255, 255, 255, 0, 0, 0])
+        return image
+    if mode == "1":
+        return Image.fromarray(TRUE_MASK)
+    if mode == "I;16":
+        return Image.fromarray(values.astype(np.uint16))  # 1 of 65,535
+    if mode in ("L", "LA"):
+        grey = Image.fromarray(values)
+        return grey if mode == "L" else Image.merge("LA", (grey, Image.new("L", grey.size, 255)))
+    blue = Image.merge("RGB", (*(Image.new("L", (4, 4)),) * 2, Image.fromarray(values)))
+    if mode == "RGBA":
+        blue.putalpha(255)
+    return blue
+
+
+def readers_of_masks():
+    from avsynth.benchmarks.frames import read_mask
+    from avsynth.formats.images import foreground
+    from avsynth.loading.decode import decode_mask as decode_tensor
+
+    def from_benchmark(content: bytes, path: Path) -> np.ndarray:
+        path.write_bytes(content)
+        return read_mask(foreground, path, (4, 4))
+
+    return {
+        "formats": lambda content, path: decode_mask(content),
+        "loading": lambda content, path: decode_tensor(content, None).numpy().astype(bool),
+        "loading, resized": lambda content, path: decode_tensor(content, (8, 8)).numpy()[::2, ::2],
+        "benchmarks": from_benchmark,
+    }
+
+
+@pytest.mark.parametrize("reader", ["formats", "loading", "loading, resized", "benchmarks"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+def test_every_reader_of_masks_has_the_same_rule_for_every_png(mode, reader, tmp_path):
+    buffer = io.BytesIO()
+    mask_image(mode).save(buffer, "PNG")
+    with Image.open(io.BytesIO(buffer.getvalue())) as image:
+        assert image.mode == mode
+    read = readers_of_masks()[reader]
+    assert np.array_equal(read(buffer.getvalue(), tmp_path / "m.png"), TRUE_MASK)
+
+
+def test_a_damaged_mask_is_a_value_error():
+    with pytest.raises(ValueError, match="not a readable image"):
+        decode_mask(b"no image")

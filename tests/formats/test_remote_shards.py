@@ -166,5 +166,5 @@ def test_faults_of_a_place_are_explained(dataset: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match="a URL that fsspec knows"):
         publish(dataset, "nonsense://x", QUIET)
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="a place that can be reached"):
+    with pytest.raises(DataError, match="a URL that can be reached"):
         publish(dataset, f"file://{tmp_path}/file/below", QUIET)

@@ -176,7 +176,7 @@ class TestBadInput:
         at = data.index(b"data") + 4
         data[at : at + 4] = struct.pack("<I", 320_000)
         path.write_bytes(data)
-        self.refuse(path, "320000 bytes of sound by its header; found 32000 bytes")
+        self.refuse(path, "320000 bytes of audio by its header; found 32000 bytes")
 
     @pytest.mark.parametrize("rate_hz", [1, 999, 2_000_000_000])
     def test_wav_header_with_a_rate_of_no_recording(self, tmp_path, rate_hz):

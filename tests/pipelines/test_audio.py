@@ -54,7 +54,11 @@ def test_writes_the_table_and_its_funnel(layout):
         ("dog", ""): 2,
         ("dog", "missing_file"): 1,
     }
-    assert layout.funnel("audio/vggsound").read_text().startswith("stage,source,category,status")
+    assert (
+        layout.funnel("audio/vggsound")
+        .read_text()
+        .startswith("stage,source,kind,category,split,status,reason,count\n")
+    )
 
 
 def test_workers_give_the_same_bytes(layout):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from avsynth.core.hashing import generator
 from avsynth.formats.logmel import logmel
 from avsynth.toy.categories import CATEGORIES
-from avsynth.toy.seeding import make_rng
 from avsynth.toy.sounds import TIMBRES, Style, synthesise
 from avsynth.toy.vggsound import MISSING, SHORT, SILENT
 
@@ -20,7 +20,7 @@ def test_nearest_neighbours_classify_timbres(style: Style) -> None:
     found: dict[str, list[tuple[int, np.ndarray]]] = {"train": [], "test": []}
     for index, name in enumerate(names):
         for number in range(12):
-            audio = synthesise(name, make_rng(7, style, name, number), 4.0, style)
+            audio = synthesise(name, generator(7, style, name, number), 4.0, style)
             for patch in logmel(audio)[:, 0]:
                 described = np.concatenate([patch.mean(0), patch.std(0)])
                 found["train" if number < 8 else "test"].append((index, described))
@@ -36,7 +36,7 @@ def test_nearest_neighbours_classify_timbres(style: Style) -> None:
 
 @pytest.mark.parametrize("name", sorted(TIMBRES))
 def test_a_recording_is_audible_and_in_range(name: str) -> None:
-    audio = synthesise(name, make_rng(0, name), 3.0)
+    audio = synthesise(name, generator(0, name), 3.0)
     assert audio.dtype == np.float32
     assert len(audio) == 48_000
     assert np.abs(audio).max() <= 1
@@ -46,7 +46,7 @@ def test_a_recording_is_audible_and_in_range(name: str) -> None:
 
 def test_a_closed_gate_leaves_only_the_background() -> None:
     gate = np.array([True, False, False, True])
-    audio = synthesise("dog", make_rng(0), 4.0, "studio", gate).reshape(4, -1)
+    audio = synthesise("dog", generator(0), 4.0, "studio", gate).reshape(4, -1)
     loud = np.sqrt(np.square(audio[:, 2000:14000]).mean(1))
     assert loud[[1, 2]].max() < 0.05 * loud[[0, 3]].min()
 

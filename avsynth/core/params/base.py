@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of."""
+"""`ParamsModel`, the base class of every section of params.yaml, and shared bounds."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class Section(BaseModel):
-    """A part of params.yaml: frozen, and closed to keys that it does not know."""
+class ParamsModel(BaseModel):
+    """A section of params.yaml: frozen; unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

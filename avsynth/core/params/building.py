@@ -1,11 +1,11 @@
-"""The sections of params.yaml from `fetch` to `shard`: what the data are made of."""
+"""The sections of params.yaml from `fetch` to `shard`: how the data are built."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from avsynth.core.params.base import Fraction, PositiveInt, Section
+from avsynth.core.params.base import Fraction, ParamsModel, PositiveInt
 from avsynth.runtime.errors import ConfigError
 
 Present = TypeVar("Present")
@@ -19,35 +19,35 @@ def _present(section: Present | None, dotted: str) -> Present:
     return section
 
 
-class ToyFetch(Section):
-    """The small world drawn by program that stands in for the real raw data."""
+class ToyFetch(ParamsModel):
+    """The generated toy world that replaces the real raw data."""
 
     scale: Annotated[float, Field(gt=0)]
 
 
-class YoutubeFetch(Section):
-    """How clips are cut out of YouTube videos."""
+class YoutubeFetch(ParamsModel):
+    """How clips are cut from YouTube videos."""
 
     accept_terms: bool
-    """Nothing is asked of YouTube until you say that you may: its terms are yours to keep."""
+    """Your agreement to YouTube's terms of service; without it no request is sent."""
     video: bool
-    """Keep the pictures too (mp4); otherwise mono 16 kHz FLAC."""
+    """Keep the images too (mp4); otherwise mono 16 kHz FLAC."""
     cookies: str | None
     """A cookies.txt of your own, or null."""
     interval_s: Annotated[float, Field(ge=0)]
-    """The shortest time between two videos; grows by itself when the host objects."""
+    """Seconds from one video to the next, at least; increased when the host refuses requests."""
 
 
-class FetchParams(Section):
-    """Where raw data comes from."""
+class FetchParams(ParamsModel):
+    """Sources of raw data and how they are downloaded."""
 
     sources: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
     """Source to the folder that it fills, which DVC watches; ``[]`` and ``{}`` mean none."""
     toy: ToyFetch
     sample: PositiveInt | None
-    """At most this many pictures and clips per category, or null for all."""
+    """At most this many images and clips per category, or null for all."""
     pictures: Literal["single", "archive"]
-    """COCO pictures one by one, or out of the official zips by range requests."""
+    """COCO images one by one, or from the official zips by range requests."""
     have: tuple[str, ...]
     """Folders that may hold official archives, extracted folders or clips: linked, not copied."""
     mirrors: dict[str, str]
@@ -58,7 +58,7 @@ class FetchParams(Section):
     youtube: YoutubeFetch
 
 
-class CategoriesParams(Section):
+class CategoriesParams(ParamsModel):
     """Which categories to build: the first N of the table's rank, or names."""
 
     table: str | None
@@ -66,7 +66,7 @@ class CategoriesParams(Section):
     choose: int | tuple[str, ...]
 
 
-class LvisParams(Section):
+class LvisParams(ParamsModel):
     """LVIS v1 annotation files and the folder that holds train2017/ and val2017/."""
 
     root: str
@@ -74,14 +74,14 @@ class LvisParams(Section):
     images: str
 
 
-class OpenImagesParams(Section):
+class OpenImagesParams(ParamsModel):
     """Open Images V5+ segmentation csvs, mask folders and image folders."""
 
     root: str
     splits: tuple[Literal["train", "validation", "test"], ...]
 
 
-class CocoParams(Section):
+class CocoParams(ParamsModel):
     """COCO instances json and the folder that holds train2017/ and val2017/."""
 
     root: str
@@ -89,19 +89,19 @@ class CocoParams(Section):
     images: str
 
 
-class MaskFilters(Section):
-    """What a mask must be to be used; each refusal is a counted reason."""
+class MaskFilters(ParamsModel):
+    """Conditions that a mask must meet; each refusal is a counted reason."""
 
     min_area_frac: Fraction
     max_area_frac: Fraction
     drop_crowd: bool
     drop_border: bool
-    """Refuse masks that touch the picture's border: the object is cut off."""
+    """Refuse masks that touch the image's border, because the object is cut off."""
     drop_not_exhaustive: bool
-    """Refuse LVIS pictures in which not every instance of the category is marked."""
+    """Refuse LVIS images in which not every instance of the category is annotated."""
 
 
-class MaskSources(Section):
+class MaskSources(ParamsModel):
     """The mask sources to build from, in this order; one that is absent is not used."""
 
     lvis: LvisParams | None = None
@@ -109,7 +109,7 @@ class MaskSources(Section):
     coco: CocoParams | None = None
 
 
-class MasksParams(Section):
+class MasksParams(ParamsModel):
     """Mask sources and filters."""
 
     sources: MaskSources
@@ -142,7 +142,7 @@ class MasksParams(Section):
         return {source: folder for source, folder in folders.items() if folder}
 
 
-class VggsoundParams(Section):
+class VggsoundParams(ParamsModel):
     """The header-less vggsound.csv and the folder of clips; both relative to ``root``."""
 
     root: str
@@ -150,7 +150,7 @@ class VggsoundParams(Section):
     media: str
 
 
-class AudiosetParams(Section):
+class AudiosetParams(ParamsModel):
     """AudioSet segment csvs, the ontology and the folder of clips; all relative to ``root``."""
 
     root: str
@@ -159,20 +159,20 @@ class AudiosetParams(Section):
     media: str
 
 
-class FolderParams(Section):
-    """A folder of sounds: <root>/<category or label>/<file>."""
+class FolderParams(ParamsModel):
+    """A folder of audio files: <root>/<category or label>/<file>."""
 
     root: str
 
 
-class AudioFilters(Section):
-    """What a clip must be to be used."""
+class AudioFilters(ParamsModel):
+    """Conditions that a clip must meet."""
 
     min_duration_s: Annotated[float, Field(ge=0.975)]
     min_rms_db: float
 
 
-class AudioSources(Section):
+class AudioSources(ParamsModel):
     """The audio sources to build from, in this order; one that is absent is not used."""
 
     vggsound: VggsoundParams | None = None
@@ -180,7 +180,7 @@ class AudioSources(Section):
     folder: FolderParams | None = None
 
 
-class AudioParams(Section):
+class AudioParams(ParamsModel):
     """Audio sources and filters."""
 
     sources: AudioSources
@@ -213,7 +213,7 @@ class AudioParams(Section):
         return {source: folder for source, folder in folders.items() if folder}
 
 
-class SplitSizes(Section):
+class SplitSizes(ParamsModel):
     """Triplets per split: the proportions, and the most that a split may hold."""
 
     train: PositiveInt
@@ -221,7 +221,7 @@ class SplitSizes(Section):
     test: PositiveInt
 
 
-class MatchParams(Section):
+class MatchParams(ParamsModel):
     """How masks and clips become triplets."""
 
     mask_mode: Literal["instance", "union"]
@@ -230,19 +230,19 @@ class MatchParams(Section):
     max_clips_per_category: PositiveInt | None
     pairing: Literal["fixed", "late"]
     quiet_second_db: float
-    """A second quieter than this is not drawn while a louder one exists in the clip."""
+    """A second below this level is used only if the clip has no louder one."""
     exclude_videos: tuple[str, ...]
-    """Benchmark csvs or id lists whose videos may not be heard in training; absent files count
-    as empty and are reported so."""
+    """Benchmark csvs or id lists whose videos must not be used for training; an absent file
+    counts as empty and is reported."""
     reviews: str | None
-    """What reviewers condemned (``avsynth inspect pull`` writes it), or null; an absent file
-    counts as empty."""
+    """Masks and clips that reviewers excluded (written by ``avsynth inspect pull``), or null; an
+    absent file counts as empty."""
 
 
-class ShardParams(Section):
+class ShardParams(ParamsModel):
     """How triplets become tars."""
 
     samples_per_shard: PositiveInt
     decode_images: bool
-    """Decode every picture once while writing, so that a damaged one is a counted drop."""
+    """Decode every image once while writing, so that a damaged one is a counted drop."""
     max_drop_frac: Fraction

@@ -1,33 +1,33 @@
-"""The sections of params.yaml behind the shards: models, training, scores."""
+"""The sections of params.yaml that use the shards: models, training, scores."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from avsynth.core.params.base import PositiveInt, Section
+from avsynth.core.params.base import ParamsModel, PositiveInt
 
 
-class VggishParams(Section):
-    """The frozen sound network that all models but AV-SAM hear through."""
+class VggishParams(ParamsModel):
+    """The frozen audio encoder of all models except AV-SAM."""
 
     size: Literal["full", "tiny"]
     checkpoint: str | None
     """``vggish-10086976.pth``, or null for seeded random weights."""
 
 
-class TrainingParams(Section):
+class TrainingParams(ParamsModel):
     """One training run."""
 
     optimizer: Literal["adamw", "adam"]
     lr: Annotated[float, Field(gt=0)]
     min_lr: Annotated[float, Field(ge=0)]
-    """Where the cosine ends."""
+    """The learning rate at the end of the cosine schedule."""
     weight_decay: Annotated[float, Field(ge=0)]
     epochs: PositiveInt
     validate_every: PositiveInt = 1
     """Epochs from one validation to the next; the last epoch always has one."""
     batch_size: PositiveInt
-    """Frames in a step, over all devices: the effective batch."""
+    """Frames in a step, summed over all devices."""
     micro_batch: PositiveInt
     """Frames in a forward pass of one device; gradients of a step are accumulated over them."""
     bf16: bool
@@ -36,57 +36,57 @@ class TrainingParams(Section):
     compile: bool = False
     """Compile the image encoder's blocks (``torch.compile``); needs a C++ compiler."""
     shard: Literal["none", "fsdp2"] = "none"
-    """``fsdp2``: processes that train together hold the model cut into parts, not one copy each."""
+    """``fsdp2``: each process holds a shard of the model's parameters, not a full copy."""
 
 
-class ModelParams(Section):
-    """One system: its backbone, what its builder takes besides, and how it is trained."""
+class ModelParams(ParamsModel):
+    """One model: its backbone, its builder's other arguments, and its training."""
 
     architecture: str
     checkpoint: str | None
     """SAM's official weights, or null for seeded random ones."""
     input_size: PositiveInt
     cache_embeddings: bool
-    """Keep what a frozen image encoder says of a picture: rounded to bfloat16, computed once. Of
-    no effect where the encoder trains or the sound enters it (sama_avs, save)."""
+    """Cache the outputs of a frozen image encoder, rounded to bfloat16. No effect where the encoder
+    is trained or depends on the audio (sama_avs, save)."""
     build: dict[str, int | float | str | bool | None]
     train: TrainingParams
 
 
-class ConvertParams(Section):
+class ConvertParams(ParamsModel):
     """Benchmarks in their official layouts, by the folder that each lies in."""
 
     roots: dict[str, str]
     samples_per_shard: PositiveInt
 
 
-class TrainParams(Section):
-    """What is trained on AVS-Synthetic."""
+class TrainParams(ParamsModel):
+    """The models that are trained on AVS-Synthetic."""
 
     models: tuple[str, ...]
 
 
-class EvaluateParams(Section):
+class EvaluateParams(ParamsModel):
     """How predictions are scored."""
 
     protocol: str
     """A name of avsynth.metrics.frames.PROTOCOLS."""
     frame_size: PositiveInt | None
-    """Side of the square that masks are compared on; null for each picture's own size."""
+    """Side of the square that masks are compared on; null for each image's own size."""
     batch_size: PositiveInt
     """Frames in a forward pass; changes no score."""
     pictures: PositiveInt
-    """Best, median and worst frames of a run, each, whose masks are kept for the report."""
+    """Number of best, of median and of worst frames whose masks are kept for the report."""
 
 
-class ZeroshotParams(Section):
-    """Models trained on AVS-Synthetic, tested on benchmarks that they have not seen."""
+class ZeroshotParams(ParamsModel):
+    """Models trained on AVS-Synthetic, tested on real benchmarks without training on them."""
 
     models: tuple[str, ...]
     benchmarks: tuple[str, ...]
 
 
-class FewshotParams(Section):
+class FewshotParams(ParamsModel):
     """Training on a share of a benchmark's real data, with and without pre-training."""
 
     models: tuple[str, ...]
@@ -95,10 +95,10 @@ class FewshotParams(Section):
     epochs: PositiveInt
     lr: Annotated[float, Field(gt=0)]
     order: dict[str, str]
-    """Benchmark to the official shuffled csv that says which clips come first."""
+    """Benchmark to the official shuffled csv, whose order decides which clips are used first."""
 
 
-class S4ToMs3Params(Section):
+class S4ToMs3Params(ParamsModel):
     """S4 -> MS3, and AVS-Synthetic -> S4 -> MS3."""
 
     models: tuple[str, ...]
@@ -106,7 +106,7 @@ class S4ToMs3Params(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class V3BaseParams(Section):
+class V3BaseParams(ParamsModel):
     """V3: train on the seen categories; the unseen ones are tested with 0 shots."""
 
     models: tuple[str, ...]
@@ -114,8 +114,8 @@ class V3BaseParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class V3ShotsParams(Section):
-    """V3: go on from `V3BaseParams` with shots of the unseen categories."""
+class V3ShotsParams(ParamsModel):
+    """V3: continue from `V3BaseParams` with shots of the unseen categories."""
 
     models: tuple[str, ...]
     shots: tuple[Literal[1, 3, 5], ...]
@@ -123,7 +123,7 @@ class V3ShotsParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class Ablation(Section):
+class Ablation(ParamsModel):
     """One change to a model, trained and tested on a benchmark."""
 
     model: str
@@ -131,7 +131,7 @@ class Ablation(Section):
     build: dict[str, int | float | str | bool | None]
 
 
-class AblateParams(Section):
+class AblateParams(ParamsModel):
     """Ablations by name."""
 
     runs: dict[str, Ablation]
@@ -139,10 +139,10 @@ class AblateParams(Section):
     lr: Annotated[float, Field(gt=0)]
 
 
-class ReportParams(Section):
-    """The page that is made of the score rows."""
+class ReportParams(ParamsModel):
+    """The report on the score rows."""
 
     draws: PositiveInt
-    """Bootstrap resamplings behind every 95 % interval."""
+    """Bootstrap resamplings for every 95 % interval."""
     mix: bool
-    """Allow one benchmark in several versions or protocols, each a line of its own."""
+    """Allow several versions or protocols of one benchmark, each in its own row."""

@@ -1,7 +1,7 @@
 """`params.yaml` as a frozen tree of pydantic models, and the runtime options that stay out of it.
 
-Whatever can change an output byte is in `params.yaml`; whatever cannot (device, workers,
-executor, cache folder) is in `Runtime`. The file holds every value: there is no second default.
+Settings that can change an output byte are in `params.yaml`. Settings that cannot (device, workers,
+executor, cache folder) are in `Runtime`. The file holds every value: there is no second default.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from avsynth import __version__
-from avsynth.core.params.base import Section
+from avsynth.core.params.base import ParamsModel
 from avsynth.core.params.building import (
     AudioParams,
     CategoriesParams,
@@ -41,8 +41,8 @@ from avsynth.runtime.errors import ConfigError, suggest
 PARAMS_FILE = "params.yaml"
 
 
-class Params(Section):
-    """The whole of params.yaml."""
+class Params(ParamsModel):
+    """All sections of params.yaml."""
 
     avsynth: str
     """The version of avsynth that the file is for."""
@@ -90,10 +90,10 @@ def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
         ) from None
     except yaml.YAMLError as error:
         raise ConfigError(
-            str(path), "YAML", " ".join(str(error).split()), "Mend the file."
+            str(path), "YAML", " ".join(str(error).split()), "Fix the file."
         ) from None
     if not isinstance(raw, dict):
-        raise ConfigError(str(path), "a mapping of sections", type(raw).__name__, "Mend the file.")
+        raise ConfigError(str(path), "a mapping of sections", type(raw).__name__, "Fix the file.")
     for override in overrides:
         apply_override(raw, override, Params)
     try:
@@ -121,7 +121,7 @@ def _check_version(where: str, version: str) -> None:
 
 
 def _readable(where: str, error: ValidationError) -> ConfigError:
-    """Turn pydantic's list into one message that names every dotted key."""
+    """Convert pydantic's list to one message that names every dotted key."""
     found, hints = [], []
     for item in error.errors():
         dotted = ".".join(str(part) for part in item["loc"])
@@ -132,5 +132,5 @@ def _readable(where: str, error: ValidationError) -> ConfigError:
             found.append(f"no key {dotted!r}")
         else:
             found.append(f"{dotted}: {item['msg']} (got {item.get('input')!r:.80})")
-    fix = " ".join(dict.fromkeys(hints)) or "Mend the values named."
+    fix = " ".join(dict.fromkeys(hints)) or "Correct the named values."
     return ConfigError(where, "known keys with valid values", "; ".join(found), fix)

@@ -13,7 +13,7 @@ def apply_override(raw: dict[str, Any], override: str, schema: type[BaseModel]) 
     """Set one dotted key in place: one that is there, or may be, so that a typo cannot pass.
 
     Args:
-        raw: what params.yaml says.
+        raw: the content of params.yaml.
         override: ``key=value``, the key dotted, the value in YAML.
         schema: of the whole file.
 
@@ -56,7 +56,7 @@ def known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[s
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    # A section that may be absent is annotated ``Section | None``.
+    # A section that may be absent is annotated ``<Name>Params | None``.
     parts = () if get_origin(annotation) is dict else (annotation, *get_args(annotation))
     found = [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
     return found[0] if found else None

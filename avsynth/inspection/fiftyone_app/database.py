@@ -8,7 +8,6 @@ The keeper is ``python -m avsynth.inspection.fiftyone_app.database FOLDER``.
 """
 
 import ctypes
-import fcntl
 import os
 import signal
 import socket
@@ -16,12 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file, file_lock
 from avsynth.runtime.errors import DataError, MissingExtra
 
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
@@ -47,21 +45,12 @@ def database(folder: Path) -> Iterator[str]:
         yield named
         return
     mongod()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "users.lock").open("w") as users:
-        with locked(folder / "start.lock"):
-            fcntl.flock(users, fcntl.LOCK_SH)  # Waits while an unused database stops.
+    with ExitStack() as users:
+        with file_lock(folder / "start.lock"):
+            # This waits while an unused database stops.
+            users.enter_context(file_lock(folder / "users.lock", shared=True))
             port = _running_port(folder) or _start(folder)
         yield f"mongodb://127.0.0.1:{port}"
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; its folder is created if absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def mongod() -> Path:
@@ -124,7 +113,7 @@ def _detach(folder: Path) -> None:
 
 def run_keeper(folder: Path) -> None:
     """Run the database until no process holds ``users.lock``, then stop it."""
-    with (folder / "users.lock").open("w") as users, locked(folder / "keeper.lock"):
+    with ExitStack() as users, file_lock(folder / "keeper.lock"):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -132,9 +121,9 @@ def run_keeper(folder: Path) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             _wait_until_it_answers(server, port)
-            with whole_file(folder / "port") as temporary:
+            with atomic_file(folder / "port") as temporary:
                 temporary.write_text(str(port))
-            _wait_until_unused(server, users)
+            _wait_until_unused(server, folder / "users.lock", users)
         finally:
             (folder / "port").unlink(missing_ok=True)
             server.terminate()
@@ -171,10 +160,10 @@ def _wait_until_it_answers(server: "subprocess.Popen[bytes]", port: int) -> None
     sys.exit(1)
 
 
-def _wait_until_unused(server: "subprocess.Popen[bytes]", users: IO[str]) -> None:
+def _wait_until_unused(server: "subprocess.Popen[bytes]", lock: Path, users: ExitStack) -> None:
     while server.poll() is None:
         with suppress(BlockingIOError):
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            users.enter_context(file_lock(lock, wait=False))
             return
         time.sleep(0.5)
 

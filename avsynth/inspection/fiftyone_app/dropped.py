@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord, Triplet
@@ -186,7 +186,7 @@ def _blank(folder: Path) -> Path:
 
 def _make_once(path: Path, write: Callable[[Path], object]) -> Path:
     if not path.is_file():
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             write(temporary)
     return path
 

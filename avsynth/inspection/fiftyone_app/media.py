@@ -5,8 +5,6 @@ tar's SHA-256. The files stay in the cache; they can be deleted at any time.
 """
 
 import io
-import os
-import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsynth.core.files import whole_file
+from avsynth.core.files import atomic_file
 from avsynth.formats.images import Pixels, decode_image, decode_mask, shrink
 from avsynth.formats.render import PREDICTION, TRUTH, overlay, spectrogram
 from avsynth.formats.shards import ShardReader
-from avsynth.formats.waveform import decode_flac
+from avsynth.formats.waveform import SAMPLE_RATE_HZ, decode_flac
 from avsynth.runtime.errors import DataError
 
 MASK, SPECTROGRAM, PREVIEW = "mask.png", "spectrogram.png", "preview.mp4"
 SPECTROGRAM_PX = (192, 288)
 """Height and width of a spectrogram."""
 FRAMES_PER_S = 20
-_PREVIEW_PX, _STRIP_PX, _SAMPLE_RATE_HZ = 480, 80, 16_000
+_PREVIEW_PX, _STRIP_PX = 480, 80
 Box = tuple[int, int, int, int]
 
 
@@ -59,10 +57,8 @@ def make_file(reader: ShardReader, key: str, path: Path) -> None:
         SpaceError: the disk is full.
     """
     content = file_content(reader.parts(key), path.name)
-    own = path.with_name(f"{os.getpid()}-{threading.get_ident()}.{path.name}")
-    with whole_file(own) as temporary:
+    with atomic_file(path, concurrent=True) as temporary:
         temporary.write_bytes(content)
-    own.replace(path)
 
 
 def file_content(parts: dict[str, bytes], name: str) -> bytes:
@@ -145,14 +141,14 @@ def encode_video(still: Pixels, audio: NDArray[np.float32], strip_px: int) -> by
             "tune": "stillimage",
             "threads": "1",
         }
-        audio_stream = container.add_stream("aac", rate=_SAMPLE_RATE_HZ, layout="mono")
-        count = max(1, round(len(audio) / _SAMPLE_RATE_HZ * FRAMES_PER_S))
+        audio_stream = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
+        count = max(1, round(len(audio) / SAMPLE_RATE_HZ * FRAMES_PER_S))
         for pixels in _frames(still, count, strip_px):
             container.mux(video_stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video_stream.encode())
         samples = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
-        samples.sample_rate, samples.pts = _SAMPLE_RATE_HZ, 0
-        samples.time_base = Fraction(1, _SAMPLE_RATE_HZ)
+        samples.sample_rate, samples.pts = SAMPLE_RATE_HZ, 0
+        samples.time_base = Fraction(1, SAMPLE_RATE_HZ)
         container.mux(audio_stream.encode(samples))
         container.mux(audio_stream.encode())
     return buffer.getvalue()

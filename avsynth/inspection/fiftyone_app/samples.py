@@ -4,9 +4,7 @@ These measurements come from the tables of the build if they exist. A dataset wi
 converted benchmark) is measured from its masks and its audio.
 """
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.files import whole_file
+from avsynth.core.cache import cache_root
+from avsynth.core.files import atomic_file
+from avsynth.core.hashing import order_key
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip, MaskRecord
 from avsynth.core.tables import read_table
@@ -22,7 +22,6 @@ from avsynth.formats.images import decode_mask
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac, rms_db
 from avsynth.inspection.fiftyone_app.media import MASK, tight_box
-from avsynth.runtime.cache import cache_root
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -126,7 +125,7 @@ def _of_shards(reader: ShardReader) -> pd.DataFrame:
 def _limited(rows: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
     if max_rows is None or len(rows) <= max_rows:
         return rows
-    digests = rows["key"].map(lambda key: hashlib.sha256(key.encode()).digest())
+    digests = rows["key"].map(order_key)
     return rows.loc[sorted(digests.sort_values().index[:max_rows])]
 
 
@@ -201,10 +200,8 @@ def _measure_tar(folder: Path, cache: Path, wanted: tuple[str, list[str]]) -> Fa
     if missing:
         reader = ShardReader(folder)
         known |= {key: _measure(reader.parts(key)) for key in missing}
-        own = path.with_name(f"{os.getpid()}.{FACTS_FILE}")
-        with whole_file(own) as temporary:
+        with atomic_file(path, concurrent=True) as temporary:
             temporary.write_text(json.dumps(known))
-        own.replace(path)
     return {key: known[key] for key in keys}
 
 

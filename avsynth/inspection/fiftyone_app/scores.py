@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from avsynth.core.paths import Layout
+from avsynth.core.paths import SYNTHETIC, Layout, dataset_of
 from avsynth.metrics.rows import RunFacts
-from avsynth.reports.page.cards import DATASETS
 from avsynth.reports.read_scores import FACTS, groups, read_scores
 
 
@@ -38,7 +37,7 @@ def scored_runs(layout: Layout, dataset: str, keys: set[str]) -> list[RunScores]
         DataError: a score file is damaged.
     """
     rows = read_scores(layout.scores, mix=True).rows
-    names = rows["benchmark"].map(lambda name: DATASETS.get(name, name))
+    names = rows["benchmark"].map(dataset_of)
     rows = rows[(names == dataset) & rows["key"].isin(keys)]
     return [_run_scores(layout, run, group) for run, group in groups(rows)]
 
@@ -80,7 +79,7 @@ def _differ_in_real_data(real: RunFacts, synthetic: RunFacts) -> bool:
     same = ("model", "benchmark", "protocol", "architecture", "input_size", "ablation")
     return (
         real.real_percent > 0
-        and (synthetic.real_percent, synthetic.trained_on) == (0, "synthetic")
+        and (synthetic.real_percent, synthetic.trained_on) == (0, SYNTHETIC)
         and all(getattr(real, name) == getattr(synthetic, name) for name in same)
     )
 

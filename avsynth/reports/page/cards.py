@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from avsynth.core.paths import Layout
+from avsynth.core.paths import Layout, dataset_of
 from avsynth.formats.images import decode_image, decode_mask, shrink
 from avsynth.formats.render import (
     PREDICTION,
@@ -24,8 +24,6 @@ from avsynth.metrics.rows import AUDIO
 from avsynth.runtime.errors import DataError
 
 LONGEST_PX = 240
-DATASETS = {"synthetic": "avs-synthetic"}
-"""Benchmark -> folder of its shards, where the two differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class SampleImages:
 
     def _open(self, benchmark: str) -> tuple[ShardReader | None, frozenset[str]]:
         try:
-            reader = ShardReader(self.layout.shards(DATASETS.get(benchmark, benchmark)))
+            reader = ShardReader(self.layout.shards(dataset_of(benchmark)))
         except DataError:
             return None, frozenset()
         return reader, frozenset(reader.keys)
@@ -108,7 +106,7 @@ def score_cards(images: SampleImages, rows: pd.DataFrame, title: str, by: str = 
     for place, (_, row) in enumerate(shown.iterrows()):
         parts = images.parts(row["benchmark"], row["key"])
         if parts is None:
-            where = images.layout.shards(DATASETS.get(row["benchmark"], row["benchmark"]))
+            where = images.layout.shards(dataset_of(row["benchmark"]))
             return Cards(title, (), f"The shards are not in {_relative(images, where)}.")
         predicted = images.prediction(row["stage"], row["run"], row["key"])
         word = ("best", "median", "worst")[3 * place // len(shown)]

@@ -10,7 +10,7 @@ concatenated), ``extents.npy`` (`index_writer.EXTENT`), ``images.jsonl`` and ``m
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from avsynth.core.cache import cached_folder
 from avsynth.core.hashing import file_digest, source_digest
-from avsynth.runtime.cache import cache_root, cached_folder
-from avsynth.runtime.errors import DataError, SpaceError
+from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.coco_json import Image, Licence, SourceCategory
 from avsynth.sources.masks.index_writer import FORMAT, ROW, IndexMeta, write_index
@@ -104,20 +104,8 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
     code = source_digest("avsynth.sources.masks.index_writer")
     key = f"{_digest(path, runtime)}-{FORMAT}-{code}"
     return load_index(
-        _cached(runtime, "instances", key, lambda folder: write_index(path, folder, runtime))
+        cached_folder(runtime, "instances", key, lambda folder: write_index(path, folder, runtime))
     )
-
-
-def _cached(runtime: Runtime, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-    try:
-        return cached_folder(runtime, kind, key, make)
-    except OSError as error:
-        raise SpaceError(
-            str(cache_root(runtime)),
-            "a cache folder with room for a copy of the annotation file",
-            error.strerror or str(error),
-            "Free disk space, or choose another folder with --cache-dir.",
-        ) from None
 
 
 def _digest(path: Path, runtime: Runtime) -> str:
@@ -125,12 +113,11 @@ def _digest(path: Path, runtime: Runtime) -> str:
     status = path.stat()
     state = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
     key = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
-    folder = _cached(runtime, "digests", key, lambda folder: _write_digest(path, folder / "sha256"))
-    return (folder / "sha256").read_text()
 
+    def make(folder: Path) -> None:
+        (folder / "sha256").write_text(file_digest(path)[:32])
 
-def _write_digest(path: Path, target: Path) -> None:
-    target.write_text(file_digest(path))
+    return (cached_folder(runtime, "digests", key, make) / "sha256").read_text()
 
 
 def load_index(folder: Path) -> InstanceIndex:

@@ -23,7 +23,8 @@ from PIL import Image
 from avsynth.core.params.building import MaskFilters, MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
-from avsynth.formats.mask_rle import Mask, mask_to_rle, png_to_mask, rle_box_area
+from avsynth.formats.images import Mask, decode_mask
+from avsynth.formats.mask_rle import mask_to_rle, rle_box_area
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -157,7 +158,7 @@ def _find_mask(root: Path, split: str, name: str, size: tuple[int, int]) -> tupl
     if not path:
         return None, "missing_mask"
     try:
-        mask = png_to_mask((root / path).read_bytes())
+        mask = decode_mask((root / path).read_bytes())
     except (OSError, ValueError):
         return None, "bad_mask"
     if not _same_shape(mask.shape, size):

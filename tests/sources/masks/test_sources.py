@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from avsynth.core.paths import Layout
-from avsynth.formats.mask_rle import png_to_mask, rle_to_mask
+from avsynth.formats.images import decode_mask
+from avsynth.formats.mask_rle import rle_to_mask
 from avsynth.runtime.errors import ConfigError, DataError
 from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import MASK_SOURCES
@@ -321,7 +322,7 @@ def test_real_images_and_masks_are_read(realdata, tmp_path):
         assert record.status == "ok"
         check_usable(record, realdata / "openimages")
         path = realdata / "openimages" / "train-masks" / f"{record.mask_id}.png"
-        assert png_to_mask(path.read_bytes()).mean() == pytest.approx(record.area_frac, rel=0.02)
+        assert decode_mask(path.read_bytes()).mean() == pytest.approx(record.area_frac, rel=0.02)
 
 
 def test_the_real_v05_file_is_refused(realdata, tmp_path):

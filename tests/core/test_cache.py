@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.hashing import file_digest
-from avsynth.runtime.cache import cache_root, cached_folder
+from avsynth.core.cache import cache_root, cached_folder
 from avsynth.runtime.options import Runtime
 
 
@@ -52,8 +51,3 @@ def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AVSYNTH_CACHE", "/named")
     assert cache_root(Runtime()) == Path("/named")
     assert cache_root(Runtime(cache_dir=tmp_path)) == tmp_path
-
-
-def test_a_digest_is_of_the_bytes(tmp_path: Path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223"
