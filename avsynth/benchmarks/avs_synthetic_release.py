@@ -36,6 +36,7 @@ from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.clip_pools import read_clip_pools
 from avsynth.benchmarks.frames import bilevel, cut_second, make_sample, read_mask, read_picture
 from avsynth.benchmarks.synthetic import PAPER_SAMPLES
+from avsynth.core.names import safe_name
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import PATCH_SAMPLES, logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
@@ -146,9 +147,7 @@ def _read_annotations(path: Path) -> list[_Row]:
 
 def _plain(row: _Row, name: str) -> str:
     """Let a name pass that stays in its folder."""
-    if not name or name.startswith(".") or not name.isprintable() or {"/", "\\"} & set(name):
-        raise DataError(row.where, "an id that is a plain file name", repr(name), _FIX)
-    return name
+    return safe_name(name, row.where, _FIX)
 
 
 def _audio_name(root: Path, row: _Row) -> str:

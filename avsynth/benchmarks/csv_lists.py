@@ -4,6 +4,7 @@ import csv
 from collections.abc import Collection
 from pathlib import Path
 
+from avsynth.core.names import safe_name
 from avsynth.runtime.errors import DataError
 
 
@@ -42,11 +43,9 @@ def plain_name(where: Path, value: str) -> str:
     """Return a name that is to become part of a path, if it names nothing but a file or folder.
 
     Raises:
-        DataError: it holds a separator, is empty, or leads upwards.
+        DataError: see `safe_name`.
     """
-    if value in ("", ".", "..") or any(c in value for c in "/\\\0"):
-        raise _bad(where, "names without path separators", repr(value))
-    return value
+    return safe_name(value, str(where))
 
 
 def no_duplicates(where: Path, names: list[str]) -> None:

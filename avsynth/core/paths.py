@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from avsynth.core.names import safe_name
+from avsynth.runtime.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -53,12 +56,17 @@ class Layout:
         return self.interim / "clips.csv"
 
     def shards(self, dataset: str) -> Path:
-        """The tars of a dataset, with their index.json."""
-        return self.root / "data" / "shards" / dataset
+        """The tars of a dataset, with their index.json.
+
+        Raises:
+            ConfigError: ``dataset`` is a path, not the name of a folder.
+        """
+        fix = "Give the name of a folder below data/shards."
+        return self.root / "data" / "shards" / safe_name(dataset, "--dataset", fix, ConfigError)
 
     def staging(self, dataset: str) -> Path:
         """Shards of a dataset that is being written."""
-        return self.root / "data" / "shards" / ".staging" / dataset
+        return self.shards(dataset).parent / ".staging" / dataset
 
     def funnel(self, stage: str) -> Path:
         """What a stage took in, kept and dropped, and why."""

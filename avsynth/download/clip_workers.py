@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from avsynth.download.items import Item, Outcome, file_fault, inside
+from avsynth.core.names import inside
+from avsynth.download.items import Item, Outcome, file_fault
 from avsynth.download.partial_file import disk
 from avsynth.download.rate_limit import Governor
 from avsynth.download.youtube import Answer, Cut, ffmpeg

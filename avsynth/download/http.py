@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from avsynth.core.names import inside
 from avsynth.download.http_responses import (
     MAX_WAIT_S,
     RefusalError,
@@ -22,7 +23,7 @@ from avsynth.download.http_responses import (
     server_digest,
     version_of,
 )
-from avsynth.download.items import Item, Outcome, inside
+from avsynth.download.items import Item, Outcome
 from avsynth.download.partial_file import CorruptError, Part
 from avsynth.download.rate_limit import Governor
 from avsynth.runtime.errors import MissingExtra

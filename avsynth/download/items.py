@@ -1,12 +1,9 @@
-"""What is wanted and how it went: `Item` and `Outcome`, and the check that keeps paths inside."""
+"""What is wanted and how it went: `Item` and `Outcome`, and the checks of a file's content."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
-
-from avsynth.runtime.errors import DataError
 
 Status = Literal["ok", "gone", "private", "geo", "bot", "transient", "corrupt"]
 """ok: it lies on disk, whole. gone: removed for good. private: needs a login. geo: not shown from
@@ -58,23 +55,6 @@ class Outcome:
     attempts: int = 1
     target: str = ""
     """Where it lies, when that is not the item's own target (a clip found with another suffix)."""
-
-
-def inside(root: Path, target: str) -> Path:
-    """Join a relative path from outside to ``root``; it cannot lead out of it.
-
-    Raises:
-        DataError: the path is absolute, climbs, or holds what no file name holds.
-    """
-    parts = PurePosixPath(target).parts
-    if not parts or target.startswith("/") or ".." in parts or re.search(r"[\\\x00-\x1f]", target):
-        raise DataError(
-            str(root),
-            "a relative path that stays inside the folder",
-            repr(target),
-            "The list that names it is damaged or hostile; get it again.",
-        )
-    return root.joinpath(*parts)
 
 
 class Digests:

@@ -18,8 +18,9 @@ import msgspec
 import pandas as pd
 
 from avsynth.core.funnel import funnel_of
+from avsynth.core.names import inside
 from avsynth.core.tables import read_table, write_table
-from avsynth.download.items import Item, Outcome, inside
+from avsynth.download.items import Item, Outcome
 from avsynth.runtime.errors import DataError
 
 FOLDER = ".fetch"

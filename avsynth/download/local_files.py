@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from avsynth.download.items import Item, Outcome, file_fault, inside
+from avsynth.core.names import inside
+from avsynth.download.items import Item, Outcome, file_fault
 from avsynth.download.partial_file import CorruptError, Part, disk
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from avsynth.core.names import inside
 from avsynth.download.http import Web
 from avsynth.download.http_responses import RefusalError, check_status
-from avsynth.download.items import Item, Outcome, inside
+from avsynth.download.items import Item, Outcome
 from avsynth.download.partial_file import CorruptError, Part, check_room, disk
 from avsynth.download.worker_pool import Job
 from avsynth.download.zip_ranges import (
