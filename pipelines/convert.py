@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from avsynth.benchmarks import BENCHMARKS, Benchmark, Clip, avs_synthetic_release
+from avsynth.core.files import file_lock, replace_folder, restore_folder
 from avsynth.core.funnel import FUNNEL_COLUMNS
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
-from avsynth.formats.shards import ShardInfo, write_index, write_shard
+from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -43,20 +44,23 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
     for split in chosen.clips:
         chosen.require(root, split)
     staging = layout.staging(chosen.name)
-    shutil.rmtree(staging, ignore_errors=True)
-    jobs = list(_jobs(benchmark, root, staging, params.convert.samples_per_shard))
-    infos = list(track(map_items(_write, jobs, runtime), f"shards of {benchmark}", len(jobs),
-                       runtime))  # fmt: skip
-    write_index(staging, chosen.name, infos)
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
+    with file_lock(staging / "lock", f"dataset {chosen.name}"):
+        restore_folder(folder, staging / "old")
+        check_replaceable(folder)
+        new = staging / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        jobs = list(_jobs(benchmark, root, new, params.convert.samples_per_shard))
+        done = map_items(_write, jobs, runtime)
+        infos = list(track(done, f"shards of {benchmark}", len(jobs), runtime))
+        write_index(new, chosen.name, infos)
+        replace_folder(new, folder, staging / "old")
     counted = Counter[str]()
     for info in infos:
         counted[info.split] += info.count
     rows = [("convert", benchmark, "", "ok", split, n) for split, n in sorted(counted.items())]
-    done = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
-    write_csv(layout.funnel(f"convert/{benchmark}"), done)
-    return done
+    funnel = pd.DataFrame(rows, columns=list(FUNNEL_COLUMNS))
+    write_csv(layout.funnel(f"convert/{benchmark}"), funnel)
+    return funnel
 
 
 @dataclass(frozen=True, slots=True)

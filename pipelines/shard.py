@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
-from avsynth.building.shard_builder import Packed, ShardPlan, pack
+from avsynth.building.shard_builder import Packed, ShardPlan, packing
 from avsynth.core.funnel import FUNNEL_COLUMNS
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
@@ -47,7 +47,8 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         The funnel: samples written per category and split, drops with their reasons.
 
     Raises:
-        DropLimitError: more than ``shard.max_drop_frac`` of the triplets could not be written.
+        DropLimitError: more than ``shard.max_drop_frac`` of the triplets could not be written; the
+            dataset that was there stays.
         SpaceError: no room.
     """
     plans = list(_plans(params, layout))
@@ -59,9 +60,16 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
             f"Read why in {layout.funnel('match')}; choose categories that have masks and clips.",
         )
     make = partial(_samples, params=params, layout=layout)
-    packed = pack(layout.shards(DATASET), DATASET, plans, make, layout.staging(DATASET), runtime)
-    funnel = _funnel(plans, packed)
-    write_csv(layout.funnel("shard"), funnel)
+    folder, staging = layout.shards(DATASET), layout.staging(DATASET)
+    with packing(folder, DATASET, plans, make, staging, runtime) as packed:
+        funnel = _funnel(plans, packed)
+        write_csv(layout.funnel("shard"), funnel)
+        _check_drops(funnel, params, layout)
+    return funnel
+
+
+def _check_drops(funnel: pd.DataFrame, params: Params, layout: Layout) -> None:
+    """Raise DropLimitError if more than ``shard.max_drop_frac`` of the triplets were dropped."""
     lost = int(funnel.loc[funnel["status"] == "dropped", "count"].sum())
     total = int(funnel["count"].sum())
     if lost > params.shard.max_drop_frac * total:
@@ -71,7 +79,6 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
             f"{lost} dropped",
             f"Read why in {layout.funnel('shard')}; mend the files, or raise shard.max_drop_frac.",
         )
-    return funnel
 
 
 def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from avsynth.benchmarks.base import Clip
 from avsynth.core.records import Sample
+from avsynth.formats.images import ImageError, open_image
 from avsynth.formats.logmel import logmel
 from avsynth.formats.safe_pickle import read_logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, encode_flac, quantise, read_audio
@@ -171,8 +172,8 @@ def _open(path: Path) -> tuple[bytes, Image.Image]:
     """Read and decode a picture file."""
     try:
         content = path.read_bytes()
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(str(path), "a picture", str(error), _FIX) from None
+        with open_image(content) as picture:
+            picture.load()
+    except (OSError, ImageError) as error:
+        raise DataError(str(path), "a PNG or JPEG", str(error), _FIX) from None
     return content, picture

@@ -1,6 +1,5 @@
 """Segment what sounds in one picture with a trained run."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL import Image
 from avsynth.core.files import whole_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
+from avsynth.formats.images import ImageError, open_image
 from avsynth.formats.images import decode_image as decode_pixels
 from avsynth.formats.logmel import logmel
 from avsynth.formats.render import PREDICTION, overlay
@@ -103,10 +103,12 @@ def _read(image: Path) -> bytes:
     fix = "Give a JPEG or PNG."
     try:
         content = image.read_bytes()
-        with Image.open(io.BytesIO(content)) as opened:
+        with open_image(content) as opened:
             opened.load()
-    except OSError as error:  # Pillow's own errors are OSErrors too
+    except OSError as error:
         raise DataError(str(image), "a picture", error.strerror or str(error), fix) from None
+    except ImageError as error:
+        raise DataError(str(image), "a JPEG or PNG", str(error), fix) from None
     return content
 
 

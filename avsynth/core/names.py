@@ -45,7 +45,7 @@ def safe_name(name: str, where: str, fix: str = _FIX, error: type[AvsynthError] 
             an unprintable character.
     """
     if fault := name_fault(name):
-        raise error(where, "a plain file name", f"{_shown(name)}: {fault}", fix)
+        raise error(where, "a plain file name without separators", f"{_shown(name)}: {fault}", fix)
     return name
 
 

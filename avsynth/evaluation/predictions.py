@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from avsynth.core.files import whole_file
+from avsynth.core.names import inside
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import Split, load
 from avsynth.loading.sampler import Request
@@ -23,6 +24,8 @@ from avsynth.metrics.rows import LocalisationRow, ScoreRow
 from avsynth.runtime.options import Runtime
 
 Mask = NDArray[np.bool_]
+_SUFFIXES = (".png", ".flac")
+"""Files of other kinds in a run's folder are not ours, and stay."""
 
 
 def best_median_worst(
@@ -82,17 +85,17 @@ def predict(
 
 
 def write_predictions(folder: Path, files: Mapping[str, Mask | bytes]) -> None:
-    """Write a run's folder: masks as 1-bit PNG, bytes as they are; nothing else stays in it.
+    """Write a run's folder: masks as 1-bit PNG, bytes as they are; predictions of before go.
 
     Args:
         folder: of the run.
         files: name to content; a mask's name ends in ``.png``.
     """
     for name, content in files.items():
-        with whole_file(folder / name) as temporary:
+        with whole_file(inside(folder, name)) as temporary:
             temporary.write_bytes(content if isinstance(content, bytes) else _png(content))
     for path in folder.glob("*"):
-        if path.name not in files:
+        if path.name not in files and path.suffix in _SUFFIXES and path.is_file():
             path.unlink()
 
 

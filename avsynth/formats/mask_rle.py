@@ -5,15 +5,14 @@ column-major, background first, numbers in 6-bit characters, each from the third
 difference to the number two before it (`rleToString` in COCO's maskApi.c).
 """
 
-import io
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pycocotools import mask as coco
 
+from avsynth.formats.images import ImageError, open_image
 from avsynth.formats.mask_png import bilevel_png
 
 Mask = NDArray[np.bool_]
@@ -216,9 +215,9 @@ def png_to_mask(data: bytes) -> Mask:
         ValueError: not a readable picture.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with open_image(data) as picture:
             pixels = np.asarray(picture)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except ImageError as error:
         raise ValueError(f"not a readable PNG: {error}") from None
     mask: Mask = np.any(pixels.reshape(*pixels.shape[:2], -1), axis=2)
     return mask

@@ -29,6 +29,8 @@ BLOCK = 512
 _END = bytes(2 * BLOCK)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"\w[\w.-]{0,99}\.tar", re.ASCII)
+WRITTEN_NAME = re.compile(r"(train|val|test)-\d{5,9}\.tar", re.ASCII)
+"""The names that the stages give to tars."""
 _KEY = re.compile(r"[\w-]{1,85}", re.ASCII)
 _PARTS = frozenset({"audio.flac", "image.jpg", "image.png", "logmel.npy", "mask.png", "meta.json"})
 """The members that a sample can have; names of files are made of them and of the key."""
@@ -218,6 +220,29 @@ def _check_names(shards: list[ShardInfo]) -> None:
             raise ValueError(f"{shard.file!r} of {shard.count} samples, offsets and bytes")
         if any(start >= end for start, end in itertools.pairwise(ends)):
             raise ValueError(f"{shard.file!r}: offsets that do not ascend")
+
+
+def check_replaceable(folder: Path) -> None:
+    """Check that a folder holds a dataset and nothing else, so that it can be replaced.
+
+    Raises:
+        DataError: it holds a file or folder that avsynth did not write there.
+    """
+    if not folder.exists():
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        fix = "Remove it, or give the dataset another name."
+        raise DataError(str(folder), "a folder of shards", "a link or a file", fix)
+    try:
+        listed = {shard.file for shard in read_index(folder)}
+    except DataError:
+        listed = set()
+    for path in sorted(folder.iterdir()):
+        name = re.sub(r"\.[\w.-]*tmp$", "", path.name)  # left behind by a killed writer
+        ours = name in listed or name == INDEX_FILE or WRITTEN_NAME.fullmatch(name)
+        if path.is_dir() or not ours:
+            fix = "Move it elsewhere: the folder is replaced as a whole."
+            raise DataError(str(folder), "shards and their index alone", repr(path.name), fix)
 
 
 class ShardReader:

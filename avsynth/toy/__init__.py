@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from avsynth.core.files import file_lock, write_json
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -78,6 +79,7 @@ def write_toy_world(
 
     Raises:
         DataError: a folder of this name is there and no toy world wrote it, or a bad scale.
+        ConfigError: another process writes this world.
     """
     if not 0 < scale <= 1000:
         raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
@@ -85,10 +87,14 @@ def write_toy_world(
     if counts := _finished(root, drawn_by):
         return ToySummary(counts)
     _claim(root)
-    runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
-    work = partial(_write_part, root=root, plan=Plan(seed, scale))
-    counts = dict(zip(PARTS, map_items(work, PARTS, runtime), strict=True))
-    _mark(root, {"finished": True, "counts": counts, **drawn_by})
+    with file_lock(root, f"toy world {root}"):
+        if counts := _finished(root, drawn_by):  # Another process has ended in the meantime.
+            return ToySummary(counts)
+        _mark(root, {"finished": False})
+        runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
+        work = partial(_write_part, root=root, plan=Plan(seed, scale))
+        counts = dict(zip(PARTS, map_items(work, PARTS, runtime), strict=True))
+        _mark(root, {"finished": True, "counts": counts, **drawn_by})
     return ToySummary(counts)
 
 
@@ -133,10 +139,7 @@ def _claim(root: Path) -> None:
                     f"a folder {name}/ that no toy world wrote", "Choose another folder.",
                 )  # fmt: skip
     root.mkdir(parents=True, exist_ok=True)
-    _mark(root, {"finished": False})
 
 
 def _mark(root: Path, content: dict[str, object]) -> None:
-    staging = root / f"{_MARKER}.tmp"
-    staging.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    staging.replace(root / _MARKER)
+    write_json(root / _MARKER, content)

@@ -5,7 +5,6 @@ photograph scaled, recompressed or relit, not the same subject. It needs no mode
 """
 
 import hashlib
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from avsynth.formats.images import open_image
 from avsynth.formats.shards import ShardReader
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _DISTANCE = 0.05
 
 def embed(content: bytes) -> NDArray[np.float32]:
     """Embed an encoded picture: float32 ``[768]``, length 1."""
-    with Image.open(io.BytesIO(content)) as image:
+    with open_image(content) as image:
         image.draft("RGB", (4 * _SIDE, 4 * _SIDE))
         small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     values = np.asarray(small, np.float32).ravel()

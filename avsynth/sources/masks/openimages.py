@@ -23,6 +23,7 @@ from PIL import Image
 from avsynth.core.params.building import MaskFilters, MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
+from avsynth.formats.images import ImageError, open_image
 from avsynth.formats.mask_rle import Mask, mask_to_rle, png_to_mask, rle_box_area
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
@@ -142,9 +143,9 @@ def _find_picture(root: Path, split: str, image_id: str) -> str:
 def _picture_size(path: Path) -> tuple[tuple[int, int], str]:
     """Read ``(height, width)`` off a picture's header."""
     try:
-        with Image.open(path) as picture:
+        with open_image(path) as picture:
             return (picture.height, picture.width), ""
-    except (OSError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ImageError):
         return (0, 0), "bad_image"
 
 
