@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from avsynth.core.names import inside
 from avsynth.download.http_responses import (
     MAX_WAIT_S,
     RefusalError,
+    check_kind,
     check_scheme,
     check_status,
     extent,
+    redirected,
     server_digest,
     version_of,
 )
@@ -115,9 +117,8 @@ class Web:
                 if response.status not in REDIRECTS:
                     yield response
                     return
-                there = urljoin(here, response.headers.get("Location", ""))
-            check_scheme(here, there)
-            here = there
+                location = response.headers.get("Location", "")
+            here = redirected(here, location)
         raise RefusalError("corrupt", f"more than {MAX_REDIRECTS} redirects")
 
     async def bring(self, item: Item, root: Path) -> Outcome:
@@ -176,13 +177,18 @@ class Web:
         return self._governors[host]
 
     async def _once(self, item: Item, part: Part) -> tuple[int, str]:
-        start, validator = part.kept()
+        start, validator, known = part.kept()
         headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
         async with asyncio.timeout(None) as deadline, self.get(item.url, headers) as response:
             if response.status == 416:
                 part.forget()
             check_status(response)
-            start, total = extent(response, start)
+            check_kind(response, item)
+            try:
+                start, total = extent(response, start, validator, known)
+            except RefusalError:
+                part.forget()
+                raise
             if item.bytes is not None and total not in {None, item.bytes}:
                 raise CorruptError(f"{total} bytes offered, not {item.bytes}")
             grace = self.settings.timeout_s + (total or item.bytes or 0) / MIN_RATE
@@ -209,6 +215,8 @@ async def _stream(
     finally:
         # What came stays: `Part.kept` offers it again if the host named its version.
         writer.close()
+    if total is not None and writer.size < total:
+        raise RefusalError("transient", f"{writer.size} of {total} bytes came", again=True)
     return writer.land()
 
 

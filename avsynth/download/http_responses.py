@@ -3,16 +3,20 @@
 import base64
 import binascii
 import email.utils
+import re
 import time
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from avsynth.download.items import Outcome, Status
+from avsynth.download.content import SHOW_THEIR_END
+from avsynth.download.items import Item, Outcome, Status
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 MAX_WAIT_S = 600.0
+_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
 MEANING: dict[int, Status] = {
     401: "private",
     403: "private",
@@ -82,29 +86,79 @@ def check_scheme(here: str, there: str) -> None:
     Raises:
         RefusalError: it does not.
     """
-    scheme = urlsplit(there).scheme
+    try:
+        scheme = urlsplit(there).scheme
+    except ValueError:
+        raise RefusalError("corrupt", "refused a redirect to an invalid address") from None
     if scheme not in {"http", "https"}:
         raise RefusalError("corrupt", f"refused a redirect to {scheme or 'no'}: scheme")
     if scheme == "http" and urlsplit(here).scheme == "https":
         raise RefusalError("corrupt", "refused a redirect from https down to http")
 
 
-def extent(response: "ClientResponse", start: int) -> tuple[int, int | None]:
-    """Say where the body begins in the file and how long the whole file is."""
-    length = response.content_length
+def redirected(here: str, location: str) -> str:
+    """Return the address that a redirect leads to.
+
+    Raises:
+        RefusalError: it is no address, or leads away from http(s).
+    """
+    try:
+        there = urljoin(here, location)
+    except ValueError:
+        raise RefusalError("corrupt", "refused a redirect to an invalid address") from None
+    check_scheme(here, there)
+    return there
+
+
+def extent(
+    response: "ClientResponse", start: int, version: str, known: int | None
+) -> tuple[int, int | None]:
+    """Return where the body begins in the file and how long the whole file is.
+
+    Args:
+        response: with status 200 or 206.
+        start: where the body should begin; 0 when the whole file was asked for.
+        version: of the part that is here, see `version_of`.
+        known: the whole file's length as an earlier answer gave it.
+
+    Raises:
+        RefusalError: it is not the rest of the file that was asked for.
+    """
     if response.status == 200:
-        return 0, length
-    unit, _, extent = response.headers.get("Content-Range", "").partition(" ")
-    first, _, total = extent.partition("/")
-    if unit != "bytes" or first.partition("-")[0] != str(start):
+        return 0, response.content_length
+    if not start:
+        raise RefusalError("corrupt", "a part where the whole file was asked for", again=True)
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != start:
         raise RefusalError("corrupt", "the answer is not the range asked for")
-    return start, int(total) if total.isdecimal() else None
+    total = int(match[3]) if match[3] != "*" else None
+    header = "ETag" if version.startswith('"') else "Last-Modified"
+    if response.headers.get(header, version) != version or (known or total) != total:
+        raise RefusalError("corrupt", "the rest is of another version of the file", again=True)
+    return start, total
+
+
+def check_kind(response: "ClientResponse", item: Item) -> None:
+    """Check that an answer is no error page, and that its end can be told.
+
+    Raises:
+        RefusalError: it is a web page, or its length is not known by any means.
+    """
+    suffix = PurePosixPath(item.target).suffix.lower()
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in {"text/html", "application/xhtml+xml"} and not item.digest:
+        raise RefusalError("corrupt", "a web page in place of the file", again=True)
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    told = response.content_length is not None or chunked or item.bytes is not None
+    if not told and not item.digest and suffix not in SHOW_THEIR_END:
+        raise RefusalError("transient", "a body whose length is not announced", again=True)
 
 
 def version_of(response: "ClientResponse") -> str:
-    """Take what identifies this version of the file: a strong ETag, else its date."""
+    """Return what identifies this version of the file: a strong ETag, else its date."""
     etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    version = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    return version if version.isascii() and version.isprintable() else ""
 
 
 def server_digest(response: "ClientResponse") -> str:
@@ -115,6 +169,6 @@ def server_digest(response: "ClientResponse") -> str:
             if kind == "md5":
                 try:
                     return "md5:" + base64.b64decode(digest, validate=True).hex()
-                except binascii.Error:
+                except (binascii.Error, ValueError):
                     return ""
     return ""

@@ -2,26 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
+
+from avsynth.download.content import content_fault, head_fault
 
 Status = Literal["ok", "gone", "private", "geo", "bot", "transient", "corrupt"]
 """ok: it lies on disk, whole. gone: removed for good. private: needs a login. geo: not shown from
 here. bot: the host took us for a robot. transient: may work later. corrupt: came, but is wrong."""
 STATUSES: tuple[str, ...] = get_args(Status)
-
-HEADS = {
-    ".jpg": b"\xff\xd8\xff",
-    ".jpeg": b"\xff\xd8\xff",
-    ".png": b"\x89PNG\r\n\x1a\n",
-    ".zip": b"PK\x03\x04",
-    ".pth": b"PK\x03\x04",
-    ".flac": b"fLaC",
-    ".wav": b"RIFF",
-}
-"""How files of a kind begin, so that an error page with status 200 is not taken for a picture."""
-_OLD_PICKLE = b"\x80\x02"
-"""Checkpoints written before torch 1.6 are bare pickles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +70,6 @@ class Digests:
         return f"{kind} is {found[: len(wanted)]}, not {wanted}"
 
 
-def head_fault(target: str, head: bytes) -> str:
-    """Say that a file does not begin as files of its name do, or nothing."""
-    suffix = PurePosixPath(target).suffix.lower()
-    wanted = HEADS.get(suffix, b"")
-    if suffix == ".pth" and head.startswith(_OLD_PICKLE):
-        return ""
-    return "" if head.startswith(wanted) else f"does not begin like a {suffix} file"
-
-
 def file_fault(path: Path, item: Item) -> tuple[str, int, str]:
     """Check a whole file on disk against what its publisher says.
 
@@ -104,6 +84,8 @@ def file_fault(path: Path, item: Item) -> tuple[str, int, str]:
             size += len(block)
             digests.update(block)
     fault = digests.fault() or head_fault(item.target, head)
+    if not fault and not item.digest:
+        fault = content_fault(path, item.target)
     if item.bytes is not None and size != item.bytes:
         fault = f"{size} bytes, not {item.bytes}"
     return fault, size, digests.sha256.hexdigest()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avsynth.download.items import Digests, Item, head_fault
+from avsynth.download.content import content_fault, head_fault
+from avsynth.download.items import Digests, Item
 from avsynth.runtime.errors import SpaceError
 
 RESERVE_BYTES = 256 << 20
@@ -31,12 +32,14 @@ class Part:
         self.path = target.with_name(f".{target.name}.part")
         self._validator = target.with_name(f".{target.name}.etag")
 
-    def kept(self) -> tuple[int, str]:
-        """Say how many bytes are here and which version of the file (ETag, date) they are of."""
+    def kept(self) -> tuple[int, str, int | None]:
+        """Return the bytes that are here, their version (ETag, date) and the whole file's size."""
         try:
-            return self.path.stat().st_size, self._validator.read_text(encoding="ascii")
+            version, _, total = self._validator.read_text(encoding="ascii").partition("\n")
+            size = self.path.stat().st_size
         except (OSError, ValueError):
-            return 0, ""
+            return 0, "", None
+        return size, version, int(total) if total.isdecimal() else None
 
     def forget(self) -> None:
         """Start over."""
@@ -59,7 +62,8 @@ class Part:
             elif not self.target.parent.is_dir():
                 self.target.parent.mkdir(parents=True, exist_ok=True)
             if validator and not start:
-                self._validator.write_text(validator, encoding="ascii")
+                known = "" if total is None else str(total)
+                self._validator.write_text(f"{validator}\n{known}", encoding="ascii")
             return PartWriter(self, start)
 
     def land_bytes(self, body: bytes) -> tuple[int, str]:
@@ -123,6 +127,8 @@ class PartWriter:
         fault = self._digests.fault() or head_fault(item.target, self._head)
         if item.bytes is not None and self.size != item.bytes:
             fault = f"{self.size} bytes, not {item.bytes}"
+        if not fault and not (item.digest or item.member):  # An archive has checksums.
+            fault = content_fault(self._part.path, item.target)
         if fault:
             self._part.forget()
             raise CorruptError(fault)
