@@ -1,6 +1,7 @@
 """Look at a dataset in FiftyOne: pictures with masks, spectrograms, previews with sound."""
 
 import os
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,8 +100,9 @@ def inspect(
             say(f"wrote {looked.export}")
             return
         listener = _listener()
-        say(_address(listener, looked.dataset, view))
-        serve(Media(layout, media, _pictures(params, layout)), listener)
+        token = secrets.token_urlsafe(16)
+        say(_address(listener, looked.dataset, view, token))
+        serve(Media(layout, media, _pictures(params, layout)), listener, token)
 
 
 def pull(
@@ -214,11 +216,11 @@ def _pictures(params: Params, layout: Layout) -> list[Path]:
     return [layout.resolve(folder) for folder in params.masks.folders().values()]
 
 
-def _address(listener: socket.socket, dataset: str, view: str | None) -> str:
+def _address(listener: socket.socket, dataset: str, view: str | None, token: str) -> str:
     from fiftyone.core.utils import to_slug
 
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}"
-    return f"{address}?view={to_slug(view)}" if view else address
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}?token={token}"
+    return f"{address}&view={to_slug(view)}" if view else address
 
 
 def _listener() -> socket.socket:

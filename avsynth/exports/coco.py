@@ -73,5 +73,5 @@ def _annotation(one: Instance, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> dic
         "iscrowd": 0,
         "sample": one.key,
         "clip_id": one.meta.get("clip_id", ""),
-        "second": one.meta["second"],
+        "second": one.second,
     }

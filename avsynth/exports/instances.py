@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from avsynth.core.records import SPLITS
 from avsynth.formats.shards import ShardReader
+from avsynth.runtime.errors import DataError
 
+_MOST_SECONDS = 1_000_000
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -28,10 +31,19 @@ class Instance:
         return plain_file_name(str(self.meta.get("image_id", self.key)).rpartition("/")[2])
 
     @property
+    def second(self) -> int:
+        """The second of the clip."""
+        second = self.meta.get("second")
+        if type(second) is not int or not 0 <= second < _MOST_SECONDS:
+            fix = "Write the shards again, or fetch the dataset again."
+            raise DataError(self.key, "the second of the clip", repr(second)[:80], fix)
+        return second
+
+    @property
     def audio_name(self) -> str:
         """The clip and the second."""
-        clip = plain_file_name(str(self.meta.get("clip_id", self.meta["clip_key"])))
-        return f"{clip}_{self.meta['second']:02d}"
+        clip = plain_file_name(str(self.meta.get("clip_id", self.meta.get("clip_key", self.key))))
+        return f"{clip}_{self.second:02d}"
 
     @property
     def image(self) -> bytes:
@@ -44,8 +56,21 @@ def iter_instances(reader: ShardReader) -> Iterator[Instance]:
     prefixes = sorted({key.rpartition("-")[0] for key in reader.keys})
     cls_ids = {prefix: number for number, prefix in enumerate(prefixes, start=1)}
     for key, parts in reader:
-        meta = json.loads(parts["meta.json"])
+        meta = _meta(key, parts)
         yield Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
+
+
+def _meta(key: str, parts: dict[str, bytes]) -> dict[str, Any]:
+    """Read a sample's meta.json, which may come from a stranger's dataset."""
+    fix = "Write the shards again, or fetch the dataset again."
+    try:
+        meta = json.loads(parts["meta.json"])
+        known = isinstance(meta["category"], str) and meta["split"] in SPLITS
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(key, "a meta.json of a sample", repr(error)[:120], fix) from None
+    if not known or not isinstance(meta, dict):
+        raise DataError(key, "a category and a split", repr(meta)[:120], fix)
+    return meta
 
 
 def plain_file_name(text: str) -> str:

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from torch import nn
 
 from avsynth.benchmarks.csv_lists import read_rows
-from avsynth.core.files import write_json
+from avsynth.core.files import file_lock, write_json
 from avsynth.core.params.experiments import TrainingParams
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
@@ -98,8 +99,7 @@ def _train(project: Project, task: Task, model: Any, ranks: Ranks) -> Trained:
     late = task.benchmark == SYNTHETIC and project.params.match.pairing == "late"
     whole = _split(project, task, model, "train", late=late)
     groups = subset(whole.groups, task.percent, project.params.seed, _order(project, task))
-    name = task.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")
-    state = project.layout.runs / ".state" / f"{name}.pt"
+    state = project.layout.runs / ".state" / f"{_run_name(project, task)}.pt"
     done = train(
         model,
         (Split(whole.dataset, groups), _split(project, task, model, "val", late=False)),
@@ -233,7 +233,18 @@ def _run_alone(project: Project, trial: Trial) -> pd.DataFrame:
 
 
 def _run(project: Project, ranks: Ranks, trial: Trial) -> pd.DataFrame:
-    trained = fit(project, trial.task, ranks)
-    if not ranks.leads:
-        return funnel([])
-    return score_split(project, trained, trial.labels, trial.scores)
+    with _only_run(project, trial.task) if ranks.leads else nullcontext():
+        trained = fit(project, trial.task, ranks)
+        if not ranks.leads:
+            return funnel([])
+        return score_split(project, trained, trial.labels, trial.scores)
+
+
+def _only_run(project: Project, task: Task) -> AbstractContextManager[None]:
+    """Hold the lock of a run's folder: two runs would mix their states, weights and metrics."""
+    name = _run_name(project, task)
+    return file_lock(project.layout.runs / ".state" / f"{name}.lock", f"run {name}")
+
+
+def _run_name(project: Project, task: Task) -> str:
+    return task.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")

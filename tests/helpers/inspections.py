@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import psutil
@@ -31,14 +32,19 @@ class Inspection:
             assert line, self.process.communicate()[1]
             self.said.append(line)
         self.url = self.said[-1]
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        self._entered = False
 
     def get(self, path: str, limit_s: float = 30.0) -> tuple[int, bytes]:
         """Ask the server; wait while it does not answer yet."""
+        if not self._entered:
+            self._entered = True
+            self.get(self.url, limit_s)
         address = urllib.parse.urljoin(self.url, path)
         limit = time.monotonic() + limit_s
         while True:
             try:
-                with urllib.request.urlopen(address, timeout=30) as answer:
+                with self._opener.open(address, timeout=30) as answer:
                     return answer.status, answer.read()
             except urllib.error.HTTPError as error:
                 return error.code, b""

@@ -10,6 +10,7 @@ That process is ``python -m avsynth.inspection.fiftyone_app.database FOLDER``.
 import ctypes
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,12 +21,15 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from avsynth.core.files import whole_file
 from avsynth.runtime.errors import DataError, MissingExtra
 
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
 _START_S = 60.0
+_KEY = "key"
+"""A new random key for each start: other users of the machine reach the port, not the data."""
 _QUIET = subprocess.DEVNULL
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -52,7 +56,13 @@ def database(folder: Path) -> Iterator[str]:
         with locked(folder / "start.lock"):
             fcntl.flock(users, fcntl.LOCK_SH)  # Waits while a database that nobody uses stops.
             port = _running(folder) or _start(folder)
-        yield f"mongodb://127.0.0.1:{port}"
+        yield address(folder, port)
+
+
+def address(folder: Path, port: int) -> str:
+    """Return the database's address with its key, which only the project's owner can read."""
+    key = (folder / _KEY).read_text(encoding="ascii")
+    return f"mongodb://__system:{quote(key, safe='')}@127.0.0.1:{port}/?authSource=local"
 
 
 @contextmanager
@@ -141,8 +151,20 @@ def _mongod_process(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     data.mkdir(exist_ok=True)
     log = folder / "mongod.log"
     log.unlink(missing_ok=True)
+    key = folder / _KEY
+    key.unlink(missing_ok=True)
+    key.touch(mode=0o600, exist_ok=False)
+    key.write_text(secrets.token_hex(32), encoding="ascii")
     command = [mongod(), "--dbpath", data, "--logpath", log, "--port", str(port)]
-    command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "1"]
+    command += [
+        "--bind_ip",
+        "127.0.0.1",
+        "--keyFile",
+        key,
+        "--nounixsocket",
+        "--wiredTigerCacheSizeGB",
+        "1",
+    ]
     return subprocess.Popen(
         list(map(str, command)), stdin=_QUIET, stdout=_QUIET, stderr=_QUIET, preexec_fn=_die_with_us
     )
