@@ -6,10 +6,12 @@ Every official layout holds JPEG and PNG alone, so these are the only decoders t
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +66,7 @@ def open_image(source: bytes | Path) -> Iterator[Image.Image]:
             raise ForeignFormatError("an image that is neither JPEG nor PNG")
         file.seek(0)
         try:
-            with Image.open(file, formats=FORMATS) as image:
+            with _opened(file) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ImageError(f"{image.width} x {image.height} pixels, above {MAX_PIXELS:,}")
                 yield image
@@ -72,6 +74,12 @@ def open_image(source: bytes | Path) -> Iterator[Image.Image]:
             raise
         except _FAULTS as error:
             raise ImageError(str(error) or type(error).__name__) from None
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    with warnings.catch_warnings():  # Pillow warns of sizes below our bound.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=FORMATS)
 
 
 def decode_image(content: bytes) -> Pixels:

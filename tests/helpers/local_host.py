@@ -166,7 +166,45 @@ async def _google(host: Host, request: web.Request, value: str) -> web.StreamRes
     return response
 
 
+async def _part(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Answer 206 with the first bytes, whether a range was asked for or not."""
+    body = host.files[request.path_qs]
+    headers = {"Content-Range": f"bytes 0-{int(value) - 1}/{len(body)}"}
+    return web.Response(status=206, body=body[: int(value)], headers=headers)
+
+
+async def _rest(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Answer a range with what ``value`` names: another ``etag``, ``total``, or ``less``."""
+    body = host.files[request.path_qs]
+    start = int(request.headers["Range"].removeprefix("bytes=").partition("-")[0])
+    stop = start + 1000 if value == "less" else len(body)
+    total = len(body) + (value == "total")
+    etag = '"other"' if value == "etag" else f'"{hashlib.md5(body).hexdigest()}"'
+    headers = {"Content-Range": f"bytes {start}-{stop - 1}/{total}", "ETag": etag}
+    wrong = bytes(stop - start) if value == "etag" else body[start:stop]
+    return web.Response(status=206, body=wrong, headers=headers)
+
+
+async def _old(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Answer as HTTP/1.0 does, without a length, and hang up before the end."""
+    body = host.files[request.path_qs]
+    assert request.transport is not None
+    request.transport.write(b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n" + body[: int(value)])
+    request.transport.close()
+    return web.Response()
+
+
+async def _page(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Answer 200 with a web page, named as what ``value`` says."""
+    body = b"<!DOCTYPE html><html><body>Sign in</body></html>"
+    return web.Response(body=body, content_type=value or "text/html")
+
+
 FAULTS: dict[str, Respond] = {
+    "part": _part,
+    "rest": _rest,
+    "old": _old,
+    "page": _page,
     "pass": _pass,
     "endless": _endless,
     "huge": _huge,

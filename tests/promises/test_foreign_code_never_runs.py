@@ -143,7 +143,7 @@ def test_every_reader_that_can_run_code_is_held_to_data():
     for path, call, name in calls():
         wrong = {
             "torch.load": keyword(call, "weights_only") is not True,
-            "np.load": keyword(call, "allow_pickle") is not False,
+            "np.load": bool(keyword(call, "allow_pickle")),
             "Image.open": path.name != "images.py" or keyword(call, "mode") is not None,
             **dict.fromkeys(
                 ("pickle.load", "pickle.loads", "yaml.load", "yaml.unsafe_load", "yaml.full_load",
@@ -252,9 +252,9 @@ def test_the_databases_key_is_its_owners_alone(tmp_path: Path):
             with pymongo.MongoClient(uri) as ours:
                 ours.test.things.insert_one({"a": 1})
             bare = f"mongodb://127.0.0.1:{pymongo.uri_parser.parse_uri(uri)['nodelist'][0][1]}"
-            with pymongo.MongoClient(bare) as other:
-                with pytest.raises(pymongo.errors.OperationFailure, match="authentication"):
-                    other.test.things.find_one()
+            refused = pytest.raises(pymongo.errors.OperationFailure, match="not authorized")
+            with pymongo.MongoClient(bare) as other, refused:
+                other.test.things.find_one()
     finally:
         if named is not None:
             os.environ[URI_VARIABLE] = named
