@@ -23,7 +23,7 @@ STAGES: dict[str, Stage] = {
     "exclusions": Stage("List the videos, masks and clips that may not be used."),
     "match": Stage("Pair masks with clips and assign the splits."),
     "shard": Stage("Write the triplets as WebDataset tars."),
-    "inputs": Stage("Record digests of the checkpoints and lists that params.yaml names."),
+    "inputs": Stage("Record digests of the checkpoints and lists of params.yaml."),
     "convert": Stage("Write a benchmark's official layout as shards.", ("benchmark",)),
     "train": Stage("Train a model on AVS-Synthetic and score its test split.", ("model",)),
     "zeroshot": Stage(

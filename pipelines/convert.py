@@ -1,5 +1,6 @@
 """Stage ``convert``: a benchmark in its official layout -> shards; after it only these are read."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.benchmarks import RELEASE, Clip, convertible
-from avsynth.core.files import atomic_folder
+from avsynth.benchmarks import Clip
+from avsynth.benchmarks.convertible import RELEASE, convertible
+from avsynth.core.files import file_lock, replace_folder, restore_folder
 from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
-from avsynth.formats.shards import ShardInfo, write_index, write_shard
+from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -39,20 +41,26 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
     folder = layout.shards(chosen.name)
     for split in chosen.clips:
         chosen.require(root, split)
-    with atomic_folder(folder, "replace") as unfinished:
-        jobs = list(_jobs(benchmark, root, unfinished, params.convert.samples_per_shard))
+    staging = layout.staging(chosen.name)
+    with file_lock(staging / "lock", what=f"dataset {chosen.name}"):
+        restore_folder(folder, staging / "old")
+        check_replaceable(folder)
+        new = staging / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        jobs = list(_jobs(benchmark, root, new, params.convert.samples_per_shard))
         written = map_items(_write, jobs, runtime)
         infos = list(track(written, f"shards of {benchmark}", len(jobs), runtime))
-        write_index(unfinished, chosen.name, infos)
+        write_index(new, chosen.name, infos)
+        replace_folder(new, folder, staging / "old")
     counted = Counter[str]()
     for info in infos:
         counted[info.split] += info.count
-    done = make_funnel(
+    funnel = make_funnel(
         ("convert", benchmark, "sample", "", split, "ok", "", n)
         for split, n in sorted(counted.items())
     )
-    write_csv(layout.funnel(f"convert/{benchmark}"), done)
-    return done
+    write_csv(layout.funnel(f"convert/{benchmark}"), funnel)
+    return funnel
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
-from avsynth.building.shard_builder import Packed, ShardPlan, pack
+from avsynth.building.shard_builder import Packed, ShardPlan, packing
 from avsynth.core.funnel import funnel_of
 from avsynth.core.hashing import source_digest
 from avsynth.core.params.load import Params
@@ -50,7 +50,8 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         The funnel: samples written per category and split, drops with their reasons.
 
     Raises:
-        DropLimitError: more than ``shard.max_drop_frac`` of the triplets could not be written.
+        DropLimitError: more than ``shard.max_drop_frac`` of the triplets could not be written; the
+            dataset that was there stays.
         SpaceError: no room.
     """
     plans = list(_plans(params, layout))
@@ -63,9 +64,15 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         )
     make = partial(_samples, params=params, layout=layout)
     folder, staging = layout.shards(AVS_SYNTHETIC), layout.staging(AVS_SYNTHETIC)
-    packed = pack(folder, AVS_SYNTHETIC, plans, make, staging, runtime)
-    funnel = _funnel(plans, packed)
-    write_csv(layout.funnel("shard"), funnel)
+    with packing(folder, AVS_SYNTHETIC, plans, make, staging, runtime) as packed:
+        funnel = _funnel(plans, packed)
+        write_csv(layout.funnel("shard"), funnel)
+        _check_drops(funnel, params, layout)
+    return funnel
+
+
+def _check_drops(funnel: pd.DataFrame, params: Params, layout: Layout) -> None:
+    """Raise DropLimitError if more than ``shard.max_drop_frac`` of the triplets were dropped."""
     samples = funnel[funnel["kind"] == "sample"]
     lost = int(samples.loc[samples["status"] == "dropped", "count"].sum())
     total = int(samples["count"].sum())
@@ -74,9 +81,8 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
             "shard",
             f"at most {params.shard.max_drop_frac:.1%} of {total} triplets dropped",
             f"{lost} dropped",
-            f"Read why in {layout.funnel('shard')}; mend the files, or raise shard.max_drop_frac.",
+            f"Read why in {layout.funnel('shard')}; fix the files, or raise shard.max_drop_frac.",
         )
-    return funnel
 
 
 def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:

@@ -37,6 +37,7 @@ from avsynth.benchmarks.clip_pools import read_clip_pools
 from avsynth.benchmarks.frames import bilevel, cut_second, make_sample, read_image, read_mask
 from avsynth.benchmarks.synthetic import PAPER_SAMPLES
 from avsynth.core.hashing import order_key
+from avsynth.core.names import safe_name
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import PATCH_SAMPLES, logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
@@ -147,9 +148,7 @@ def _read_annotations(path: Path) -> list[_Row]:
 
 def _file_name(row: _Row, name: str) -> str:
     """Return a name that may become part of a path: a plain, printable, unhidden file name."""
-    if not name or name.startswith(".") or not name.isprintable() or {"/", "\\"} & set(name):
-        raise DataError(row.where, "an id that is a plain file name", repr(name), _FIX)
-    return name
+    return safe_name(name, row.where, _FIX)
 
 
 def _audio_name(root: Path, row: _Row) -> str:

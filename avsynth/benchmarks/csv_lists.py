@@ -4,6 +4,7 @@ import csv
 from collections.abc import Collection
 from pathlib import Path
 
+from avsynth.core.names import safe_name
 from avsynth.runtime.errors import DataError
 
 
@@ -42,11 +43,9 @@ def check_file_name(where: Path, value: str) -> str:
     """Return a name that may become part of a path: a plain file or folder name.
 
     Raises:
-        DataError: the name is empty, contains a separator, or is ``.`` or ``..``.
+        DataError: the name is refused by `safe_name`.
     """
-    if value in ("", ".", "..") or any(c in value for c in "/\\\0"):
-        raise _bad(where, "names without path separators", repr(value))
-    return value
+    return safe_name(value, str(where))
 
 
 def check_unique(where: Path, names: list[str]) -> None:

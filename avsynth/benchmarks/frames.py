@@ -13,6 +13,7 @@ from PIL import Image
 
 from avsynth.benchmarks.base import Clip
 from avsynth.core.records import Sample
+from avsynth.formats.images import ImageError, open_image
 from avsynth.formats.logmel import logmel
 from avsynth.formats.safe_pickle import read_logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, encode_flac, quantise, read_audio
@@ -169,8 +170,8 @@ def _open(path: Path) -> tuple[bytes, Image.Image]:
     """Read and decode an image file."""
     try:
         content = path.read_bytes()
-        image = Image.open(io.BytesIO(content))
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(str(path), "an image file", str(error), _FIX) from None
+        with open_image(content) as image:
+            image.load()
+    except (OSError, ImageError) as error:
+        raise DataError(str(path), "a PNG or JPEG", str(error), _FIX) from None
     return content, image

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as mask_api
 
 from avsynth.core.records import Drop, Sample
+from avsynth.formats.images import ForeignFormatError, ImageError, open_image
 from avsynth.formats.logmel import logmel
 from avsynth.formats.mask_rle import rle_to_png
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, encode_flac, quantise, read_audio
@@ -73,7 +73,7 @@ def compose(recipe: Recipe) -> Sample | Drop:
 def _check_image(content: bytes, recipe: Recipe) -> tuple[str, str]:
     """Return the extension and a fault; one of the two is empty."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             if image.format not in _EXTENSIONS:
                 return "", "unsupported_image"
             if image.size != (recipe.width_px, recipe.height_px):
@@ -83,7 +83,9 @@ def _check_image(content: bytes, recipe: Recipe) -> tuple[str, str]:
                 image.draft(None, (image.width // 8, image.height // 8))
                 image.load()
             return _EXTENSIONS[image.format], ""
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except ForeignFormatError:
+        return "", "unsupported_image"
+    except ImageError:
         return "", "undecodable_image"
 
 

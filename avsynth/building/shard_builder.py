@@ -1,32 +1,41 @@
 """Many shards at once: built in parallel, resumed after a kill, reused when nothing changed.
 
 Each shard is planned before it is built, and a plan's signature covers all that decides the
-tar's bytes. A finished tar waits in a staging folder under its signature; when all are there they
-are renamed to their final names and the index is written. So a killed run goes on where it
-stopped, and a run over changed input builds only the shards whose signature is new.
+tar's bytes. A finished tar waits in a staging folder under its signature; when all are there a
+folder with their final names and the index takes the place of the old one. So a killed run goes on
+where it stopped, a run over changed input builds only the shards whose signature is new, and a run
+that fails leaves the dataset that was there.
 """
 
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avsynth.core.files import file_lock, write_json
+from avsynth.core.files import (
+    file_lock,
+    link_or_copy,
+    replace_folder,
+    restore_folder,
+    write_json,
+)
 from avsynth.core.hashing import file_digest
 from avsynth.core.records import Drop, Sample
-from avsynth.formats.shards import INDEX_FILE, ShardInfo, write_index, write_shard
-from avsynth.runtime.errors import ConfigError, SpaceError
+from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
+from avsynth.runtime.errors import SpaceError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
 
 _LEDGER = "published.json"
 _LOCK = "lock"
+_NEW, _OLD = "new", "old"
+"""Folders in the staging folder: the dataset to publish, and the one that it replaces."""
 Make = Callable[[Any], Iterable[Sample | Drop]]
 
 
@@ -51,32 +60,37 @@ class Packed:
     drops: tuple[Drop, ...]
 
 
-def pack(
+@contextmanager
+def packing(
     folder: Path,
     dataset: str,
     plans: Sequence[ShardPlan],
     make: Make,
     staging: Path,
     runtime: Runtime,
-) -> list[Packed]:
-    """Bring a dataset's folder to what the plans say.
+) -> Iterator[list[Packed]]:
+    """Build a dataset's shards, and publish them when the block succeeds.
 
     Args:
-        folder: of the tars and index.json; holds nothing else afterwards.
+        folder: of the tars and index.json; holds nothing else.
         dataset: its name, recorded in the index.
         plans: in the order of their file names.
         make: picklable function from a plan's content to its samples.
         staging: working folder on the same disk; keeps only notes of what was published.
         runtime: workers and executor.
 
-    Returns:
-        One record per plan, in order. The folder's bytes depend on the plans alone.
+    Yields:
+        One record per plan, in order. The folder's bytes depend on the plans alone. When the
+        block raises, the dataset that was there stays.
 
     Raises:
         SpaceError: the disk has no room for what is to be built.
         ConfigError: another run is writing the same dataset.
+        DataError: the folder holds a file that avsynth did not write.
     """
-    with _alone(staging):
+    with file_lock(staging / _LOCK, what=f"dataset {dataset}"):
+        restore_folder(folder, staging / _OLD)
+        check_replaceable(folder)
         _sweep(staging)
         _reclaim(folder, staging)
         todo = [p for p in plans if _finished(staging, p) is None]
@@ -85,7 +99,24 @@ def pack(
         done = map_items(build, todo, runtime)
         for _ in track(done, f"shards of {dataset}", len(todo), runtime):
             pass
-        return _publish(folder, dataset, staging, plans)
+        _sweep(staging)  # Listing a shared folder also shows what other machines have put there.
+        packed = [p for p in (_finished(staging, plan) for plan in plans) if p is not None]
+        assert len(packed) == len(plans), "every planned shard has been built"
+        yield packed
+        _publish(folder, dataset, staging, list(zip(plans, packed, strict=True)))
+
+
+def pack(
+    folder: Path,
+    dataset: str,
+    plans: Sequence[ShardPlan],
+    make: Make,
+    staging: Path,
+    runtime: Runtime,
+) -> list[Packed]:
+    """Build a dataset's shards and publish them; see `packing`."""
+    with packing(folder, dataset, plans, make, staging, runtime) as packed:
+        return packed
 
 
 def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
@@ -125,26 +156,24 @@ def _finished(staging: Path, plan: ShardPlan) -> Packed | None:
     return Packed(ShardInfo(**info), tuple(Drop(**d) for d in content["drops"]))
 
 
-def _publish(folder: Path, dataset: str, staging: Path, plans: Sequence[ShardPlan]) -> list[Packed]:
-    """Rename the staged tars to their final names and write the index last of all."""
-    _sweep(staging)  # Listing a shared folder also shows what other machines have put there.
-    packed = [_finished(staging, plan) for plan in plans]
-    complete = [p for p in packed if p is not None]
-    assert len(complete) == len(plans), "every planned shard has been built"
+def _publish(
+    folder: Path, dataset: str, staging: Path, built: Sequence[tuple[ShardPlan, Packed]]
+) -> None:
+    """Put the staged tars and their index in the place of the old dataset."""
     ledger = {
         plan.signature: {"info": asdict(p.info), "drops": [asdict(d) for d in p.drops]}
-        for plan, p in zip(plans, complete, strict=True)
+        for plan, p in built
     }
     write_json(staging / _LEDGER, ledger)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for plan in plans:
-        (staging / f"{plan.signature}.tar").rename(folder / plan.file)
-    write_index(folder, dataset, [p.info for p in complete])
+    new = staging / _NEW
+    new.mkdir()
+    for plan, _ in built:
+        link_or_copy(staging / f"{plan.signature}.tar", new / plan.file)
+    write_index(new, dataset, [p.info for _, p in built])
+    replace_folder(new, folder, staging / _OLD)
     for left in staging.iterdir():
         if left.name not in (_LEDGER, _LOCK):
             left.unlink()
-    return complete
 
 
 def _sweep(staging: Path) -> None:
@@ -155,41 +184,25 @@ def _sweep(staging: Path) -> None:
 
 
 def _reclaim(folder: Path, staging: Path) -> None:
-    """Move published tars back to the staging folder, each under its signature.
+    """Give published tars a second name in the staging folder, each its signature.
 
     Only a tar whose bytes are the noted ones is taken: something else may have put another of
     the same name there, such as a checkout of an older build.
     """
-    (folder / INDEX_FILE).unlink(missing_ok=True)
     ledger = staging / _LEDGER
     if not ledger.is_file():
         return
     for signature, note in json.loads(ledger.read_bytes()).items():
         info, tar = note["info"], folder / note["info"]["file"]
+        staged = staging / f"{signature}.tar"
+        if staged.exists():
+            continue
         if not tar.is_file() or tar.is_symlink() or tar.stat().st_size != info["bytes"]:
             continue
         if file_digest(tar) != info["sha256"]:
             continue
         write_json(staging / f"{signature}.json", note)
-        tar.rename(staging / f"{signature}.tar")
-
-
-@contextmanager
-def _alone(staging: Path) -> Iterator[None]:
-    """Hold the staging folder for this process.
-
-    Raises:
-        ConfigError: another run is writing the same dataset.
-        SpaceError: the folder cannot be written.
-    """
-    with ExitStack() as lock:
-        try:
-            lock.enter_context(file_lock(staging / _LOCK, wait=False))
-        except BlockingIOError:
-            raise ConfigError(
-                str(staging), "no other run on this dataset", "one", "Wait until it has ended."
-            ) from None
-        yield
+        link_or_copy(tar, staged)
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -61,7 +61,7 @@ def semantic(
     folder: Annotated[Path, typer.Argument(help="Folder of label maps: <uid>/<frame>.png.")],
     split: Annotated[str, typer.Option(help="A split of AVSBench-semantic.")] = "test",
 ) -> None:
-    """Score predicted label maps on the 71 classes of AVSBench-semantic."""
+    """Score predicted label maps on AVSBench-semantic's 71 classes."""
     from rich.console import Console
 
     from avsynth.commands.semantic import semantic as run

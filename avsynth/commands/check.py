@@ -12,7 +12,8 @@ from typing import Literal
 from rich.box import SIMPLE
 from rich.table import Table
 
-from avsynth.benchmarks import RELEASE, Benchmark, convertible
+from avsynth.benchmarks import Benchmark
+from avsynth.benchmarks.convertible import RELEASE, convertible
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import CatalogEntry, catalog_entry, read_catalog

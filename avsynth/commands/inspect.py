@@ -1,6 +1,7 @@
 """`avsynth inspect`: a dataset in FiftyOne, with masks, spectrograms and previews with audio."""
 
 import os
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,8 +102,9 @@ def inspect(
             write_line(f"wrote {options.export}")
             return
         listener = _listener()
-        write_line(_address(listener, options.dataset, view))
-        serve(Media(layout, media, _image_folders(params, layout)), listener)
+        token = secrets.token_urlsafe(16)
+        write_line(_address(listener, options.dataset, view, token))
+        serve(Media(layout, media, _image_folders(params, layout)), listener, token)
 
 
 def pull(
@@ -219,11 +221,11 @@ def _image_folders(params: Params, layout: Layout) -> list[Path]:
     return [layout.resolve(folder) for folder in params.masks.folders().values()]
 
 
-def _address(listener: socket.socket, dataset: str, view: str | None) -> str:
+def _address(listener: socket.socket, dataset: str, view: str | None, token: str) -> str:
     from fiftyone.core.utils import to_slug
 
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}"
-    return f"{address}?view={to_slug(view)}" if view else address
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/datasets/{dataset}?token={token}"
+    return f"{address}&view={to_slug(view)}" if view else address
 
 
 def _listener() -> socket.socket:

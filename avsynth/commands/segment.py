@@ -1,6 +1,5 @@
 """Command ``segment``: segment the sounding objects of one image with a trained run."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,6 +11,7 @@ from avsynth.core.files import atomic_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.project import Project
+from avsynth.formats.images import ImageError, open_image
 from avsynth.formats.images import decode_image as decode_pixels
 from avsynth.formats.logmel import logmel
 from avsynth.formats.render import PREDICTION, overlay
@@ -109,10 +109,12 @@ def _read(image: Path) -> bytes:
     fix = "Use a JPEG or PNG file."
     try:
         content = image.read_bytes()
-        with Image.open(io.BytesIO(content)) as opened:
+        with open_image(content) as opened:
             opened.load()
-    except OSError as error:  # Pillow's own errors are OSErrors too
+    except OSError as error:
         raise DataError(str(image), "an image", error.strerror or str(error), fix) from None
+    except ImageError as error:
+        raise DataError(str(image), "a JPEG or PNG", str(error), fix) from None
     return content
 
 

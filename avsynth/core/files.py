@@ -1,20 +1,26 @@
-"""Atomic writers and locks: `atomic_file`, `atomic_folder`, `write_json`, `file_lock`.
+"""Atomic writers and locks: `atomic_file`, `atomic_folder`, `replace_folder`, `file_lock`.
 
 A file or folder is written under a temporary name beside its own and then renamed. So a reader
-never finds half of it, and a process that is killed leaves the old content in place.
+never finds half of it, and a process that is killed leaves the old content in place. A temporary
+name belongs to one writer, so two writers of one path never mix; the last rename wins.
 """
 
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from avsynth.runtime.errors import DataError, SpaceError
+from avsynth.runtime.errors import ConfigError, DataError, SpaceError
+
+_MACHINE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+"""A disk may be shared: only its own machine can tell whether a process still runs."""
 
 
 @contextmanager
@@ -23,16 +29,17 @@ def atomic_file(path: Path, *, concurrent: bool = False) -> Iterator[Path]:
 
     Args:
         path: the file; its folder is made when absent.
-        concurrent: several processes or threads may write this file at the same time. Each gets
-            a temporary path of its own, and the last rename wins. Otherwise the temporary path is
-            always the same, so that a run that was killed leaves one file at most.
+        concurrent: the file is one of many in a cache that several processes fill. Temporary files
+            of killed writers are then not searched for, which would list the whole folder.
 
     Raises:
         SpaceError: the folder cannot be written, or the disk is full.
     """
-    temporary = path.with_name(path.name + (_own_suffix() if concurrent else ".tmp"))
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not concurrent:
+            _remove_abandoned(path)
         yield temporary
         os.replace(temporary, path)  # noqa: PTH105 - Path.replace would hide that this is atomic
     except OSError as error:
@@ -65,10 +72,10 @@ def atomic_folder(
         raise DataError(
             str(directory), "a new or an empty folder", "something in it", "Name another folder."
         )
-    temporary = final.with_name(final.name + (_own_suffix() if existing == "keep" else ".tmp"))
+    temporary = _temporary(final)
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
+        _remove_abandoned(final)
         yield temporary
         if existing == "replace":
             shutil.rmtree(final, ignore_errors=True)
@@ -83,6 +90,38 @@ def atomic_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def replace_folder(new: Path, folder: Path, aside: Path) -> None:
+    """Put ``new`` in the place of ``folder``; remove the old one only when the new one is there.
+
+    Args:
+        new: complete.
+        folder: the final place; may be absent.
+        aside: where the old one waits, on the same disk; see `restore_folder`.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside)
+    new.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore_folder(folder: Path, aside: Path) -> None:
+    """Put the old folder back if a `replace_folder` was killed between its two renames."""
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def link_or_copy(path: Path, name: Path) -> None:
+    """Create a hard link to a file that is never changed; a copy where the disk has no links."""
+    with atomic_file(name) as temporary:
+        try:
+            temporary.hardlink_to(path.resolve())
+        except OSError:
+            shutil.copyfile(path, temporary)
+
+
 def write_json(path: Path, content: object) -> None:
     """Write JSON with sorted keys, atomically."""
     with atomic_file(path) as temporary:
@@ -91,35 +130,49 @@ def write_json(path: Path, content: object) -> None:
 
 
 @contextmanager
-def file_lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+def file_lock(
+    path: Path, *, what: str = "", shared: bool = False, wait: bool = True
+) -> Iterator[None]:
     """Hold a lock until the block ends or the process dies, whichever is first.
 
-    The kernel releases the lock of a process that is killed, so no stale lock stays behind. The
+    The kernel releases the lock of a process that is killed, so no stale lock stays behind. A lock
     file holds the process id of the last exclusive holder, and is never removed.
 
     Args:
-        path: the lock file; made when absent, with its folder.
+        path: the lock file, made when absent with its folder; or a folder, which is locked itself.
+        what: the output that the lock guards; a process that finds it locked then gets a message
+            instead of waiting.
         shared: any number of shared holders, or one exclusive holder.
         wait: wait for other holders; otherwise raise at once.
 
     Raises:
+        ConfigError: another process holds it and ``what`` is given.
         BlockingIOError: another process holds it and ``wait`` is off.
         SpaceError: the file cannot be written.
     """
-    with _open_lock(path) as file:
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
-        if not shared:
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+    lock = _open_lock(path)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        try:
+            fcntl.flock(lock, kind if wait and not what else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not what:
+                raise
+            fix = "Wait until it has ended, then run the same command again."
+            raise ConfigError(what, "no other run that writes it", "one", fix) from None
+        if not shared and not path.is_dir():
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
         yield
+    finally:
+        os.close(lock)
 
 
-def _open_lock(path: Path) -> IO[str]:
+def _open_lock(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a", encoding="ascii")
+        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        return os.open(path, flags | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise _no_space(path, error) from error
 
@@ -128,8 +181,33 @@ def _holds_something(folder: Path) -> bool:
     return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
 
 
-def _own_suffix() -> str:
-    return f".{os.getpid()}.{secrets.token_hex(4)}.tmp"
+def _temporary(path: Path) -> Path:
+    writer = f"{_MACHINE}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f"{path.name}.{writer}.tmp")
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a killed writer of ``path`` on this machine left behind."""
+    pattern = re.compile(rf"{re.escape(path.name)}\.{_MACHINE}-(\d+)-[0-9a-f]{{8}}\.tmp")
+    for name in os.listdir(path.parent):  # noqa: PTH208 - half the time of Path.iterdir
+        match = pattern.fullmatch(name)
+        if match is not None and _has_ended(int(match[1])):
+            left = path.with_name(name)
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    left.unlink()
+
+
+def _has_ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _no_space(path: Path, error: OSError) -> SpaceError:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from avsynth.core.names import safe_name
+from avsynth.runtime.errors import ConfigError
+
 AVS_SYNTHETIC = "avs-synthetic"
 """The dataset that `avsynth build` writes: a folder below data/shards."""
 SYNTHETIC = "synthetic"
@@ -76,12 +79,17 @@ class Layout:
         return self.interim / "clips.csv"
 
     def shards(self, dataset: str) -> Path:
-        """The shards of a dataset, with their index.json."""
-        return self.root / "data" / "shards" / dataset
+        """The shards of a dataset, with their index.json.
+
+        Raises:
+            ConfigError: ``dataset`` is a path, not the name of a folder.
+        """
+        fix = "Give the name of a folder below data/shards."
+        return self.root / "data" / "shards" / safe_name(dataset, "--dataset", fix, ConfigError)
 
     def staging(self, dataset: str) -> Path:
         """The shards of a dataset while it is being written."""
-        return self.root / "data" / "shards" / ".staging" / dataset
+        return self.shards(dataset).parent / ".staging" / dataset
 
     def funnel(self, stage: str) -> Path:
         """The funnel of a stage: what it kept and dropped, and why."""

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from avsynth.core.files import atomic_file
-from avsynth.download.items import Item, Outcome, check_file, resolve_inside
+from avsynth.core.names import inside
+from avsynth.download.items import Item, Outcome, check_file
 from avsynth.download.partial_file import disk_errors
 from avsynth.download.rate_limit import RateLimiter
 from avsynth.download.youtube import ClipJob, ClipResult, ffmpeg
@@ -144,7 +145,7 @@ async def download_clip(
     clip_workers: ClipWorkers, job: ClipJob, item: Item, root: Path
 ) -> list[tuple[Item, Outcome]]:
     """Cut a clip, check it and move it to its target."""
-    target = resolve_inside(root, item.target)
+    target = inside(root, item.target)
     folder = clip_workers.folder()
     try:
         result = await clip_workers.cut(replace(job, folder=str(folder)))
@@ -154,7 +155,7 @@ async def download_clip(
         fault, size, sha256 = check_file(output, item)
         if fault:
             return [(item, Outcome("corrupt", fault))]
-        with disk_errors(target), atomic_file(target) as temporary:
+        with disk_errors(target), atomic_file(target, concurrent=True) as temporary:
             output.replace(temporary)
         return [(item, Outcome("ok", "", size, sha256))]
     finally:

@@ -11,18 +11,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from avsynth.core.names import inside
 from avsynth.download.http_responses import (
     MAX_WAIT_S,
     RefusalError,
+    check_body_headers,
     check_scheme,
     check_status,
     parse_content_range,
     read_server_digest,
     read_version,
+    resolve_redirect,
 )
-from avsynth.download.items import Item, Outcome, resolve_inside
+from avsynth.download.items import Item, Outcome
 from avsynth.download.partial_file import CorruptError, PartialFile
 from avsynth.download.rate_limit import RateLimiter
 from avsynth.runtime.errors import MissingExtra
@@ -116,9 +119,8 @@ class Web:
                 if response.status not in REDIRECTS:
                     yield response
                     return
-                location = urljoin(source_url, response.headers.get("Location", ""))
-            check_scheme(source_url, location)
-            source_url = location
+                location = response.headers.get("Location", "")
+            source_url = resolve_redirect(source_url, location)
         raise RefusalError("corrupt", f"more than {MAX_REDIRECTS} redirects")
 
     async def download(self, item: Item, root: Path) -> Outcome:
@@ -128,7 +130,7 @@ class Web:
             SpaceError: the disk is full; the run must end.
             CircuitOpenError: the host refuses every request.
         """
-        partial_file = PartialFile(item, resolve_inside(root, item.target))
+        partial_file = PartialFile(item, inside(root, item.target))
         try:
             (size, sha256), attempts = await self.call_with_retries(
                 item.url, lambda: self._once(item, partial_file)
@@ -185,13 +187,18 @@ class Web:
         return self._limiters[host]
 
     async def _once(self, item: Item, partial_file: PartialFile) -> tuple[int, str]:
-        start, validator = partial_file.resume_point()
-        headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
+        start, version, known_total = partial_file.resume_point()
+        headers = {"Range": f"bytes={start}-", "If-Range": version} if start else {}
         async with asyncio.timeout(None) as deadline, self.get(item.url, headers) as response:
             if response.status == 416:
                 partial_file.discard()
             check_status(response)
-            start, total = parse_content_range(response, start)
+            check_body_headers(response, item)
+            try:
+                start, total = parse_content_range(response, start, version, known_total)
+            except RefusalError:
+                partial_file.discard()
+                raise
             if item.bytes is not None and total not in {None, item.bytes}:
                 raise CorruptError(f"{total} bytes offered, not {item.bytes}")
             grace = self.settings.timeout_s + (total or item.bytes or 0) / MIN_RATE
@@ -207,9 +214,9 @@ async def _stream(
     response: "ClientResponse", partial_file: PartialFile, start: int, total: int | None
 ) -> tuple[int, str]:
     """Write a body to its partial file, which stays for the next attempt after an interruption."""
-    validator = read_version(response)
+    version = read_version(response)
     most = total if total is not None else MAX_UNANNOUNCED_BYTES
-    writer = partial_file.open(start, validator, total)
+    writer = partial_file.open(start, version, total)
     try:
         async for block in response.content.iter_chunked(BLOCK_BYTES):
             writer.write(block)
@@ -218,6 +225,8 @@ async def _stream(
     finally:
         # `PartialFile.resume_point` offers these bytes again if the host gave a version.
         writer.close()
+    if total is not None and writer.size < total:
+        raise RefusalError("transient", f"received {writer.size} of {total} bytes", retryable=True)
     return writer.commit()
 
 

@@ -3,16 +3,20 @@
 import base64
 import binascii
 import email.utils
+import re
 import time
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from avsynth.download.items import Outcome, Status
+from avsynth.download.content import SELF_TERMINATED_SUFFIXES
+from avsynth.download.items import Item, Outcome, Status
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 MAX_WAIT_S = 600.0
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
 STATUS_BY_CODE: dict[int, Status] = {
     401: "private",
     403: "private",
@@ -82,29 +86,83 @@ def check_scheme(source_url: str, location: str) -> None:
     Raises:
         RefusalError: the redirect leaves http(s), or goes from https to http.
     """
-    scheme = urlsplit(location).scheme
+    try:
+        scheme = urlsplit(location).scheme
+    except ValueError:
+        raise RefusalError("corrupt", "refused a redirect to an invalid URL") from None
     if scheme not in {"http", "https"}:
         raise RefusalError("corrupt", f"refused a redirect to {scheme or 'no'}: scheme")
     if scheme == "http" and urlsplit(source_url).scheme == "https":
         raise RefusalError("corrupt", "refused a redirect from https to http")
 
 
-def parse_content_range(response: "ClientResponse", start: int) -> tuple[int, int | None]:
-    """Return the body's offset in the file, and the file's size in bytes (None if unknown)."""
-    length = response.content_length
+def resolve_redirect(source_url: str, location: str) -> str:
+    """Return the URL that a redirect points to.
+
+    Args:
+        source_url: the URL that sent the redirect.
+        location: its Location header, absolute or relative.
+
+    Raises:
+        RefusalError: the URL is invalid, leaves http(s), or goes from https to http.
+    """
+    try:
+        url = urljoin(source_url, location)
+    except ValueError:
+        raise RefusalError("corrupt", "refused a redirect to an invalid URL") from None
+    check_scheme(source_url, url)
+    return url
+
+
+def parse_content_range(
+    response: "ClientResponse", start: int, version: str, known_total: int | None
+) -> tuple[int, int | None]:
+    """Return the body's offset in the file, and the file's size in bytes (None if unknown).
+
+    Args:
+        response: a response with status 200 or 206.
+        start: the requested offset; 0 if the whole file was requested.
+        version: the version of the bytes received so far, see `read_version`.
+        known_total: the file's size according to an earlier response.
+
+    Raises:
+        RefusalError: the body is not the requested rest of the same version of the file.
+    """
     if response.status == 200:
-        return 0, length
-    unit, _, extent = response.headers.get("Content-Range", "").partition(" ")
-    first, _, total = extent.partition("/")
-    if unit != "bytes" or first.partition("-")[0] != str(start):
+        return 0, response.content_length
+    if not start:
+        raise RefusalError("corrupt", "a partial response that was not requested", retryable=True)
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != start:
         raise RefusalError("corrupt", "the response is not the requested range")
-    return start, int(total) if total.isdecimal() else None
+    total = int(match[3]) if match[3] != "*" else None
+    header = "ETag" if version.startswith('"') else "Last-Modified"
+    if response.headers.get(header, version) != version or (known_total or total) != total:
+        raise RefusalError("corrupt", "the file changed between two requests", retryable=True)
+    return start, total
+
+
+def check_body_headers(response: "ClientResponse", item: Item) -> None:
+    """Check that a response is not a web page, and that a truncated body would be noticed.
+
+    Raises:
+        RefusalError: the body is a web page, or nothing announces where it ends.
+    """
+    content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type in {"text/html", "application/xhtml+xml"} and not item.digest:
+        raise RefusalError("corrupt", "a web page instead of the file", retryable=True)
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    announced = response.content_length is not None or chunked or item.bytes is not None
+    suffix = PurePosixPath(item.target).suffix.lower()
+    if not announced and not item.digest and suffix not in SELF_TERMINATED_SUFFIXES:
+        raise RefusalError("transient", "a body without an announced length", retryable=True)
 
 
 def read_version(response: "ClientResponse") -> str:
     """Return the version of the file: a strong ETag, else Last-Modified, else empty."""
     etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    version = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    return version if version.isascii() and version.isprintable() else ""
 
 
 def read_server_digest(response: "ClientResponse") -> str:
@@ -115,6 +173,6 @@ def read_server_digest(response: "ClientResponse") -> str:
             if kind == "md5":
                 try:
                     return "md5:" + base64.b64decode(digest, validate=True).hex()
-                except binascii.Error:
+                except (binascii.Error, ValueError):
                     return ""
     return ""

@@ -1,30 +1,16 @@
-"""`Item`, a file to download; `Outcome`, its result; the checks of its path and its content."""
+"""`Item`, a file to download; `Outcome`, its result; the checks of its content."""
 
 import hashlib
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
 
-from avsynth.runtime.errors import DataError
+from avsynth.download.content import check_content, check_magic_bytes
 
 Status = Literal["ok", "gone", "private", "geo", "bot", "transient", "corrupt"]
 """ok: complete on disk. gone: removed permanently. private: needs a login. geo: blocked in this
 country. bot: a robot check. transient: may work later. corrupt: received, but wrong."""
 STATUSES: tuple[str, ...] = get_args(Status)
-
-MAGIC_BYTES = {
-    ".jpg": b"\xff\xd8\xff",
-    ".jpeg": b"\xff\xd8\xff",
-    ".png": b"\x89PNG\r\n\x1a\n",
-    ".zip": b"PK\x03\x04",
-    ".pth": b"PK\x03\x04",
-    ".flac": b"fLaC",
-    ".wav": b"RIFF",
-}
-"""First bytes of each file type. They reject an error page that was sent with status 200."""
-_OLD_PICKLE = b"\x80\x02"
-"""Checkpoints written before torch 1.6 are bare pickles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +46,6 @@ class Outcome:
     """Path of the file, if it is not the item's target (a local clip with another suffix)."""
 
 
-def resolve_inside(root: Path, target: str) -> Path:
-    """Join an untrusted relative path to ``root``, and check that it stays inside.
-
-    Raises:
-        DataError: the path is absolute, contains ``..``, or has invalid characters.
-    """
-    parts = PurePosixPath(target).parts
-    if not parts or target.startswith("/") or ".." in parts or re.search(r"[\\\x00-\x1f]", target):
-        raise DataError(
-            str(root),
-            "a relative path that stays inside the folder",
-            repr(target),
-            "Download the list that contains this path again; it is damaged or hostile.",
-        )
-    return root.joinpath(*parts)
-
-
 class Digester:
     """Compute the SHA-256 of a stream, and its MD5 if the publisher gives one, in one pass."""
 
@@ -101,17 +70,8 @@ class Digester:
         return f"{kind} is {computed[: len(expected)]}, not {expected}"
 
 
-def check_magic_bytes(target: str, head: bytes) -> str:
-    """Return an error text if the first bytes do not match the file's suffix, else empty."""
-    suffix = PurePosixPath(target).suffix.lower()
-    expected = MAGIC_BYTES.get(suffix, b"")
-    if suffix == ".pth" and head.startswith(_OLD_PICKLE):
-        return ""
-    return "" if head.startswith(expected) else f"does not begin like a {suffix} file"
-
-
 def check_file(path: Path, item: Item) -> tuple[str, int, str]:
-    """Check a complete local file against its published size and digest.
+    """Check a complete local file: its published size and digest, else its content.
 
     Returns:
         The fault (empty if the file is valid), the size in bytes, and the SHA-256.
@@ -124,6 +84,8 @@ def check_file(path: Path, item: Item) -> tuple[str, int, str]:
             size += len(block)
             digests.update(block)
     fault = digests.mismatch() or check_magic_bytes(item.target, head)
+    if not fault and not item.digest:
+        fault = check_content(path, item.target)
     if item.bytes is not None and size != item.bytes:
         fault = f"{size} bytes, not {item.bytes}"
     return fault, size, digests.sha256.hexdigest()

@@ -19,8 +19,9 @@ import pandas as pd
 
 from avsynth.core.files import file_lock
 from avsynth.core.funnel import funnel_of
+from avsynth.core.names import inside
 from avsynth.core.tables import read_table, write_table
-from avsynth.download.items import Item, Outcome, resolve_inside
+from avsynth.download.items import Item, Outcome
 from avsynth.runtime.errors import DataError
 
 FOLDER = ".fetch"
@@ -114,7 +115,7 @@ class Ledger:
         if row is None or row.status != "ok":
             return False
         with contextlib.suppress(OSError):
-            return resolve_inside(self.root, row.target).stat().st_size == row.bytes
+            return inside(self.root, row.target).stat().st_size == row.bytes
         return False
 
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from avsynth.core.files import atomic_file
-from avsynth.download.items import Item, Outcome, check_file, resolve_inside
+from avsynth.core.names import inside
+from avsynth.download.items import Item, Outcome, check_file
 from avsynth.download.partial_file import CorruptError, PartialFile, disk_errors
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError
@@ -62,7 +63,7 @@ class LocalFiles:
         found = []
         for name in names:
             candidate_target = str(target.with_name(name))
-            if (target_path := resolve_inside(root, candidate_target)).is_file():
+            if (target_path := inside(root, candidate_target)).is_file():
                 found.append((target_path, candidate_target))
             # Files in a folder with the name of the target's folder come first.
             candidates = sorted(
@@ -81,7 +82,7 @@ class LocalFiles:
             )
             fault, size, sha256 = await asyncio.to_thread(check_file, path, checked)
             if not fault and size:
-                _link(path, resolve_inside(root, candidate_target))
+                _link(path, inside(root, candidate_target))
                 return Outcome("ok", "on disk", size, sha256, 0, candidate_target)
         return None
 
@@ -90,8 +91,8 @@ def _link(path: Path, target: Path) -> None:
     """Create a hard link; across file systems, a symbolic link."""
     if path == target:
         return
-    with disk_errors(target), atomic_file(target) as temporary:
-        temporary.unlink(missing_ok=True)
+    # `concurrent`, because a folder can hold 100,000 targets: it is not listed for each of them.
+    with disk_errors(target), atomic_file(target, concurrent=True) as temporary:
         try:
             temporary.hardlink_to(path.resolve())
         except OSError:
@@ -134,9 +135,7 @@ def _extract_member(
     if stream is None or member.size > MAX_CLIP_BYTES:
         return Outcome("corrupt", f"{member.size} bytes are too many for a clip")
     try:
-        size, sha256 = PartialFile(item, resolve_inside(root, item.target)).commit_bytes(
-            stream.read()
-        )
+        size, sha256 = PartialFile(item, inside(root, item.target)).commit_bytes(stream.read())
     except CorruptError as error:
         return Outcome("corrupt", str(error))
     return Outcome("ok", "from a tar", size, sha256, 0, item.target)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avsynth.download.items import Digester, Item, check_magic_bytes
+from avsynth.download.content import check_content, check_magic_bytes
+from avsynth.download.items import Digester, Item
 from avsynth.runtime.errors import SpaceError
 
 RESERVE_BYTES = 256 << 20
@@ -29,14 +30,21 @@ class PartialFile:
     def __init__(self, item: Item, target: Path) -> None:
         self.item, self.target = item, target
         self.path = target.with_name(f".{target.name}.part")
-        self._validator = target.with_name(f".{target.name}.etag")
+        self._version_path = target.with_name(f".{target.name}.etag")
 
-    def resume_point(self) -> tuple[int, str]:
-        """Return the number of bytes received, and the version (ETag or date) they belong to."""
+    def resume_point(self) -> tuple[int, str, int | None]:
+        """Return where a download can resume.
+
+        Returns:
+            The number of bytes received, the version (ETag or date) they belong to, and the size
+            of the whole file (None if unknown).
+        """
         try:
-            return self.path.stat().st_size, self._validator.read_text(encoding="ascii")
+            version, _, total = self._version_path.read_text(encoding="ascii").partition("\n")
+            size = self.path.stat().st_size
         except (OSError, ValueError):
-            return 0, ""
+            return 0, "", None
+        return size, version, int(total) if total.isdecimal() else None
 
     def discard(self) -> None:
         """Delete the received bytes."""
@@ -45,14 +53,14 @@ class PartialFile:
 
     def discard_version(self) -> None:
         """Delete the file that stores the version; small files have none."""
-        self._validator.unlink(missing_ok=True)
+        self._version_path.unlink(missing_ok=True)
 
-    def open(self, start: int, validator: str, total: int | None) -> "PartialFileWriter":
+    def open(self, start: int, version: str, total: int | None) -> "PartialFileWriter":
         """Open for writing at ``start``, 0 for a new file.
 
         Args:
             start: offset of the next byte.
-            validator: version of the file; empty if the host gives none.
+            version: version of the file; empty if the host gives none.
             total: size of the whole file in bytes; None if unknown.
 
         Raises:
@@ -63,8 +71,9 @@ class PartialFile:
                 check_free_space(self.target, total - start)
             elif not self.target.parent.is_dir():
                 self.target.parent.mkdir(parents=True, exist_ok=True)
-            if validator and not start:
-                self._validator.write_text(validator, encoding="ascii")
+            if version and not start:
+                text = f"{version}\n{'' if total is None else total}"
+                self._version_path.write_text(text, encoding="ascii")
             return PartialFileWriter(self, start)
 
     def commit_bytes(self, body: bytes) -> tuple[int, str]:
@@ -128,6 +137,8 @@ class PartialFileWriter:
         fault = self._digests.mismatch() or check_magic_bytes(item.target, self._head)
         if item.bytes is not None and self.size != item.bytes:
             fault = f"{self.size} bytes, not {item.bytes}"
+        if not fault and not (item.digest or item.member):  # A zip member has a checksum.
+            fault = check_content(self._partial_file.path, item.target)
         if fault:
             self._partial_file.discard()
             raise CorruptError(fault)

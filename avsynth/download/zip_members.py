@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from avsynth.core.names import inside
 from avsynth.download.http import Web
 from avsynth.download.http_responses import RefusalError, check_status
-from avsynth.download.items import Item, Outcome, resolve_inside
+from avsynth.download.items import Item, Outcome
 from avsynth.download.partial_file import CorruptError, PartialFile, check_free_space, disk_errors
 from avsynth.download.worker_pool import Job
 from avsynth.download.zip_ranges import (
@@ -107,9 +108,7 @@ async def _download_range(
     for item, member in pairs:
         try:
             content = unpack(member, byte_range[member.start - start : member.end - start])
-            size, sha256 = PartialFile(item, resolve_inside(root, item.target)).commit_bytes(
-                content
-            )
+            size, sha256 = PartialFile(item, inside(root, item.target)).commit_bytes(content)
             done.append((item, Outcome("ok", "", size, sha256)))
         except CorruptError as error:
             done.append((item, Outcome("corrupt", str(error))))
@@ -120,7 +119,7 @@ async def _download_large(
     blob: Blob, item: Item, member: Member, root: Path
 ) -> list[tuple[Item, Outcome]]:
     """Download the packed bytes into a hidden file chunk by chunk, then unpack the file."""
-    target = resolve_inside(root, item.target)
+    target = inside(root, item.target)
     try:
         if member.fault:
             raise CorruptError(member.fault)

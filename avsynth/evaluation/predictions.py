@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from avsynth.core.files import atomic_file
+from avsynth.core.names import inside
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import SplitData, load
 from avsynth.loading.sampler import Request
@@ -23,6 +24,8 @@ from avsynth.metrics.rows import FrameRow, LocalisationRow
 from avsynth.runtime.options import Runtime
 
 Mask = NDArray[np.bool_]
+_SUFFIXES = (".png", ".flac")
+"""Suffixes of predictions; files of other kinds in a run's folder are kept."""
 
 
 def best_median_worst(
@@ -82,17 +85,17 @@ def predict(
 
 
 def write_predictions(folder: Path, files: Mapping[str, Mask | bytes]) -> None:
-    """Write a run's folder: masks as 1-bit PNG, bytes unchanged; remove all other files in it.
+    """Write a run's folder: masks as 1-bit PNG, bytes unchanged; remove its older predictions.
 
     Args:
         folder: of the run.
         files: name to content; a mask's name ends in ``.png``.
     """
     for name, content in files.items():
-        with atomic_file(folder / name) as temporary:
+        with atomic_file(inside(folder, name)) as temporary:
             temporary.write_bytes(content if isinstance(content, bytes) else _png(content))
     for path in folder.glob("*"):
-        if path.name not in files:
+        if path.name not in files and path.suffix in _SUFFIXES and path.is_file():
             path.unlink()
 
 

@@ -74,5 +74,5 @@ def _annotation(instance: Instance, mask: np.ndarray[Any, np.dtype[np.bool_]]) -
         "iscrowd": 0,
         "sample": instance.key,
         "clip_id": instance.meta.get("clip_id", ""),
-        "second": instance.meta["second"],
+        "second": instance.second,
     }

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from avsynth.core.records import SPLITS
 from avsynth.formats.shards import ShardReader
+from avsynth.runtime.errors import DataError
 
+_MAX_SECOND = 1_000_000
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FIX = "Write the shards again, or download the dataset again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,22 @@ class Instance:
         return plain_file_name(str(self.meta.get("image_id", self.key)).rpartition("/")[2])
 
     @property
+    def second(self) -> int:
+        """The second of the clip, from 0.
+
+        Raises:
+            DataError: meta.json has no valid second.
+        """
+        second = self.meta.get("second")
+        if type(second) is not int or not 0 <= second < _MAX_SECOND:
+            raise DataError(self.key, "the second of the clip", repr(second)[:80], _FIX)
+        return second
+
+    @property
     def audio_name(self) -> str:
         """The file name of the clip and second."""
-        clip = plain_file_name(str(self.meta.get("clip_id", self.meta["clip_key"])))
-        return f"{clip}_{self.meta['second']:02d}"
+        clip = plain_file_name(str(self.meta.get("clip_id", self.meta.get("clip_key", self.key))))
+        return f"{clip}_{self.second:02d}"
 
     @property
     def image(self) -> bytes:
@@ -40,12 +56,28 @@ class Instance:
 
 
 def iter_instances(reader: ShardReader) -> Iterator[Instance]:
-    """Yield every sample of a shard folder as an instance, split by split."""
+    """Yield every sample of a shard folder as an instance, split by split.
+
+    Raises:
+        DataError: a sample's meta.json is invalid.
+    """
     prefixes = sorted({key.rpartition("-")[0] for key in reader.keys})
     cls_ids = {prefix: number for number, prefix in enumerate(prefixes, start=1)}
     for key, parts in reader:
-        meta = json.loads(parts["meta.json"])
+        meta = _meta(key, parts)
         yield Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
+
+
+def _meta(key: str, parts: dict[str, bytes]) -> dict[str, Any]:
+    """Read a sample's meta.json, which may come from a dataset of unknown origin."""
+    try:
+        meta = json.loads(parts["meta.json"])
+        known = isinstance(meta["category"], str) and meta["split"] in SPLITS
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(key, "a meta.json of a sample", repr(error)[:120], _FIX) from None
+    if not known or not isinstance(meta, dict):
+        raise DataError(key, "a category and a split", repr(meta)[:120], _FIX)
+    return meta
 
 
 def plain_file_name(text: str) -> str:

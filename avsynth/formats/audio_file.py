@@ -22,6 +22,11 @@ SNDFILE_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 FFMPEG_SUFFIXES = (".mp4", ".m4a", ".webm")
 AUDIO_SUFFIXES = SNDFILE_SUFFIXES + FFMPEG_SUFFIXES
 FIX = "Get the file again, or remove it."
+_CONTAINERS = {
+    "format_whitelist": "mov,mp4,m4a,matroska,webm,flac,wav,ogg,mp3,aac",
+    "protocol_whitelist": "file",
+}
+"""FFmpeg chooses by content: a play list under a sound's name would open other files and hosts."""
 _MARGIN_S = 0.1
 """Decoded on both sides of a range: longer than soxr's filter and than two AAC frames."""
 _LONGEST_GAP_S = 60.0
@@ -92,7 +97,7 @@ def native_rate_hz(path: Path) -> int:
     try:
         if path.suffix.lower() in SNDFILE_SUFFIXES:
             return int(soundfile.info(path).samplerate)
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=_CONTAINERS) as container:
             return int(container.streams.audio[0].rate)
     except (soundfile.SoundFileError, av.error.FFmpegError, IndexError) as error:
         raise DataError(str(path), "a sound file", str(error), FIX) from None
@@ -160,7 +165,7 @@ def _decode_ffmpeg(path: Path, span: Span) -> Decoded:
     the time before the track begins and gaps in it.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=_CONTAINERS) as container:
             if not container.streams.audio:
                 raise DataError(str(path), "a sound track", "none", FIX)
             stream = container.streams.audio[0]

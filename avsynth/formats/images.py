@@ -1,19 +1,98 @@
-"""Images and mask images: decode, resize, shrink."""
+"""Images and mask images: `open_image`, the only door to Pillow's decoders; decode, resize, shrink.
+
+Pillow would choose a decoder by content, and some of them start other programs (EPS: Ghostscript).
+Every official layout holds JPEG and PNG alone, so these are the only decoders that ever run.
+"""
 
 import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avsynth.runtime.errors import DataError
+
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+FORMATS = ("JPEG", "PNG")
+MAX_PIXELS = 1 << 27
+"""134 megapixels; decoded to RGB they take 400 MB."""
+_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_OTHER_HEADS = (
+    b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"%!PS", b"\xc5\xd0\xd3\xc6", b"8BPS", b"%PDF",
+    b"\0\0\0\x0cjP", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"\xd7\xcd\xc6\x9a", b"\0\0\1\0",
+)  # fmt: skip
+_FAULTS = (
+    OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, AttributeError,
+    OverflowError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow's decoders raise for damaged files."""
+
+
+_FIX = "Write the shards again, or fetch the dataset again."
+
+
+class ImageError(ValueError):
+    """An image is damaged, or larger than `MAX_PIXELS`."""
+
+
+class ForeignFormatError(ImageError):
+    """An image is of another format than `FORMATS`."""
+
+
+@contextmanager
+def open_image(source: bytes | Path) -> Iterator[Image.Image]:
+    """Open a JPEG or PNG; no other decoder is ever tried.
+
+    Args:
+        source: the bytes of a file, or its path; of a path only the header is read until pixels
+            are asked for.
+
+    Raises:
+        ImageError: it is damaged or too large, also when that is found inside the block.
+        ForeignFormatError: it is an image of another format.
+        OSError: the file of a path cannot be opened.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        head = file.read(12)
+        if not head.startswith(_HEADS) and (head.startswith(_OTHER_HEADS) or head[4:8] == b"ftyp"):
+            raise ForeignFormatError("an image that is neither JPEG nor PNG")
+        file.seek(0)
+        try:
+            with _opened(file) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ImageError(f"{image.width} x {image.height} pixels, above {MAX_PIXELS:,}")
+                yield image
+        except ImageError:
+            raise
+        except _FAULTS as error:
+            raise ImageError(str(error) or type(error).__name__) from None
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    with warnings.catch_warnings():  # Pillow warns of sizes below our bound.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=FORMATS)
 
 
 def decode_image(content: bytes) -> Pixels:
-    """Decode an image to uint8 ``[H, W, 3]``, RGB."""
-    with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image.convert("RGB"))
+    """Decode an image to uint8 ``[H, W, 3]``, RGB.
+
+    Raises:
+        DataError: it is damaged, too large, or of another format.
+    """
+    try:
+        with open_image(content) as image:
+            return np.asarray(image.convert("RGB"))
+    except ImageError as error:
+        raise DataError("image", "a whole JPEG or PNG", str(error), _FIX) from None
 
 
 def decode_mask(content: bytes) -> Mask:
@@ -23,13 +102,13 @@ def decode_mask(content: bytes) -> Mask:
         bool ``[H, W]``.
 
     Raises:
-        ValueError: not a readable image.
+        DataError: it is damaged, too large, or of another format.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             return foreground(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a readable image: {error}") from None
+    except ImageError as error:
+        raise DataError("mask", "a whole PNG", str(error), _FIX) from None
 
 
 def foreground(image: Image.Image) -> Mask:

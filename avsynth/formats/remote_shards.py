@@ -14,9 +14,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from avsynth.core.cache import cache_root
-from avsynth.core.files import atomic_file
-from avsynth.core.hashing import file_digest
-from avsynth.formats.shards import INDEX_FILE, ShardInfo, ShardReader, parse_index, read_index
+from avsynth.core.files import (
+    atomic_file,
+    file_lock,
+    link_or_copy,
+    replace_folder,
+    restore_folder,
+)
+from avsynth.formats.shards import (
+    INDEX_FILE,
+    WRITTEN_NAME,
+    ShardInfo,
+    ShardReader,
+    check_replaceable,
+    parse_index,
+    read_index,
+)
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -58,30 +71,41 @@ def publish(folder: Path, url: str, runtime: Runtime) -> TransferStats:
         remote.pipe_file(f"{root}/{INDEX_FILE}", content)
         remote.invalidate_cache()
         noted = {Path(note).stem for note in remote.glob(f"{root}/*.tar.sha256")}
-        for name in noted - {s.file for s in shards}:
+        ours = {name for name in noted if WRITTEN_NAME.fullmatch(name)}
+        for name in ours - {s.file for s in shards}:
             for left in (f"{root}/{name}", f"{root}/{name}.sha256"):
                 remote.rm_file(left)
     return sent
 
 
 def pull(url: str, folder: Path, runtime: Runtime) -> TransferStats:
-    """Download a published dataset to a folder and remove other files in it.
+    """Download a published dataset to a folder, where it replaces another one.
+
+    It is downloaded to ``.staging/<name>.pull`` and replaces the old one when it is complete. So a
+    download that fails changes nothing, and one that was stopped resumes.
 
     Raises:
-        DataError: there is no dataset, it cannot be reached, or a tar is not the published one.
-        ConfigError: the URL is of an unknown kind.
+        DataError: there is no dataset, it cannot be reached, a tar is not the published one, or
+            the folder holds a file that avsynth did not write.
+        ConfigError: the URL is of an unknown kind, or another run writes the same dataset.
         MissingExtra: the driver of its protocol is not installed.
     """
     with _reaching(url) as (remote, root):
         content = remote.cat_file(f"{root}/{INDEX_FILE}")
     shards = parse_index(content, f"{url}/{INDEX_FILE}")
-    (folder / INDEX_FILE).unlink(missing_ok=True)
-    pulled = _all(partial(_download, url, folder), shards, f"download from {url}", runtime)
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in set(folder.iterdir()) - {folder / s.file for s in shards}:
-        left.unlink()
-    with atomic_file(folder / INDEX_FILE) as temporary:
-        temporary.write_bytes(content)
+    staging = folder.parent / ".staging" / f"{folder.name}.pull"
+    new, old = staging / "new", staging / "old"
+    with file_lock(staging / "lock", what=f"dataset {folder.name}"):
+        restore_folder(folder, old)
+        check_replaceable(folder)
+        work = partial(_download, url, folder, new)
+        pulled = _all(work, shards, f"download from {url}", runtime)
+        new.mkdir(parents=True, exist_ok=True)
+        for left in set(new.iterdir()) - {new / s.file for s in shards}:
+            left.unlink()
+        with atomic_file(new / INDEX_FILE) as temporary:
+            temporary.write_bytes(content)
+        replace_folder(new, folder, old)
     return pulled
 
 
@@ -132,13 +156,22 @@ def _upload(folder: Path, url: str, shard: ShardInfo) -> int:
     return shard.bytes
 
 
-def _download(url: str, folder: Path, shard: ShardInfo) -> int:
-    """Download a tar unless it is present; return the bytes received."""
-    path = folder / shard.file
-    same_size = path.is_file() and path.stat().st_size == shard.bytes
-    if same_size and file_digest(path) == shard.sha256:
+def _download(url: str, folder: Path, new: Path, shard: ShardInfo) -> int:
+    """Download a tar to ``new`` unless it is there or in ``folder``; return the bytes received."""
+    path = new / shard.file
+    if _is_shard(path, shard):
+        return 0
+    if _is_shard(folder / shard.file, shard):
+        link_or_copy(folder / shard.file, path)
         return 0
     return _fetch(url, shard, path)
+
+
+def _is_shard(path: Path, shard: ShardInfo) -> bool:
+    if not path.is_file() or path.stat().st_size != shard.bytes:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
 
 
 def _fetch(url: str, shard: ShardInfo, path: Path) -> int:

@@ -9,6 +9,7 @@ with the offset of their first header.
 """
 
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from avsynth.core.files import atomic_file
-from avsynth.core.records import Sample
+from avsynth.core.records import SPLITS, Sample
 from avsynth.runtime.errors import DataError
 
 INDEX_FILE = "index.json"
@@ -27,7 +28,16 @@ INDEX_SCHEMA = 1
 BLOCK = 512
 _END = bytes(2 * BLOCK)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE_NAME = re.compile(r"[\w][\w.-]*\.tar")
+_FILE_NAME = re.compile(r"\w[\w.-]{0,99}\.tar", re.ASCII)
+WRITTEN_NAME = re.compile(r"(train|val|test)-\d{5,9}\.tar", re.ASCII)
+"""The names that the stages give to tars."""
+_KEY = re.compile(r"[\w-]{1,85}", re.ASCII)
+_PARTS = frozenset({"audio.flac", "image.jpg", "image.png", "logmel.npy", "mask.png", "meta.json"})
+"""The members that a sample can have; names of files are made of them and of the key."""
+_SIZE = re.compile(rb"[0-7]{11}")
+
+_EXPECTED_KEY = "a key of at most 85 letters (a-z), digits, _ and -"
+_FIX_KEY = "Rename the category in the category table."
 
 # The fields of a header that are the same for every member, in their order.
 _OWNER = b"0000444\0" + b"0000000\0" + b"0000000\0"
@@ -87,9 +97,10 @@ def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
     Args:
         path: the tar's final name.
         split: recorded in the result.
-        samples: keys must be unique and hold no dot.
+        samples: keys must be unique.
 
     Raises:
+        DataError: a key holds something else than letters, digits, ``_`` and ``-``.
         SpaceError: the disk is full or the folder cannot be written.
     """
     keys: list[str] = []
@@ -98,6 +109,8 @@ def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
     position = 0
     with atomic_file(path) as temporary, temporary.open("wb", buffering=0) as file:
         for sample in samples:
+            if not _KEY.fullmatch(sample.key):
+                raise DataError(str(path), _EXPECTED_KEY, repr(sample.key)[:120], _FIX_KEY)
             keys.append(sample.key)
             offsets.append(position)
             position += _write(file.fileno(), digest, _blocks(sample))
@@ -167,7 +180,7 @@ def parse_index(content: bytes, where: str) -> list[ShardInfo]:
         where: names it in errors.
 
     Raises:
-        DataError: it is damaged, of another schema, or names files outside its folder.
+        DataError: it is damaged, of another schema, or holds a name that no writer makes.
     """
     try:
         index = json.loads(content)
@@ -178,12 +191,58 @@ def parse_index(content: bytes, where: str) -> list[ShardInfo]:
             ShardInfo(**{**s, "keys": tuple(s["keys"]), "offsets": tuple(s["offsets"])})
             for s in index["shards"]
         ]
-        for shard in shards:
-            if not _FILE_NAME.fullmatch(shard.file) or not _SHA256.fullmatch(shard.sha256):
-                raise ValueError(f"{shard.file!r} with sha256 {shard.sha256!r}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(where, "an index of shards", f"{error!r}", _FIX_INDEX) from None
+        _check_names(shards)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        found = f"{type(error).__name__}: {str(error)[:200]}"
+        raise DataError(where, "an index of shards", found, _FIX_INDEX) from None
     return shards
+
+
+def _check_names(shards: list[ShardInfo]) -> None:
+    """Check that every name can become part of a path, and that offsets lie inside the tars.
+
+    Raises:
+        ValueError: one does not; TypeError: a value is of another type.
+    """
+    files: set[str] = set()
+    for shard in shards:
+        if not _FILE_NAME.fullmatch(shard.file) or not _SHA256.fullmatch(shard.sha256):
+            raise ValueError(f"{shard.file!r} with sha256 {shard.sha256!r}")
+        if shard.file in files or shard.split not in SPLITS:
+            raise ValueError(f"{shard.file!r} of split {shard.split!r}")
+        files.add(shard.file)
+        for key in shard.keys:
+            if not _KEY.fullmatch(key):
+                raise ValueError(f"key {key!r}")
+        ends = (*shard.offsets, shard.bytes)
+        counted = shard.count == len(shard.keys) == len(shard.offsets)
+        if not counted or any(type(end) is not int for end in ends) or ends[0] != 0 < shard.bytes:
+            raise ValueError(f"{shard.file!r} of {shard.count} samples, offsets and bytes")
+        if any(start >= end for start, end in itertools.pairwise(ends)):
+            raise ValueError(f"{shard.file!r}: offsets that do not ascend")
+
+
+def check_replaceable(folder: Path) -> None:
+    """Check that a folder holds a dataset and nothing else, so that it can be replaced.
+
+    Raises:
+        DataError: it holds a file or folder that avsynth did not write there.
+    """
+    if not folder.exists():
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        fix = "Remove it, or give the dataset another name."
+        raise DataError(str(folder), "a folder of shards", "a link or a file", fix)
+    try:
+        listed = {shard.file for shard in read_index(folder)}
+    except DataError:
+        listed = set()
+    for path in sorted(folder.iterdir()):
+        name = re.sub(r"\.[\w.-]*tmp$", "", path.name)  # left behind by a killed writer
+        ours = name in listed or name == INDEX_FILE or WRITTEN_NAME.fullmatch(name)
+        if path.is_dir() or not ours:
+            fix = "Move it elsewhere: the folder is replaced as a whole."
+            raise DataError(str(folder), "shards and their index alone", repr(path.name), fix)
 
 
 class ShardReader:
@@ -255,10 +314,14 @@ class ShardReader:
         end = shard.offsets[i + 1] if i + 1 < shard.count else shard.bytes - len(_END)
         tar = self._map(number)
         while start < end:
-            name = tar[start : start + 100].rstrip(b"\0").decode("ascii")
-            size = int(tar[start + 124 : start + 135], 8)
+            owner, _, name = tar[start : start + 100].rstrip(b"\0").decode("latin-1").partition(".")
+            digits = tar[start + 124 : start + 135]
+            size = int(digits, 8) if _SIZE.fullmatch(digits) else end
             start += BLOCK
-            yield name.partition(".")[2], tar, start, start + size
+            if owner != key or name not in _PARTS or start + size > end:
+                where, found = f"{self._path(shard)}: {key}", repr(f"{owner}.{name}")[:120]
+                raise DataError(where, "a member of the sample that lies whole", found, _FIX_INDEX)
+            yield name, tar, start, start + size
             start += size + -size % BLOCK
 
     def _index(self) -> list[ShardInfo]:

@@ -12,15 +12,14 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from avsynth.formats.images import foreground
+from avsynth.formats.images import ImageError, foreground, open_image
 from avsynth.formats.waveform import decode_flac
 from avsynth.runtime.errors import DataError
 
 _NEAREST = Image.Resampling.NEAREST
-_FAULTS = (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError)
 _FIX = "Write the shards again."
 
 
@@ -46,12 +45,12 @@ def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor
     out = allocate_images(1, size_px)[0] if out is None else out
     square = (size_px, size_px)
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with open_image(data) as opened:
             rgb = opened if opened.mode == "RGB" else opened.convert("RGB")
             if max(rgb.size) > size_px:
                 rgb = rgb.resize(square, Image.Resampling.BILINEAR)
             pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
-    except _FAULTS as error:
+    except ImageError as error:
         raise DataError("image", "a whole JPEG or PNG", str(error), _FIX) from None
     if pixels.shape == out.shape:
         return out.copy_(pixels)
@@ -75,11 +74,11 @@ def decode_mask(data: bytes, size: tuple[int, int] | None) -> Tensor:
         DataError: the bytes are damaged or cut short.
     """
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with open_image(data) as opened:
             height, width = size or (opened.height, opened.width)
             low = opened.resize((width, min(height, opened.height)), _NEAREST)
             mask = foreground(low)
-    except _FAULTS as error:
+    except ImageError as error:
         raise DataError("mask", "a whole PNG", str(error), _FIX) from None
     # Enlarging in height copies whole rows, which is faster than resizing pixel by pixel.
     return torch.from_numpy(mask.take(_nearest(low.height, height), axis=0).view(np.uint8))

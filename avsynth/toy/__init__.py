@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from avsynth.core.files import atomic_folder, write_json
+from avsynth.core.files import atomic_folder, file_lock, write_json
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -78,6 +78,7 @@ def write_toy_world(
 
     Raises:
         DataError: the scale is out of range, or a folder exists that no toy world wrote.
+        ConfigError: another process is writing this world.
     """
     if not 0 < scale <= 1000:
         raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
@@ -85,10 +86,15 @@ def write_toy_world(
     if counts := _finished_counts(root, made_from):
         return ToySummary(counts)
     _check_folders_are_ours(root)
-    runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
-    work = partial(_write_part, root=root, plan=Plan(seed, scale))
-    counts = dict(zip(WRITERS, map_items(work, WRITERS, runtime), strict=True))
-    _write_marker(root, {"finished": True, "counts": counts, **made_from})
+    with file_lock(root, what=f"toy world {root}"):
+        # Another process may have completed it since the first check.
+        if counts := _finished_counts(root, made_from):
+            return ToySummary(counts)
+        _write_marker(root, {"finished": False})
+        runtime = Runtime(workers=workers, executor="process" if workers > 1 else "serial")
+        work = partial(_write_part, root=root, plan=Plan(seed, scale))
+        counts = dict(zip(WRITERS, map_items(work, WRITERS, runtime), strict=True))
+        _write_marker(root, {"finished": True, "counts": counts, **made_from})
     return ToySummary(counts)
 
 
@@ -128,7 +134,6 @@ def _check_folders_are_ours(root: Path) -> None:
                     f"a folder {name}/ that no toy world wrote", "Choose another folder.",
                 )  # fmt: skip
     root.mkdir(parents=True, exist_ok=True)
-    _write_marker(root, {"finished": False})
 
 
 def _write_marker(root: Path, content: dict[str, object]) -> None:

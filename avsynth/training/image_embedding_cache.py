@@ -148,7 +148,7 @@ def _read(path: Path) -> Tensor | None:
 def _files(folder: Path) -> list[tuple[float, int, Path]]:
     """Return the files of a cache: time of last use, bytes, path."""
     found = []
-    for path in folder.glob("*/*"):
+    for path in folder.glob("??/*.npy*"):
         with suppress(OSError):
             status = path.stat()
             found.append((status.st_mtime, status.st_size, path))

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from torch import nn
 
 from avsynth.benchmarks.csv_lists import read_rows
-from avsynth.core.files import write_json
+from avsynth.core.files import file_lock, write_json
 from avsynth.core.hashing import file_digest
 from avsynth.core.records import AudioClip
 from avsynth.core.tables import read_table
@@ -71,16 +72,22 @@ def fit(project: Project, spec: RunSpec, ranks: Ranks) -> AvsModel:
 
     Returns:
         The model with the weights of its best epoch; with no data to train on, as it started.
+
+    Raises:
+        ConfigError: another process trains the same run.
     """
     assert spec.folder is not None
-    model: AvsModel = build_model(project, spec.model, spec.change)
-    if spec.start is not None:
-        load_trained(model, spec.start)
-    done = _train(project, spec, model, ranks) if spec.percent else None
-    if ranks.is_main:
-        save_trained(model, spec.folder / WEIGHTS, parameters(project, spec.model, spec.change))
-        if done is not None:
-            write_json(spec.folder / "metrics.json", _metrics(done))
+    with _only_run(project, spec) if ranks.is_main else nullcontext():
+        model: AvsModel = build_model(project, spec.model, spec.change)
+        if spec.start is not None:
+            load_trained(model, spec.start)
+        done = _train(project, spec, model, ranks) if spec.percent else None
+        if ranks.is_main:
+            save_trained(model, spec.folder / WEIGHTS, parameters(project, spec.model, spec.change))
+            if done is not None:
+                write_json(spec.folder / "metrics.json", _metrics(done))
+            # Last: a run that is killed before this line resumes and writes the same weights.
+            _state_path(project, spec).unlink(missing_ok=True)
     return model
 
 
@@ -90,20 +97,15 @@ def _train(project: Project, spec: RunSpec, model: AvsModel, ranks: Ranks) -> Tr
     late = spec.benchmark == SYNTHETIC and project.params.match.pairing == "late"
     whole = _split(project, spec, model, "train", late=late)
     groups = subset(whole.groups, spec.percent, project.params.seed, _order(project, spec))
-    name = spec.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")
-    state = project.layout.runs / ".state" / f"{name}.pt"
-    done = train(
+    return train(
         model,
         (SplitData(whole.dataset, groups), _split(project, spec, model, "val", late=False)),
         spec.training,
-        Run(state, _fingerprint(project, spec, groups), project.params.seed),
+        Run(_state_path(project, spec), _fingerprint(project, spec, groups), project.params.seed),
         ranks=ranks,
         runtime=project.runtime,
         report=_Log(spec.folder),
     )
-    if ranks.is_main:
-        state.unlink(missing_ok=True)
-    return done
 
 
 def _order(project: Project, spec: RunSpec) -> list[str] | None:
@@ -225,3 +227,22 @@ def _run_alone(project: Project, spec: RunSpec) -> pd.DataFrame:
 def _run(project: Project, ranks: Ranks, spec: RunSpec) -> pd.DataFrame:
     trained = fit(project, spec, ranks)
     return score_split(project, trained, spec) if ranks.is_main else funnel([])
+
+
+def _only_run(project: Project, spec: RunSpec) -> AbstractContextManager[None]:
+    """Hold the lock of a run's folder: two runs would mix their states, weights and metrics.
+
+    Raises:
+        ConfigError: another process trains the same run.
+    """
+    name = _run_name(project, spec)
+    return file_lock(project.layout.runs / ".state" / f"{name}.lock", what=f"run {name}")
+
+
+def _state_path(project: Project, spec: RunSpec) -> Path:
+    return project.layout.runs / ".state" / f"{_run_name(project, spec)}.pt"
+
+
+def _run_name(project: Project, spec: RunSpec) -> str:
+    assert spec.folder is not None
+    return spec.folder.relative_to(project.layout.runs).as_posix().replace("/", "-")

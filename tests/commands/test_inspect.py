@@ -21,7 +21,8 @@ def test_an_inspection_serves_the_app_and_makes_files_on_request(project, tmp_pa
     try:
         assert inspection.printed[0].endswith("leaky splits")
         assert inspection.url.startswith("http://127.0.0.1:")
-        assert inspection.url.endswith("/datasets/avs-synthetic?view=max-5")
+        assert "/datasets/avs-synthetic?token=" in inspection.url
+        assert inspection.url.endswith("&view=max-5")
         status, page = inspection.get("/datasets/avs-synthetic")
         assert status == 200
         assert b"<html" in page.lower()
@@ -50,7 +51,7 @@ def test_two_inspections_run_at_once_and_one_is_killed(project):
     second = Inspection(project.root, "--category", "dog")
     try:
         assert first.url.split("/")[2] != second.url.split("/")[2]
-        assert second.url.endswith("?view=category-dog")
+        assert second.url.endswith("&view=category-dog")
         first.process.kill()
         first.process.communicate()
         assert second.get("/fiftyone")[0] == 200

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import psutil
@@ -41,14 +42,19 @@ class Inspection:
             assert line, self.process.communicate()[1]
             self.printed.append(line)
         self.url = self.printed[-1]
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        self._has_cookie = False
 
     def get(self, path: str, limit_s: float = 30.0) -> tuple[int, bytes]:
         """Return status and content of a path; wait until the server answers."""
+        if not self._has_cookie:
+            self._has_cookie = True
+            self.get(self.url, limit_s)
         address = urllib.parse.urljoin(self.url, path)
         limit = time.monotonic() + limit_s
         while True:
             try:
-                with urllib.request.urlopen(address, timeout=30) as response:
+                with self._opener.open(address, timeout=30) as response:
                     return response.status, response.read()
             except urllib.error.HTTPError as error:
                 return error.code, b""

@@ -170,7 +170,45 @@ async def _google(host: Host, request: web.Request, value: str) -> web.StreamRes
     return response
 
 
+async def _part(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Respond with status 206 and the first ``value`` bytes, even if no range was requested."""
+    body = host.files[request.path_qs]
+    headers = {"Content-Range": f"bytes 0-{int(value) - 1}/{len(body)}"}
+    return web.Response(status=206, body=body[: int(value)], headers=headers)
+
+
+async def _rest(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Respond to a range with another ``etag``, another ``total``, or ``less`` bytes."""
+    body = host.files[request.path_qs]
+    start = int(request.headers["Range"].removeprefix("bytes=").partition("-")[0])
+    stop = start + 1000 if value == "less" else len(body)
+    total = len(body) + (value == "total")
+    etag = '"other"' if value == "etag" else f'"{hashlib.md5(body).hexdigest()}"'
+    headers = {"Content-Range": f"bytes {start}-{stop - 1}/{total}", "ETag": etag}
+    wrong = bytes(stop - start) if value == "etag" else body[start:stop]
+    return web.Response(status=206, body=wrong, headers=headers)
+
+
+async def _old(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Respond like HTTP/1.0 without a length; close the connection after ``value`` bytes."""
+    body = host.files[request.path_qs]
+    assert request.transport is not None
+    request.transport.write(b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n" + body[: int(value)])
+    request.transport.close()
+    return web.Response()
+
+
+async def _page(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Respond with status 200 and a web page with the content type ``value``."""
+    body = b"<!DOCTYPE html><html><body>Sign in</body></html>"
+    return web.Response(body=body, content_type=value or "text/html")
+
+
 FAULTS: dict[str, Respond] = {
+    "part": _part,
+    "rest": _rest,
+    "old": _old,
+    "page": _page,
     "pass": _pass,
     "endless": _endless,
     "huge": _huge,

@@ -211,8 +211,10 @@ def test_a_full_disk_leaves_the_state_before_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_torch_on_a_full_device_is_a_space_error(tmp_path):
-    (tmp_path / "state.pt.tmp").symlink_to("/dev/full")
+def test_torch_on_a_full_device_is_a_space_error(tmp_path, monkeypatch):
+    full = tmp_path / "state.pt.tmp"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr("avsynth.core.files._temporary", lambda path: full)
     with pytest.raises(SpaceError):
         write_state(tmp_path / "state.pt", RunState("print", weights={"w": torch.zeros(100_000)}))
     assert not (tmp_path / "state.pt").exists()

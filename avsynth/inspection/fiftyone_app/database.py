@@ -9,6 +9,7 @@ The keeper is ``python -m avsynth.inspection.fiftyone_app.database FOLDER``.
 
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,12 +19,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from avsynth.core.files import atomic_file, file_lock
 from avsynth.runtime.errors import DataError, MissingExtra
 
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
 _START_S = 60.0
+_KEY = "key"
+"""File of the key, made at random for each start: other users of the machine get no access."""
 _QUIET = subprocess.DEVNULL
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -50,7 +54,13 @@ def database(folder: Path) -> Iterator[str]:
             # This waits while an unused database stops.
             users.enter_context(file_lock(folder / "users.lock", shared=True))
             port = _running_port(folder) or _start(folder)
-        yield f"mongodb://127.0.0.1:{port}"
+        yield _address(folder, port)
+
+
+def _address(folder: Path, port: int) -> str:
+    """Return the database's address with its key, which only the project's owner can read."""
+    key = (folder / _KEY).read_text(encoding="ascii")
+    return f"mongodb://__system:{quote(key, safe='')}@127.0.0.1:{port}/?authSource=local"
 
 
 def mongod() -> Path:
@@ -135,8 +145,13 @@ def _mongod_process(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     data.mkdir(exist_ok=True)
     log = folder / "mongod.log"
     log.unlink(missing_ok=True)
+    key = folder / _KEY
+    key.unlink(missing_ok=True)
+    key.touch(mode=0o600, exist_ok=False)
+    key.write_text(secrets.token_hex(32), encoding="ascii")
     command = [mongod(), "--dbpath", data, "--logpath", log, "--port", str(port)]
-    command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "1"]
+    command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--keyFile", key]
+    command += ["--wiredTigerCacheSizeGB", "1"]
     return subprocess.Popen(
         list(map(str, command)),
         stdin=_QUIET,

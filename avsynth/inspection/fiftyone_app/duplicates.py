@@ -6,7 +6,6 @@ model and no network.
 """
 
 import hashlib
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from avsynth.formats.images import open_image
 from avsynth.formats.shards import ShardReader
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _MAX_DISTANCE = 0.05
 
 def embed(content: bytes) -> NDArray[np.float32]:
     """Compute the embedding of an encoded image: float32 ``[768]``, L2 norm 1."""
-    with Image.open(io.BytesIO(content)) as image:
+    with open_image(content) as image:
         image.draft("RGB", (4 * _SIDE, 4 * _SIDE))
         small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     values = np.asarray(small, np.float32).ravel()

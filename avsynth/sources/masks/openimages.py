@@ -23,7 +23,7 @@ from PIL import Image
 from avsynth.core.params.building import MaskFilters, MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
-from avsynth.formats.images import Mask, decode_mask
+from avsynth.formats.images import ImageError, Mask, decode_mask, open_image
 from avsynth.formats.mask_rle import mask_to_rle, rle_box_area
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
@@ -143,9 +143,9 @@ def _find_image(root: Path, split: str, image_id: str) -> str:
 def _image_size(path: Path) -> tuple[tuple[int, int], str]:
     """Read ``(height, width)`` from an image's header; return them with the reason to drop it."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return (image.height, image.width), ""
-    except (OSError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ImageError):
         return (0, 0), "bad_image"
 
 
@@ -159,7 +159,7 @@ def _find_mask(root: Path, split: str, name: str, size: tuple[int, int]) -> tupl
         return None, "missing_mask"
     try:
         mask = decode_mask((root / path).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, DataError):
         return None, "bad_mask"
     if not _same_shape(mask.shape, size):
         return None, "size_mismatch"

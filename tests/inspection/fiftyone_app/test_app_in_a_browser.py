@@ -151,8 +151,8 @@ def test_a_sample_shows_its_spectrogram_and_plays_its_audio(app):
 
 
 def test_a_saved_view_of_the_worst_samples_opens_by_its_address(app):
-    base = app.inspection.url.split("?")[0]
-    app.open(f"{base}?view=worst-of-test-save")
+    base = app.inspection.url.split("&view=")[0]
+    app.open(f"{base}&view=worst-of-test-save")
     assert "worst of test save" in app.chrome.page_source
     app.shot("worst")
     app.click_on(app.cells()[0])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -58,7 +59,7 @@ def gone(folder: Path, limit_s: float = 20.0) -> bool:
 
 
 def answers(uri: str) -> bool:
-    with socket.create_connection(("127.0.0.1", int(uri.rsplit(":", 1)[1])), timeout=5):
+    with socket.create_connection(("127.0.0.1", urlsplit(uri).port), timeout=5):
         return True
 
 
