@@ -116,4 +116,4 @@ def test_download_of_a_dataset_that_was_not_published(toy_project: Path, tmp_pat
 def test_an_output_folder_that_cannot_be_written(toy_project: Path):
     """A file stands where the folder should be: refused for root too, unlike missing rights."""
     (toy_project / "data" / "interim").write_text("in the way")
-    refused(avsynth("categories", "--root", toy_project), "data/interim", "can be written")
+    refused(avsynth("categories", "--root", toy_project), "data/interim", "a writable folder")

@@ -85,7 +85,7 @@ def test_the_packages_are_blocked(blocked):
         ("stats", "categories"),
         ("gallery", "wrote"),
         ("report", "report:"),
-        ("compare zeroshot/sama_avs zeroshot/save", "miou"),
+        ("compare zeroshot/sama_avs-s4 zeroshot/save-s4", "miou"),
         ("check", "torch is not installed"),
         ("plan", "vggsound"),
         ("build -S fetch.sources=[] -S match.mask_mode=instance", "found = used + dropped"),

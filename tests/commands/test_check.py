@@ -51,7 +51,7 @@ def test_the_toy_world_is_found_complete(toy_project: Path, tmp_path: Path) -> N
 def test_convert_roots_may_name_the_release_but_no_unknown_benchmark(tmp_path: Path) -> None:
     init_project(tmp_path / "p", "paper")
     layout = Layout(tmp_path / "p")
-    params = load_params(layout.root, ["convert.roots={avs-synthetic: elsewhere}"])
+    params = load_params(layout.root, ["convert.roots={avs-synthetic-release: elsewhere}"])
     found = findings_of(params, layout, tmp_path / "cache")
     assert found["avs-synthetic-release"].needed
     params = load_params(layout.root, ["convert.roots={ms4: elsewhere}"])
