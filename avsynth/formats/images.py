@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from avsynth.runtime.errors import DataError
 
@@ -72,6 +72,8 @@ def open_image(source: bytes | Path) -> Iterator[Image.Image]:
                 yield image
         except ImageError:
             raise
+        except UnidentifiedImageError:
+            raise ImageError("not an image") from None
         except _FAULTS as error:
             raise ImageError(str(error) or type(error).__name__) from None
 

@@ -18,6 +18,7 @@ from avsynth.formats.render import (
     sound_uri,
     spectrogram,
 )
+from avsynth.runtime.errors import DataError
 
 GREY = np.full((60, 80, 3), 90, np.uint8)
 
@@ -133,6 +134,6 @@ def test_every_reader_of_masks_has_the_same_rule_for_every_png(mode, reader, tmp
     assert np.array_equal(read(buffer.getvalue(), tmp_path / "m.png"), TRUE_MASK)
 
 
-def test_a_damaged_mask_is_a_value_error():
-    with pytest.raises(ValueError, match="not a readable image"):
+def test_a_damaged_mask_is_refused():
+    with pytest.raises(DataError, match="a whole PNG; found not an image"):
         decode_mask(b"no image")

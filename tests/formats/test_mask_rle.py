@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 
 from avsynth.formats import mask_rle as codecs
 from avsynth.formats.images import decode_mask
+from avsynth.runtime.errors import DataError
 
 SIDES = st.integers(1, 70)
 MASKS = hnp.arrays(bool, st.tuples(SIDES, SIDES), elements=st.booleans(), fill=st.booleans())
@@ -155,7 +156,7 @@ def test_masks_of_every_png_kind_are_read(mode):
 def test_a_damaged_png_is_refused():
     png = codecs.rle_to_png(codecs.mask_to_rle(np.eye(40, dtype=bool)), 40, 40)
     for broken in (b"", b"not a picture", png[:60], png[: len(png) // 2]):
-        with pytest.raises(ValueError, match="not a readable image"):
+        with pytest.raises(DataError, match="a whole PNG"):
             decode_mask(broken)
 
 
