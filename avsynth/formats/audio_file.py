@@ -87,12 +87,13 @@ def decode_spans(path: Path, spans: Iterable[Span]) -> Iterator[Decoded]:
     Raises:
         DataError: not an audio file, undecodable, or shorter than its header claims.
     """
-    with _decoder_errors(path, "a sound track"):
-        if not _is_lossless(path):
-            yield from _decode(path, spans)
-            return
     with _decoder_errors(path, "a sound file"):
-        yield from _decode_lossless(path, spans)
+        if file := _open_lossless(path):
+            with file:
+                yield from _decode_lossless(file, path, spans)
+            return
+    with _decoder_errors(path, "a sound track"):
+        yield from _decode(path, spans)
 
 
 @contextmanager
@@ -107,39 +108,47 @@ def _decoder_errors(path: Path, expected: str) -> Iterator[None]:
         raise DataError(str(path), expected, found, FIX) from None
 
 
-def _is_lossless(path: Path) -> bool:
-    """Check that libsndfile reads the file and that its frames can be counted and sought."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    kinds = (b"RIFF", b"RF64", b"riff", b"fLaC", b"FORM", b".snd", b"caff")
-    if head[:4] not in kinds:
-        return False
-    claimed, held = _wav_sizes(path) or (1, 1)
+def _open_lossless(path: Path) -> soundfile.SoundFile | None:
+    """Open a file that libsndfile reads and whose samples it counts and seeks; None for others.
+
+    Raises:
+        DataError: a WAV's header claims more than the file holds. libsndfile would shorten it
+            silently.
+    """
+    with path.open("rb") as opened:
+        head = opened.read(4)
+    if head not in (b"RIFF", b"RF64", b"riff", b"fLaC", b"FORM", b".snd", b"caff"):
+        return None
+    claimed, held = _wav_sizes(path) or (0, 0)
     if (claimed == 0 < held) or (claimed > held and claimed >= _UNKNOWN_SIZE):
-        return False
+        return None
+    if claimed > held:
+        expected = f"{claimed} bytes of audio by its header"
+        raise DataError(str(path), expected, f"{held} bytes", FIX)
     try:
-        with soundfile.SoundFile(path) as opened:
-            # A FLAC written in one pass does not store its length.
-            return opened.frames <= _COUNTABLE and "MPEG" not in opened.subtype
+        file = soundfile.SoundFile(path)
     except soundfile.SoundFileError:
-        return False
+        return None
+    # A FLAC written in one pass does not store its length.
+    if file.frames <= _COUNTABLE and "MPEG" not in file.subtype:
+        return file
+    file.close()
+    return None
 
 
-def _decode_lossless(path: Path, spans: Iterable[Span]) -> Iterator[Decoded]:
-    if (sizes := _wav_sizes(path)) and sizes[0] > sizes[1]:  # libsndfile would shorten it silently
-        expected = f"{sizes[0]} bytes of audio by its header"
-        raise DataError(str(path), expected, f"{sizes[1]} bytes", FIX)
-    with soundfile.SoundFile(path) as file:
-        for span in spans:
-            first, stop = span.at(file.samplerate, path)
-            wanted = max(0, int(min(stop, file.frames)) - first)
-            file.seek(min(first, file.frames))
-            samples = _read_blocks(file, wanted)
-            if len(samples) < wanted:
-                raise DataError(
-                    str(path), f"{wanted} samples by its header", f"{len(samples)} decoded", FIX
-                )
-            yield Decoded(samples, file.samplerate, first)
+def _decode_lossless(
+    file: soundfile.SoundFile, path: Path, spans: Iterable[Span]
+) -> Iterator[Decoded]:
+    for span in spans:
+        first, stop = span.at(file.samplerate, path)
+        wanted = max(0, int(min(stop, file.frames)) - first)
+        file.seek(min(first, file.frames))
+        samples = _read_blocks(file, wanted)
+        if len(samples) < wanted:
+            raise DataError(
+                str(path), f"{wanted} samples by its header", f"{len(samples)} decoded", FIX
+            )
+        yield Decoded(samples, file.samplerate, first)
 
 
 def _read_blocks(file: soundfile.SoundFile, wanted: int) -> Samples:
