@@ -1,41 +1,39 @@
-"""Audio files to samples at their own rate: libsndfile for wav, flac, ogg, mp3; FFmpeg for others.
+"""Audio files to mono samples at their own rate: libsndfile for lossless files, FFmpeg for others.
 
-Headers are not trusted: memory grows with the decoded samples, and a lossless file that is shorter
-than its header claims is an error.
+The content decides how a file is read, not its name. Headers are not trusted: memory grows with
+the decoded samples, the length is the number of samples that decode, and a WAV or FLAC that is
+shorter than its header claims is an error. Every exception of a decoder becomes a `DataError`.
 """
 
 import io
 import math
 import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
+from avsynth.formats.ffmpeg_track import Samples, decode_track
 from avsynth.runtime.errors import DataError
 
-SNDFILE_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-FFMPEG_SUFFIXES = (".mp4", ".m4a", ".webm")
-AUDIO_SUFFIXES = SNDFILE_SUFFIXES + FFMPEG_SUFFIXES
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".mp4", ".m4a", ".webm"),
+    *(".aif", ".aiff", ".aifc", ".w64", ".au", ".caf", ".oga", ".opus", ".mp2", ".aac", ".mka"),
+    *(".mkv", ".mov", ".m4v", ".3gp", ".wma", ".wmv", ".avi", ".mpg", ".mpeg", ".ts", ".flv"),
+    *(".ac3", ".amr", ".wv"),
+)
+"""Names of audio and video files in lists and folders; a copy with an earlier one is preferred."""
 FIX = "Get the file again, or remove it."
-_CONTAINERS = {
-    "format_whitelist": "mov,mp4,m4a,matroska,webm,flac,wav,ogg,mp3,aac",
-    "protocol_whitelist": "file",
-}
-"""FFmpeg chooses by content: a play list under a sound's name would open other files and hosts."""
 _MARGIN_S = 0.1
-"""Decoded on both sides of a range: longer than soxr's filter and than two AAC frames."""
-_LONGEST_GAP_S = 60.0
+"""Decoded on both sides of a range: longer than soxr's filter."""
 _RATES_HZ = range(1_000, 1_000_001)
-_UNKNOWN_SIZE = 0xFFFF_FFFF
+_UNKNOWN_SIZE = 0x7FFF_0000
+"""Programs that write a WAV to a pipe store 0, or a size from here on, as its length."""
 _COUNTABLE = 1 << 62
 _BLOCK = 1 << 20
-
-Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,143 +66,132 @@ class Decoded:
     """Samples decoded from a file."""
 
     samples: Samples
-    """float32 [S, C]."""
+    """float32 [S], the mean of the channels."""
     rate_hz: int
     first: int
     """Index of the first sample in the file."""
 
 
 def decode(path: Path, span: Span) -> Decoded:
-    """Decode a part of an audio file, with a margin on both sides.
+    """Decode a part of an audio file, with a margin on both sides; see `decode_spans`."""
+    return next(iter(decode_spans(path, [span])))
+
+
+def decode_spans(path: Path, spans: Iterable[Span]) -> Iterator[Decoded]:
+    """Yield parts of an audio file, each with a margin on both sides, in one pass over the file.
+
+    Args:
+        path: the file.
+        spans: parts in the order of their starts.
 
     Raises:
-        DataError: unsupported format, undecodable, or shorter than its header claims.
+        DataError: not an audio file, undecodable, or shorter than its header claims.
     """
-    suffix = path.suffix.lower()
-    if suffix in SNDFILE_SUFFIXES:
-        return _decode_sndfile(path, span)
-    if suffix in FFMPEG_SUFFIXES:
-        return _decode_ffmpeg(path, span)
-    raise DataError(str(path), "one of " + " ".join(AUDIO_SUFFIXES), suffix or "none", FIX)
+    with _decoder_errors(path, "a sound file"):
+        if file := _open_lossless(path):
+            with file:
+                yield from _decode_lossless(file, path, spans)
+            return
+    with _decoder_errors(path, "a sound track"):
+        yield from _decode(path, spans)
 
 
-def native_rate_hz(path: Path) -> int:
-    """Read an audio file's own sample rate in Hz from its header.
+@contextmanager
+def _decoder_errors(path: Path, expected: str) -> Iterator[None]:
+    """Raise a `DataError` for any exception: decoders raise many kinds on a damaged file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        found = str(error) or type(error).__name__
+        raise DataError(str(path), expected, found, FIX) from None
+
+
+def _open_lossless(path: Path) -> soundfile.SoundFile | None:
+    """Open a file that libsndfile reads and whose samples it counts and seeks; None for others.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: a WAV's header claims more than the file holds. libsndfile would shorten it
+            silently.
     """
+    with path.open("rb") as opened:
+        head = opened.read(4)
+    if head not in (b"RIFF", b"RF64", b"riff", b"fLaC", b"FORM", b".snd", b"caff"):
+        return None
+    claimed, held = _wav_sizes(path) or (0, 0)
+    if (claimed == 0 < held) or (claimed > held and claimed >= _UNKNOWN_SIZE):
+        return None
+    if claimed > held:
+        expected = f"{claimed} bytes of audio by its header"
+        raise DataError(str(path), expected, f"{held} bytes", FIX)
     try:
-        if path.suffix.lower() in SNDFILE_SUFFIXES:
-            return int(soundfile.info(path).samplerate)
-        with av.open(str(path), options=_CONTAINERS) as container:
-            return int(container.streams.audio[0].rate)
-    except (soundfile.SoundFileError, av.error.FFmpegError, IndexError) as error:
-        raise DataError(str(path), "a sound file", str(error), FIX) from None
+        file = soundfile.SoundFile(path)
+    except soundfile.SoundFileError:
+        return None
+    # A FLAC written in one pass does not store its length.
+    if file.frames <= _COUNTABLE and "MPEG" not in file.subtype:
+        return file
+    file.close()
+    return None
 
 
-def _decode_sndfile(path: Path, span: Span) -> Decoded:
-    if path.suffix.lower() == ".wav":
-        _check_wav_size(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate_hz = file.samplerate
-            first, stop = span.at(rate_hz, path)
-            if file.frames > _COUNTABLE:  # a FLAC written in one pass does not store its length
-                return _decode_ffmpeg(path, span)
-            wanted = max(0, int(min(stop, file.frames)) - first)
-            file.seek(min(first, file.frames))
-            samples = _read_blocks(file, wanted)
-            lossless = file.format in ("WAV", "WAVEX", "FLAC")
-    except soundfile.SoundFileError as error:
-        raise DataError(str(path), "a sound file", str(error), FIX) from None
-    if lossless and len(samples) < wanted:
-        raise DataError(
-            str(path), f"{wanted} samples by its header", f"{len(samples)} decoded", FIX
-        )
-    return Decoded(samples, rate_hz, first)
+def _decode_lossless(
+    file: soundfile.SoundFile, path: Path, spans: Iterable[Span]
+) -> Iterator[Decoded]:
+    for span in spans:
+        first, stop = span.at(file.samplerate, path)
+        wanted = max(0, int(min(stop, file.frames)) - first)
+        file.seek(min(first, file.frames))
+        samples = _read_blocks(file, wanted)
+        if len(samples) < wanted:
+            raise DataError(
+                str(path), f"{wanted} samples by its header", f"{len(samples)} decoded", FIX
+            )
+        yield Decoded(samples, file.samplerate, first)
 
 
 def _read_blocks(file: soundfile.SoundFile, wanted: int) -> Samples:
     """Read in blocks, so that memory grows with the file and not with its header's claim."""
-    blocks = [np.empty((0, file.channels), np.float32)]
+    blocks = [np.empty(0, np.float32)]
     while wanted > 0:
         block = file.read(min(wanted, _BLOCK), dtype="float32", always_2d=True)
-        blocks.append(block)
+        blocks.append(block.mean(axis=1, dtype=np.float32))
         wanted = wanted - len(block) if len(block) else 0
     return np.concatenate(blocks)
 
 
-def _check_wav_size(path: Path) -> None:
-    """Raise if a WAV's header claims more audio than the file holds.
-
-    libsndfile would shorten it silently. A size of 0xFFFFFFFF is accepted: streams write it when
-    their length is unknown.
-    """
+def _wav_sizes(path: Path) -> tuple[int, int] | None:
+    """Return a WAV's bytes of audio by its header, and by its size; None for another format."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return
+            return None
         while len(chunk := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", chunk)
             if name == b"data":
-                held = size - file.tell()
-                if length > held and length != _UNKNOWN_SIZE:
-                    raise DataError(
-                        str(path), f"{length} bytes of audio by its header", f"{held} bytes", FIX
-                    )
-                return
+                return length, size - file.tell()
             file.seek(length + length % 2, io.SEEK_CUR)
+    return None
 
 
-def _decode_ffmpeg(path: Path, span: Span) -> Decoded:
-    """Decode by FFmpeg.
-
-    Samples are placed at their presentation time, so that audio and video agree. Silence fills
-    the time before the track begins and gaps in it.
-    """
-    try:
-        with av.open(str(path), options=_CONTAINERS) as container:
-            if not container.streams.audio:
-                raise DataError(str(path), "a sound track", "none", FIX)
-            stream = container.streams.audio[0]
-            rate_hz = int(stream.rate)
-            first, stop = span.at(rate_hz, path)
-            if first:
-                # One AAC frame needs the one before it: begin a margin earlier still.
-                ahead_s = max(0.0, first / rate_hz - _MARGIN_S)
-                container.seek(int(ahead_s / stream.time_base), stream=stream)
-            samples = _decode_frames(container, stream, first, stop)
-    except (av.error.FFmpegError, TypeError, ValueError) as error:
-        raise DataError(str(path), "a sound track", str(error), FIX) from None
-    return Decoded(samples, rate_hz, first)
-
-
-def _decode_frames(container: Any, stream: Any, first: int, stop: float) -> Samples:
-    """Decode from sample ``first`` on, at least to ``stop``: float32 [S, C]."""
-    parts: list[Samples] = []
-    end = first
-    for frame in container.decode(stream):
-        at = round(frame.pts * stream.time_base * stream.rate)
-        samples = _channels_last(frame)[max(0, end - at) :]
-        if at > end:
-            gap = min(at, stop) - end
-            if gap > _LONGEST_GAP_S * stream.rate:
-                raise ValueError(f"a gap of {gap / stream.rate:.0f} s")
-            parts.append(np.zeros((int(gap), samples.shape[1]), np.float32))
-        parts.append(samples)
-        end = max(end, at + frame.samples)
-        if end >= stop:
-            break
-    return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
-
-
-def _channels_last(frame: av.AudioFrame) -> Samples:
-    """Convert a decoded frame of any sample format to float32 [S, C]."""
-    array = frame.to_ndarray()
-    if not frame.format.is_planar:
-        array = array.reshape(-1, len(frame.layout.channels)).T
-    if np.issubdtype(array.dtype, np.integer):
-        array = array / np.float32(1 << (8 * array.dtype.itemsize - 1))
-    return np.ascontiguousarray(array.T, dtype=np.float32)
+def _decode(path: Path, spans: Iterable[Span]) -> Iterator[Decoded]:
+    """Decode by FFmpeg, always from the start: seeking relies on headers and time stamps."""
+    blocks = decode_track(path)
+    rate_hz, block = next(blocks, (0, np.empty(0, np.float32)))
+    if not rate_hz:
+        raise ValueError("no sample that decodes")
+    kept, begin = [block], 0
+    end = len(block)
+    for span in spans:
+        first, stop = span.at(rate_hz, path)
+        while end < stop and (following := next(blocks, None)) is not None:
+            kept.append(following[1])
+            end += len(following[1])
+            while begin + len(kept[0]) <= first and len(kept) > 1:
+                begin += len(kept.pop(0))
+        samples = np.concatenate(kept)
+        cut = samples[max(0, first - begin) : None if stop == math.inf else int(stop) - begin]
+        yield Decoded(cut, rate_hz, first)
+        kept = [samples]

@@ -1,11 +1,13 @@
 """Audio files to mono 16 kHz waveforms and back: decode, resample, measure, encode.
 
-Resampling is soxr HQ, a windowed sinc. Only the requested range is decoded, with a margin on both
-sides, so that the result equals the same slice of the whole file.
+Resampling is soxr HQ, a windowed sinc. A range is resampled with a margin on both sides, so that
+the result equals the same slice of the whole file.
 """
 
 import io
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,14 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from avsynth.formats.audio_file import FIX, Span, decode
+from avsynth.formats.audio_file import FIX, Decoded, Span, decode, decode_spans
 from avsynth.runtime.errors import DataError
 
 Waveform = npt.NDArray[np.float32]
 
 SAMPLE_RATE_HZ = 16_000
+_MAX_PEAK = 8.0
+"""Decoders of lossy formats overshoot 1 by little; a higher peak means samples of another scale."""
 
 
 def read_audio(
@@ -27,7 +31,7 @@ def read_audio(
     """Read an audio file, or a range of it, as mono 16 kHz.
 
     Args:
-        path: a .wav, .flac, .ogg, .mp3, .mp4, .m4a or .webm file.
+        path: an audio or video file; its content decides how it is read.
         start_s: where to begin, seconds from the file's start.
         duration_s: how much to read, or None for all that follows. Fewer samples come back when
             the file ends earlier.
@@ -37,22 +41,53 @@ def read_audio(
 
     Raises:
         DataError: no such file, no audio in it, undecodable, shorter than its header claims,
-            or not finite.
+            not finite, or float samples of an integer scale (their peak is far above 1).
     """
     if start_s < 0 or (duration_s is not None and duration_s <= 0):
         raise ValueError(f"no such range: start {start_s} s, duration {duration_s} s")
+    end_s = math.inf if duration_s is None else start_s + duration_s
+    _check_file(path)
+    decoded = decode(path, Span(start_s, end_s, SAMPLE_RATE_HZ))
+    return _resample(path, decoded, start_s, duration_s), SAMPLE_RATE_HZ
+
+
+def iter_audio(path: Path, step_s: float) -> Iterator[tuple[Waveform, int]]:
+    """Yield a whole audio file in parts of ``step_s`` seconds; the last one is shorter.
+
+    Yields:
+        A part as `read_audio` returns it, and the file's own sample rate in Hz.
+
+    Raises:
+        DataError: see `read_audio`.
+    """
+    _check_file(path)
+    starts = (step_s * i for i in itertools.count())
+    spans = (Span(start, start + step_s, SAMPLE_RATE_HZ) for start in starts)
+    for i, decoded in enumerate(decode_spans(path, spans)):
+        part = _resample(path, decoded, step_s * i, step_s)
+        yield part, decoded.rate_hz
+        if len(part) < step_s * SAMPLE_RATE_HZ:
+            return
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise DataError(str(path), "a sound file", "no such file", "Correct the path.")
-    end_s = math.inf if duration_s is None else start_s + duration_s
-    decoded = decode(path, Span(start_s, end_s, SAMPLE_RATE_HZ))
-    if not np.isfinite(decoded.samples).all():
+
+
+def _resample(path: Path, decoded: Decoded, start_s: float, duration_s: float | None) -> Waveform:
+    """Resample decoded samples and cut off the margins."""
+    mono = decoded.samples
+    if not np.isfinite(mono).all():
         raise DataError(str(path), "finite samples", "NaN or infinity", FIX)
-    mono = decoded.samples.mean(axis=1, dtype=np.float32)
+    if len(mono) and (peak := float(np.abs(mono).max())) > _MAX_PEAK:
+        fix = "Divide its samples by the full scale, or save it with integer samples."
+        raise DataError(str(path), "samples of -1..1", f"a peak of {peak:.0f}", fix)
     resampled = soxr.resample(mono, decoded.rate_hz, SAMPLE_RATE_HZ, quality="HQ")
     first = decoded.first * SAMPLE_RATE_HZ // decoded.rate_hz
     offset = round(start_s * SAMPLE_RATE_HZ) - first
     stop = None if duration_s is None else offset + round(duration_s * SAMPLE_RATE_HZ)
-    return np.clip(resampled[offset:stop], -1, 1).astype(np.float32), SAMPLE_RATE_HZ
+    return np.asarray(np.clip(resampled[offset:stop], -1, 1), np.float32)
 
 
 def to_pcm16(waveform: Waveform) -> npt.NDArray[np.int16]:
@@ -107,11 +142,13 @@ def rms_db(waveform: Waveform) -> float:
 
 
 def second_db(waveform: Waveform) -> list[float]:
-    """Compute the level of every whole second in dBFS; see `rms_db`."""
+    """Compute the level of every whole second in dBFS; see `rms_db`.
+
+    The mean of a second is removed first: a constant offset of the recorder is not audible.
+    """
     whole = len(waveform) // SAMPLE_RATE_HZ
-    return [
-        rms_db(part) for part in waveform[: whole * SAMPLE_RATE_HZ].reshape(whole, SAMPLE_RATE_HZ)
-    ]
+    seconds = waveform[: whole * SAMPLE_RATE_HZ].reshape(whole, SAMPLE_RATE_HZ)
+    return [rms_db(second - second.mean(dtype=np.float64)) for second in seconds]
 
 
 def _encode(waveform: Waveform, container: str) -> bytes:

@@ -7,9 +7,12 @@ ICASSP 2017. Licence: lists CC BY 4.0, ontology CC BY-SA 4.0; audio belongs to i
 
 Layout below ``audio.sources.audioset.root``: the lists (``tables``), csvs with three ``#`` lines,
 then YouTube id, start, end, quoted label ids; ``ontology``, label id -> name; and the clips in
-``media`` or one folder deeper. A clip's file name is the YouTube id, optionally with the prefix
+``media`` or a folder below it. A clip's file name is the YouTube id, optionally with the prefix
 ``Y`` (ids may begin with a dash), optionally followed by ``_`` and the start: ``30``, ``000030``,
 ``30.000``, ``30000`` (ms), ``30.000_40.000`` or ``30.0-40.0``.
+
+The labels hold from start to end. A file that is 1 s or more longer than that, such as the whole
+video, is dropped as ``longer_than_label``. Cut such files to the listed seconds.
 
 Quirks: a segment often has both a label and its parents ("Bark", "Dog", "Animal"). A clip whose
 labels belong to two of our categories is ambiguous and is dropped.
@@ -97,4 +100,4 @@ def _parse(cells: Sequence[str], names: dict[str, str], split: str) -> ListedRow
     )
     stems = tuple(f"{first}{video_id}{last}" for last in reversed(starts) for first in ("", "Y"))
     clip_id = f"{video_id}_{1000 * start_s:.0f}"
-    return ListedRow(clip_id, video_id, start_s, labels, stems, split)
+    return ListedRow(clip_id, video_id, start_s, labels, stems, split, end_s - start_s)

@@ -1,7 +1,10 @@
 """A folder of the user's own audio files: ``<root>/<category or label>/<file>``.
 
 A subfolder is named by our category, an LVIS name, a VGGSound or an AudioSet label; case is
-ignored, and a space equals an underscore. Files: wav, flac, ogg, mp3, mp4, m4a, webm.
+ignored, and a space equals an underscore. Folders below it belong to it. The content of a file
+decides how it is read, not its name. A file without audio is a row ``undecodable``, and one whose
+name is not UTF-8 is a row ``bad_name``. Only hidden files and files named as text, tables or
+images (`_COMPANIONS`) are skipped.
 
 An optional ``<root>/clips.csv`` describes the files. Columns: ``filename``, and any of ``video_id``
 (or ``src_file``): the recording that the file was cut from, ``licence`` (or ``clip_license``),
@@ -18,14 +21,22 @@ from pathlib import Path
 from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
-from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError, suggest
 from avsynth.runtime.options import Runtime
-from avsynth.sources.audio.loudness import make_clip, measure_clips
+from avsynth.sources.audio.folders import walk_files
+from avsynth.sources.audio.loudness import make_clip, mark_dropped, measure_clips
 from avsynth.sources.categories import SourceName, Vocabulary
 
 _CREDITS_FILE = "clips.csv"
 _LABEL_SOURCES: tuple[SourceName, ...] = ("lvis", "vggsound", "audioset")
+_COMPANIONS = (
+    *(".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml"),
+    *(".yml", ".html", ".htm", ".pdf", ".log", ".ini", ".url", ".lnk", ".jpg"),
+    *(".jpeg", ".png", ".gif", ".bmp", ".webp", ".svg", ".tif", ".tiff", ".ico"),
+    *(".srt", ".vtt", ".lrc", ".cue", ".m3u", ".m3u8", ".pls", ".db", ".sha256"),
+    *(".md5", ".asd", ".sfk", ".py", ".sh"),
+)
+"""Suffixes of files that lie beside audio and contain none."""
 _COLUMNS = {
     "video_id": ("video_id", "src_file"),
     "licence": ("licence", "clip_license"),
@@ -58,33 +69,43 @@ def iter_clips(
 
 def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
     category_of = _names(vocabulary)
-    folders = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
-    known = [p for p in folders if _normalise(p.name) in category_of]
+    names = sorted(walk_files(root))
+    tops = sorted({name.partition("/")[0] for name in names if "/" in name})
+    known = {top for top in tops if _normalise(top) in category_of}
     if not known:
         raise DataError(
             str(root),
             "folders named by a category, an LVIS name, a VGGSound or an AudioSet label",
-            ", ".join(p.name for p in folders[:5]) or "no folder",
-            suggest(folders[0].name if folders else "", vocabulary.names),
+            ", ".join(map(_printable, tops[:5])) or "no folder with files",
+            suggest(tops[0] if tops else "", vocabulary.names),
         )
     credit_of = _read_credits(root / _CREDITS_FILE)
-    for folder in known:
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
-                continue
-            clip_id = path.relative_to(root).as_posix()
-            credit = credit_of.get(path.name, _Credit())
-            by = f" (by {credit.author})" if credit.author else ""
-            yield make_clip(
-                "folder",
-                category_of[_normalise(folder.name)],
-                folder.name,
-                clip_id,
-                video_id=credit.video_id or clip_id,
-                audio_path=clip_id,
-                licence=credit.licence + by,
-                url=credit.url,
-            )
+    for name in names:
+        folder, _, rest = name.partition("/")
+        if folder in known and rest and Path(name).suffix.lower() not in _COMPANIONS:
+            category = category_of[_normalise(folder)]
+            yield _list_file(name, category, credit_of.get(Path(name).name, _Credit()))
+
+
+def _list_file(name: str, category: str, credit: _Credit) -> AudioClip:
+    clip_id = _printable(name)
+    by = f" (by {credit.author})" if credit.author else ""
+    clip = make_clip(
+        "folder",
+        category,
+        clip_id.partition("/")[0],
+        clip_id,
+        video_id=credit.video_id or clip_id,
+        audio_path=clip_id,
+        licence=credit.licence + by,
+        url=credit.url,
+    )
+    return clip if clip_id == name else mark_dropped(clip, "bad_name")
+
+
+def _printable(name: str) -> str:
+    """Escape the bytes of a file name that are not UTF-8: tables hold text only."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _names(vocabulary: Vocabulary) -> dict[str, str]:

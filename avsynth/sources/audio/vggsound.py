@@ -5,8 +5,11 @@ YouTube). Paper: H. Chen et al., "VGGSound: A Large-scale Audio-Visual Dataset",
 Licence: the list is CC BY 4.0; audio belongs to its uploader.
 
 Layout below ``audio.sources.vggsound.root``: the list (``table``), a csv **without header** of
-YouTube id, start second, label, split (train or test); and the clips in ``media`` or one folder
-deeper, named ``<id>_<start, six digits>`` with suffix wav, flac, ogg, mp3, mp4, m4a or webm.
+YouTube id, start second, label, split (train or test); and the clips in ``media`` or a folder
+below it, named ``<id>_<start, six digits>`` with a suffix of `AUDIO_SUFFIXES`.
+
+The label holds for ten seconds. A file of 11 s or more is dropped as ``longer_than_label``: where
+the labelled seconds lie in it is unknown. Cut such files to the ten seconds after the start.
 
 Quirks: labels contain commas and are quoted; one is misspelt ("eletric blender running"); clips
 last 9.9 to 10.1 s; parts of the list are missing on most disks, because videos are deleted.
@@ -30,6 +33,7 @@ from avsynth.sources.categories import Vocabulary
 
 _LICENCE = "list: CC BY 4.0; sound: its YouTube uploader's"
 _MAX_START_S = 1_000_000
+_LENGTH_S = 10.0
 
 
 def iter_clips(
@@ -56,4 +60,4 @@ def _parse(cells: Sequence[str]) -> ListedRow:
     if int(start) >= _MAX_START_S:
         raise ValueError
     clip_id = f"{video_id}_{int(start):06d}"
-    return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split)
+    return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split, _LENGTH_S)
