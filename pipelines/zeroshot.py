@@ -31,7 +31,7 @@ def zeroshot(
 
     Raises:
         ConfigError: params.yaml has no such model, or the benchmark is unknown.
-        CheckpointError: the model has not been trained, or the weights are of another.
+        CheckpointError: the model has not been trained, or the weights belong to another model.
         DataError: the benchmark's shards are absent or damaged.
     """
     project = Project(params, layout, runtime)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsynth.building.matching import Matched, match, triplet_id
+from avsynth.building.matching import MatchResult, match, triplet_id
 from avsynth.core.params.building import MatchParams
 from avsynth.formats.waveform import loud_seconds
 
@@ -46,13 +46,13 @@ def clips_of(
     return pd.DataFrame(rows, columns=["clip_id", "source", "category", "video_id", "second_db"])
 
 
-def run(masks: pd.DataFrame, clips: pd.DataFrame, seed: int = 0, **changes: object) -> Matched:
+def run(masks: pd.DataFrame, clips: pd.DataFrame, seed: int = 0, **changes: object) -> MatchResult:
     banned = changes.pop("banned_videos", ())
     params = PARAMS.model_validate({**PARAMS.model_dump(), **changes})
     return match(masks, clips, params, seed=seed, banned_videos=banned)  # type: ignore[arg-type]
 
 
-def used(matched: Matched) -> pd.DataFrame:
+def used(matched: MatchResult) -> pd.DataFrame:
     return pd.DataFrame([t for t in matched.triplets if t.status == "ok"])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from avsynth.building.shard_builder import ShardPlan, pack
+from avsynth.building.shard_builder import ShardPlan, build_shards
 from avsynth.core.records import Drop, Sample
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError
 from avsynth.runtime.executors import map_items
@@ -95,7 +95,7 @@ def test_when_a_node_dies_its_shards_alone_are_made_again(cluster: Any, tmp_path
     outcome: list[Any] = []
 
     def build() -> None:
-        outcome.extend(pack(tmp_path / "a", "toy", plans(log), make, tmp_path / "sa", RAY))
+        outcome.extend(build_shards(tmp_path / "a", "toy", plans(log), make, tmp_path / "sa", RAY))
 
     builder = threading.Thread(target=build)
     builder.start()
@@ -121,7 +121,7 @@ def test_when_a_node_dies_its_shards_alone_are_made_again(cluster: Any, tmp_path
     assert not lost & ended, "what was finished stays finished"
     assert len(outcome) == 16
 
-    pack(tmp_path / "b", "toy", plans(log), make, tmp_path / "sb", SERIAL)
+    build_shards(tmp_path / "b", "toy", plans(log), make, tmp_path / "sb", SERIAL)
     assert content(tmp_path / "a") == content(tmp_path / "b")
     assert [p.name for p in (tmp_path / "sa").iterdir() if p.is_dir()] == []
 
