@@ -193,7 +193,7 @@ def _method(source: str, kind: str, items: list[Item], request: Request) -> str:
     if source in {"lvis", "coco"} and kind == "pictures":
         archives = catalog_entry("coco").archives
         whole = sum(a.about for a in archives.values()) / 1e9
-        if request.params.fetch.pictures == "single":
+        if request.params.fetch.images == "single":
             return f"one by one (both zips together: {whole:.0f} GB)"
         return "members of train2017.zip and val2017.zip, by range requests"
     if kind == "clips":

@@ -83,7 +83,7 @@ def source_files(module: str) -> dict[str, Path]:
 
 
 def _file_of(module: str) -> Path | None:
-    """Return the file of a module; None where it is no module of ours, or one of ``runtime``."""
+    """Return the file of a module; None for other packages and for ``runtime``."""
     top, *parts = module.split(".")
     if top != "avsynth" or f"{module}.".startswith(_ROOM_WITHOUT_OUTPUTS):
         return None

@@ -84,7 +84,7 @@ class Layout:
         Raises:
             ConfigError: ``dataset`` is a path, not the name of a folder.
         """
-        fix = "Give the name of a folder below data/shards."
+        fix = "Use the name of a folder below data/shards."
         return self.root / "data" / "shards" / safe_name(dataset, "--dataset", fix, ConfigError)
 
     def staging(self, dataset: str) -> Path:

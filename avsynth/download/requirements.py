@@ -85,7 +85,7 @@ def _coco_family(
         for category, path in _images_of(root / name, labels, request.runtime):
             image_items.setdefault(category, set()).add(path)
     chosen = _sample_all(image_items, request)
-    single = request.params.fetch.pictures == "single"
+    single = request.params.fetch.images == "single"
     images = request.layout.resolve(params.images)
     yield DownloadBatch("pictures", images, [_coco_item(path, single) for path in chosen])
 

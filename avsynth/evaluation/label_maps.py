@@ -1,9 +1,9 @@
 """Predicted label maps x AVSBench-semantic -> sums per class.
 
 A label map is an index image: a grey or palette PNG whose pixels are class numbers 0..70. The
-predictions lie in ``<folder>/<uid>/<frame>.png``, parallel to ``<label>/<uid>/labels_semantic`` of
-`avsynth.benchmarks.avss`. A binary mask times a known class is no semantic prediction, so no model
-of ours writes them: they come from a system that predicts classes.
+predictions are in ``<folder>/<uid>/<frame>.png``, parallel to ``<label>/<uid>/labels_semantic`` of
+`avsynth.benchmarks.avss`. A binary mask times a known class is not a semantic prediction, so no
+model of `avsynth.models` writes them: they come from a system that predicts classes.
 """
 
 import json
@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from avsynth.benchmarks import avss
+from avsynth.formats.images import ImageError, open_image
 from avsynth.metrics.semantic import NUM_CLASSES, ClassSums, class_sums
 from avsynth.runtime.errors import DataError
 
@@ -87,14 +88,14 @@ def _read(path: Path, size: tuple[int, int] | None) -> Tensor:
     expected = f"an index image of classes 0..{NUM_CLASSES - 1}"
     fix = "Write class numbers as a grey or palette PNG."
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in ("L", "P"):
                 raise DataError(str(path), expected, f"an image of mode {image.mode}", fix)
             fitted = image if size is None else image.resize(size, Image.Resampling.NEAREST)
             labels = np.asarray(fitted).astype(np.int64)
     except FileNotFoundError:
         raise DataError(str(path), expected, "no such file", "Restore the data set.") from None
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ImageError) as error:
         raise DataError(str(path), expected, str(error), fix) from None
     if labels.max() >= NUM_CLASSES:
         raise DataError(str(path), expected, f"class {labels.max()}", fix)

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avsynth.metrics.fmeasure import NUM_THRESHOLDS, Histogram, batch_f, f_curves, has_truth, unpack
+from avsynth.metrics.fmeasure import (
+    NUM_THRESHOLDS,
+    Histogram,
+    batch_f,
+    f_curves,
+    has_foreground,
+    unpack,
+)
 from avsynth.metrics.localisation import success_auc
 
 Array = NDArray[np.float64]
@@ -66,7 +73,7 @@ def _meter_f(rows: pd.DataFrame, units: Units) -> Parts:
 
 def _f_dataset(rows: pd.DataFrame, units: Units) -> Parts:
     histograms = _histograms(rows)
-    counted = has_truth(histograms)
+    counted = has_foreground(histograms)
     num = np.zeros((units.max() + 1, NUM_THRESHOLDS))
     np.add.at(num, units[counted], f_curves(histograms[counted]))
     return num, _sums(units, counted)

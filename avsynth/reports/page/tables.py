@@ -25,7 +25,7 @@ def number(value: float, unit: Unit) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EstimateCell:
-    """A value of ours with its 95 % interval."""
+    """A computed value with its 95 % interval."""
 
     value: float
     low: float
