@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOM_WITHOUT_OUTPUTS = "avsynth.runtime."
-"""Its modules decide how a run happens, never what comes out."""
+"""Its modules change how a run is executed, never its output."""
 
 
 def draw(seed: int, *parts: str) -> int:

@@ -35,7 +35,7 @@ class Protocol:
     iou_threshold: float
     """A pixel is predicted foreground where ``sigmoid(logit) > iou_threshold``."""
     f_input: Literal["sigmoid", "logits"]
-    """What the 255 thresholds of F in 0..1 are applied to."""
+    """The values that the 255 thresholds of F in 0..1 are applied to."""
 
 
 PROTOCOLS: dict[str, Protocol] = {

@@ -55,7 +55,7 @@ def _iou_with_truth(rows: pd.DataFrame) -> Array:
 
 
 def _f_at_cut(rows: pd.DataFrame) -> Array:
-    """F of the mask that the IoU is taken of: ``1.3 tp / (0.3 gt + pred)``."""
+    """Compute the F of the mask that the IoU is computed from: ``1.3 tp / (0.3 gt + pred)``."""
     inter, gt, pred = (rows[n].to_numpy(np.float64) for n in ("inter_px", "gt_px", "pred_px"))
     return np.where(gt > 0, 1.3 * inter / np.where(gt > 0, 0.3 * gt + pred, 1.0), np.nan)
 

@@ -61,7 +61,7 @@ def read_papers() -> pd.DataFrame:
 
 
 def published_by_claim(papers: pd.DataFrame) -> dict[Claim, PublishedCell]:
-    """Collect all values that a paper publishes for a claim, with the tables they stand in."""
+    """Collect all values that a paper publishes for a claim, with their tables."""
     values: dict[Claim, list[tuple[float, str]]] = {}
     for _, record in papers.iterrows():
         where = record["table"] if record["table"].startswith("text") else f"T{record['table']}"

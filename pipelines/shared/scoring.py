@@ -1,4 +1,4 @@
-"""Score a model on a split and write its rows and its example masks."""
+"""Scoring of a model on a split: its rows and its example masks."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -196,7 +196,7 @@ def test_retry_selects_items_by_status(host: Host, layout: Layout, tmp_path: Pat
     third = counts(fetch("lvis", params, layout, QUIET, retry=("transient",)))
     assert third.keys() == {("ok", ""), ("dropped", "gone")}
     assert (host.requests[flaky], host.requests[gone], host.requests[other]) == (5, 1, 1)
-    row = read_ledger(layout.raw / "lvis", "pictures")[flaky.removeprefix("/coco/")]
+    row = read_ledger(layout.raw / "lvis", "images")[flaky.removeprefix("/coco/")]
     assert (row.status, row.attempts) == ("ok", 5)
 
 
@@ -249,7 +249,7 @@ def test_hostile_ids_in_the_lists_are_refused(host: Host, layout: Layout) -> Non
     params = make_params(layout, host)
     for source in ("openimages", "vggsound"):
         fetch(source, params, layout, QUIET)
-    for batch, kind in (("openimages", "masks"), ("openimages", "pictures")):
+    for batch, kind in (("openimages", "masks"), ("openimages", "images")):
         rows = read_ledger(layout.raw / batch, kind)
         assert len(rows) > 5
         assert not [item for item in rows if "evil" in item]

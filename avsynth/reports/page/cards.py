@@ -47,7 +47,7 @@ class Card:
     audio: str = ""
     key: str = ""
     wide: bool = False
-    """Takes the whole width: its images stand side by side."""
+    """Takes the whole width: its images are side by side."""
 
 
 @dataclass(frozen=True, slots=True)
