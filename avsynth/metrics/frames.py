@@ -1,6 +1,6 @@
 """IoU and F-measure of binary audio-visual segmentation, every published variant by name.
 
-The field's numbers are not comparable unless four choices agree: the cut of the IoU, whether F
+The field's numbers are not comparable unless four choices agree: the IoU threshold, whether F
 thresholds probabilities or raw logits, which frames share one F threshold (the batch), and what an
 empty ground truth scores. `PROTOCOLS` names them; nothing here has another default.
 

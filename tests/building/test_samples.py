@@ -18,8 +18,8 @@ NOISE = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.u
 @pytest.fixture
 def inputs(tmp_path: Path) -> SampleInputs:
     Image.fromarray(NOISE).save(tmp_path / "image.jpg", quality=90)
-    sound = np.sin(np.arange(32000) / 5).astype(np.float32) / 2
-    soundfile.write(tmp_path / "clip.wav", sound, 16000)
+    audio = np.sin(np.arange(32000) / 5).astype(np.float32) / 2
+    soundfile.write(tmp_path / "clip.wav", audio, 16000)
     return SampleInputs(
         key="dog-0123456789",
         category="dog",
@@ -46,7 +46,7 @@ def refusal(inputs: SampleInputs) -> str:
     return made.reason
 
 
-def test_a_sample_is_the_pictures_own_bytes_with_the_united_mask(inputs: SampleInputs):
+def test_a_sample_has_the_original_image_bytes_and_the_merged_mask(inputs: SampleInputs):
     made = compose(inputs)
     assert isinstance(made, Sample)
     assert made.image == inputs.image_path.read_bytes()
@@ -64,7 +64,7 @@ def test_grey_and_cmyk_jpegs_are_kept_as_they_are(inputs: SampleInputs, mode: st
         assert image.mode == mode
 
 
-def test_a_rotated_picture_counts_in_its_stored_pixels(inputs: SampleInputs):
+def test_a_rotated_image_counts_in_its_stored_pixels(inputs: SampleInputs):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(NOISE).save(inputs.image_path, "JPEG", exif=exif)
