@@ -27,7 +27,7 @@ INSTEAD = {
     r"(says?|said) of": "returns for, describes",
     r"(lay|lays|laid) out": "arrange, write",
     r"held against": "compared with",
-    r"pictures?": "image",
+    r"pictures?(?!:)": "image",  # "picture:" is text of stored licences
     r"told apart": "distinguished",
     r"condemn(s|ed)?": "reject",
 }

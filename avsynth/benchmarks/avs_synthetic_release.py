@@ -86,7 +86,7 @@ def list_clips(root: Path, split: str) -> list[Clip]:
         clips[row.inst_id] = Clip(
             dataset=NAME,
             version="zenodo 8125822",
-            licence=f"image: {row.dataset}'s; sound: its uploader's",
+            licence=f"picture: {row.dataset}'s; sound: its uploader's",
             split=split,
             clip_key=row.inst_id,
             category=_our_names().get(row.cls_name, row.cls_name),
