@@ -1,4 +1,4 @@
-"""Evaluation of a model over a split: the rows that every table is computed from."""
+"""Run a model over a split, and write the rows that every table is made of."""
 
 from avsynth.runtime.extras import require
 
