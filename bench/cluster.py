@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from avsynth.building.shard_builder import ShardPlan, pack
+from avsynth.building.shard_builder import ShardPlan, build_shards
 from avsynth.core.records import Drop, Sample
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -53,7 +53,7 @@ def shards(folder: Path, count: int, runtime: Runtime) -> None:
         for n in range(count)
     ]
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        pack(Path(place) / "out", "bench", plans, make, Path(place) / "staging", runtime)
+        build_shards(Path(place) / "out", "bench", plans, make, Path(place) / "staging", runtime)
 
 
 def in_turn(jobs: dict[str, Callable[[], object]], rounds: int) -> list[float]:

@@ -39,7 +39,7 @@ from tests.helpers.local_host import Host, RunningHost  # noqa: E402
 from tests.helpers.official_archives import mirrors, serve_toy_world  # noqa: E402
 
 DRILLED = ("lvis", "openimages", "vggsound")
-KINDS = {"annotations", "pictures", "masks", "clips"}
+KINDS = {"annotations", "images", "masks", "clips"}
 VIDEO_S = 1000
 
 
@@ -143,14 +143,14 @@ def queue_faults(host: Host, layout: Layout, toy: Path) -> list[Fault]:
     images = sorted((toy / "lvis/train2017").iterdir())
     masks = sorted((toy / "openimages/train-masks").iterdir())
     ids = required_ids(layout, toy)
-    names = [p.name for p in images if f"train2017/{p.name}" in ids["pictures"]]
+    names = [p.name for p in images if f"train2017/{p.name}" in ids["images"]]
     clips = sorted({one[:11]: one for one in sorted(ids["clips"])}.values())
     digit = next(m.name[0] for m in masks if f"train/{m.name}" in ids["masks"])
     hit = next(m.name for m in masks if f"train/{m.name}" in ids["masks"] and m.name[0] == digit)
 
     def image_fault(n: int, what: str, ends: str, *faults: str) -> Fault:
         name = f"train2017/{names[n]}"
-        return Fault(what, f"/coco/{name}", faults, ("lvis", "pictures", name), ends)
+        return Fault(what, f"/coco/{name}", faults, ("lvis", "images", name), ends)
 
     def clip_fault(n: int, what: str, ends: str, *faults: str) -> Fault:
         path = f"/youtube/watch?v={clips[n][:11]}"
@@ -204,8 +204,8 @@ def run_all(layout: Layout, host: Host) -> list[Run]:
     """Run the stage for every source until it ends, with kill -9 and Ctrl-C in between."""
     runs = []
     host.delay_s = 0.05
-    runs.append(run(layout, "lvis", "", (signal.SIGKILL, "pictures", 10)))
-    runs.append(run(layout, "lvis", "", (signal.SIGINT, "pictures", 20)))
+    runs.append(run(layout, "lvis", "", (signal.SIGKILL, "images", 10)))
+    runs.append(run(layout, "lvis", "", (signal.SIGINT, "images", 20)))
     runs.append(run(layout, "openimages", "", (signal.SIGKILL, "masks", 8)))
     host.delay_s = 0.0
     for source in DRILLED:

@@ -167,7 +167,7 @@ def download_with_stage(port: int, sizes: list[int], folder: Path) -> None:
         return [(item, await web.download(item, folder))]
 
     async def run() -> None:
-        with Ledger(folder, "pictures") as ledger:
+        with Ledger(folder, "images") as ledger:
             async with Web(WebSettings(connections=CONNECTIONS)) as web:
                 jobs = [partial(download, web, item) for item in items]
                 await run_jobs(jobs, ledger, concurrency=CONNECTIONS, stop_loss=StopLoss(0.5))

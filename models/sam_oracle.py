@@ -65,40 +65,40 @@ class SamOracle(SamModel):
 
     def _choose(self, batch: Batch) -> Tensor:
         """Return logits of +-`LOGIT`, float32 ``[N, Hf, Wf]``."""
-        truth = target(batch).bool()
-        logits = torch.full_like(truth, -LOGIT, dtype=torch.float32)
+        ground_truth = target(batch).bool()
+        logits = torch.full_like(ground_truth, -LOGIT, dtype=torch.float32)
         embedding = None if self.prompt == "automatic" else self.sam.encode(batch).float()
         # Under autocast the coordinates of points would be rounded to 8 bits.
-        with torch.autocast(truth.device.type, enabled=False):
+        with torch.autocast(ground_truth.device.type, enabled=False):
             for index in range(len(batch)):
-                if not truth[index].any():
+                if not ground_truth[index].any():
                     continue
                 if embedding is None:
-                    mask = self._automatic(batch.image[index], truth[index])
+                    mask = self._automatic(batch.image[index], ground_truth[index])
                 else:
                     frame = embedding[index : index + 1]
-                    mask = self._prompted(frame, truth[index], batch.keys[index])
+                    mask = self._prompted(frame, ground_truth[index], batch.keys[index])
                 logits[index][mask] = LOGIT
         return logits
 
-    def _automatic(self, image: Tensor, truth: Tensor) -> Tensor:
+    def _automatic(self, image: Tensor, ground_truth: Tensor) -> Tensor:
         """Return the proposal with the highest IoU, bool ``[Hf, Wf]``."""
         generator = SamAutomaticMaskGenerator(self.sam, points_per_side=self.points_per_side)
         generator.predictor = _Predictor(self.sam)
         found = generator.generate(image.permute(1, 2, 0).contiguous().cpu().numpy())
-        best, best_iou = torch.zeros_like(truth), 0.0
+        best, best_iou = torch.zeros_like(ground_truth), 0.0
         for proposal in found:
-            mask = torch.from_numpy(proposal["segmentation"]).to(truth.device)
-            mask = nn.functional.interpolate(mask[None, None].float(), truth.shape)[0, 0] > 0
-            iou = float((mask & truth).sum() / (mask | truth).sum())
+            mask = torch.from_numpy(proposal["segmentation"]).to(ground_truth.device)
+            mask = nn.functional.interpolate(mask[None, None].float(), ground_truth.shape)[0, 0] > 0
+            iou = float((mask & ground_truth).sum() / (mask | ground_truth).sum())
             if iou > best_iou:
                 best, best_iou = mask, iou
         return best
 
-    def _prompted(self, embedding: Tensor, truth: Tensor, key: str) -> Tensor:
+    def _prompted(self, embedding: Tensor, ground_truth: Tensor, key: str) -> Tensor:
         """Return the mask for points or boxes of the largest regions, bool ``[Hf, Wf]``."""
-        found = regions(truth.cpu().numpy(), self.num_prompts)
-        height, width = truth.shape
+        found = regions(ground_truth.cpu().numpy(), self.num_prompts)
+        height, width = ground_truth.shape
         scale = np.array([self.input_size / width, self.input_size / height])
         encoder, device = self.sam.prompt_encoder, embedding.device
         if self.prompt == "boxes":
@@ -124,9 +124,9 @@ class SamOracle(SamModel):
         raise ConfigError("sam_oracle", "a model that trains", "the oracle, which does not", fix)
 
 
-def regions(truth: NDArray[np.bool_], number: int) -> list[NDArray[np.bool_]]:
+def regions(ground_truth: NDArray[np.bool_], number: int) -> list[NDArray[np.bool_]]:
     """Return the largest connected regions of a mask, largest first (at most ``number``)."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(truth.astype(np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ground_truth.astype(np.uint8))
     order = sorted(range(1, count), key=lambda i: (-stats[i, cv2.CC_STAT_AREA], i))
     return [labels == i for i in order[:number]]
 

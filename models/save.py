@@ -31,7 +31,7 @@ from avsynth.runtime.errors import ConfigError
 
 
 class Save(SamModel):
-    """SAM with SAVE's modules; see `build_save`. A module that is None is switched off."""
+    """SAM with SAVE's modules; see `build_save`. None switches a module off."""
 
     name = "save"
 

@@ -78,7 +78,7 @@ class Block(nn.Module):
         return self.norm[name](x + self.mlp[name](x))
 
     def _attend(self, step: str, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attend along T (``temporal``) or P (``spatial``); a P of one stands for all positions.
+        """Attend along T (``temporal``) or P (``spatial``); a P of one means all positions.
 
         Args:
             step: ``temporal`` or ``spatial``.

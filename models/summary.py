@@ -28,13 +28,13 @@ class Summary:
     trainable: int
     """Parameters that a loss reaches."""
     total: int
-    """All parameters, with those of VGGish where the system has it."""
+    """All parameters, with those of VGGish if the system uses it."""
     frozen: str
     """The parts of the backbone that do not train, e.g. ``image encoder, VGGish``."""
 
     @property
     def share(self) -> float:
-        """Trainable over total, 0..1."""
+        """Return trainable over total, 0..1."""
         return self.trainable / self.total
 
 

@@ -1,4 +1,4 @@
-"""One file per stage; its function, command, DVC stage and params section share one name."""
+"""The stages, one file each; function, command, DVC stage and params section share one name."""
 
 if __name__ != "avsynth.pipelines":
     raise ImportError(f"import this package as avsynth.pipelines, not as {__name__}")
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the command line needs to know of a stage before it loads the stage's code."""
+    """The facts about a stage that the command line needs before it imports the stage."""
 
     help: str
     items: tuple[str, ...] = ()
-    """What the command takes besides the options, e.g. the source of ``avsynth masks lvis``."""
+    """Arguments of the command besides the options, e.g. the source of ``avsynth masks lvis``."""
 
 
 STAGES: dict[str, Stage] = {

@@ -14,8 +14,8 @@ from avsynth.sources.audio import AUDIO_SOURCES
 from avsynth.sources.categories import chosen_vocabulary
 
 NOT_COUNTED_REASONS = ("missing_file", "ambiguous_label")
-"""Reasons that do not count against the drop limit: a clip that was never fetched and one that
-two categories claim say nothing about the sounds that are there."""
+"""Reasons that do not count against the drop limit: a missing clip, and one that two
+categories claim, do not show that the existing clips are damaged."""
 
 
 def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
@@ -26,16 +26,16 @@ def audio(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     Args:
         source: a name of `AUDIO_SOURCES`.
         params: section ``audio`` is read.
-        layout: of the project.
-        runtime: decoding is spread over its workers.
+        layout: the project's paths.
+        runtime: its workers decode the clips.
 
     Returns:
         The funnel: clips per category, status and reason.
 
     Raises:
-        ConfigError: no such source.
-        DataError: its lists or folders are absent or of another kind.
-        DropLimitError: more than ``audio.max_drop_frac`` of the clips that are there were dropped.
+        ConfigError: the source is unknown.
+        DataError: its lists or folders are absent or have another format.
+        DropLimitError: more than ``audio.max_drop_frac`` of the existing clips were dropped.
     """
     if source not in AUDIO_SOURCES:
         raise ConfigError("audio", "an audio source", repr(source), suggest(source, AUDIO_SOURCES))
@@ -64,5 +64,5 @@ def _check_limit(source: str, funnel: pd.DataFrame, limit: float) -> None:
             f"audio/{source}",
             f"at most {limit:.1%} of {total} clips dropped",
             ", ".join(f"{count} {reason}" for reason, count in counts.items()),
-            "Mend the list or the files, ease audio.filters, or raise audio.max_drop_frac.",
+            "Fix the list or the files, relax audio.filters, or raise audio.max_drop_frac.",
         )

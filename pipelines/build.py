@@ -1,4 +1,4 @@
-"""``avsynth build``: from raw annotations to shards, all stages in order, in one process."""
+"""Command ``build``: all stages from raw annotations to shards, in order, in one process."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def build(params: Params, layout: Layout, runtime: Runtime) -> Iterator[tuple[st
     """Run fetch, categories, masks, audio, exclusions, match and shard.
 
     Yields:
-        The stage (``masks lvis``) and its funnel, as each one ends.
+        The stage (``masks lvis``) and its funnel, when each one ends.
     """
     for source in params.fetch.sources:
         yield f"fetch {source}", fetch(source, params, layout, runtime)

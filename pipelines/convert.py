@@ -1,4 +1,4 @@
-"""Stage ``convert``: a benchmark in its official layout -> shards; after it only these are read."""
+"""Stage ``convert``: write a benchmark's official layout as shards, which later stages read."""
 
 import shutil
 from collections import Counter
@@ -23,15 +23,15 @@ from avsynth.runtime.progress import track
 
 
 def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
-    """Write ``data/shards/<benchmark>``; the frames of a clip stand side by side in one tar.
+    """Write ``data/shards/<benchmark>``; the frames of a clip are adjacent in one tar.
 
     ``avs-synthetic-release`` is the dataset as its authors released it, or as ``avsynth export
     avs-synthetic`` writes it. It is read from ``data/raw/avs_synthetic`` unless ``convert.roots``
     names another folder.
 
     Raises:
-        ConfigError: params.yaml says nothing of this benchmark.
-        DataError: the layout is incomplete, or a file is damaged; what was there stays.
+        ConfigError: params.yaml does not name this benchmark.
+        DataError: the layout is incomplete, or a file is damaged; the existing shards stay.
     """
     roots = {RELEASE: str(layout.release), **params.convert.roots}
     if benchmark not in roots:
@@ -74,7 +74,7 @@ class _Job:
 
 
 def _jobs(benchmark: str, root: Path, folder: Path, most: int) -> Iterator[_Job]:
-    """Cut the clips of every split into tars of at most ``most`` frames, or one clip."""
+    """Yield tars of at most ``most`` frames, or of one longer clip, for every split."""
     reader = convertible(benchmark)
     for split in reader.clips:
         number, clips = 0, list[Clip]()

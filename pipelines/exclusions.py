@@ -1,7 +1,7 @@
-"""Stage ``exclusions``: list what may not be used, as the lists of this moment have it.
+"""Stage ``exclusions``: list the videos, masks and clips that may not be used.
 
-DVC cannot depend on a list that is not there yet: AVSBench's csvs are often put in place after the
-first build. So this stage runs at every ``dvc repro`` and the stage ``match`` depends on its table.
+DVC cannot depend on a list that does not exist yet: AVSBench's csvs often arrive after the first
+build. So this stage runs at every ``dvc repro``, and the stage ``match`` depends on its table.
 """
 
 import pandas as pd

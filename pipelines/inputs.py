@@ -1,8 +1,8 @@
-"""Stage ``inputs``: digests of the single files that params.yaml names.
+"""Stage ``inputs``: record the digests of the single files that params.yaml names.
 
 A DVC stage cannot depend on a path that may be null, such as ``models.save.checkpoint``. So this
-stage runs at every ``dvc repro`` and writes a digest of each file; what reads the file depends on
-its digest.
+stage runs at every ``dvc repro`` and writes a digest of each file; the stages that read
+the file depend on its digest.
 """
 
 import pandas as pd
@@ -23,7 +23,7 @@ def inputs(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 
     A model's file has the digests of its own checkpoint and of VGGish's; ``orders.json`` those of
     the lists of ``fewshot.order``. A path that is null has the digest null, a file that does not
-    exist ``absent``: the stage that needs it explains.
+    exist ``absent``: the stage that needs the file raises the error.
 
     Returns:
         The funnel: one row per path of params.yaml.

@@ -25,17 +25,17 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
     Args:
         source: a name of `MASK_SOURCES`.
         params: section ``masks`` is read.
-        layout: of the project.
+        layout: the project's paths.
         runtime: its cache keeps the index of annotation files.
 
     Returns:
         The funnel: masks per category, status and reason.
 
     Raises:
-        ConfigError: no such source, none of its settings, or images outside its root.
-        DataError: its files or folders are absent or of another kind.
+        ConfigError: the source is unknown, has no settings, or its images are outside its root.
+        DataError: its files or folders are absent or have another format.
         DropLimitError: more than ``masks.max_drop_frac`` of the masks are missing or damaged;
-            what the filters refuse does not count, it is what they are for.
+            masks that the filters refuse do not count.
     """
     if source not in MASK_SOURCES:
         raise ConfigError("masks", "a mask source", repr(source), suggest(source, MASK_SOURCES))
@@ -54,10 +54,10 @@ def masks(source: str, params: Params, layout: Layout, runtime: Runtime) -> pd.D
 
 
 def _image_folder(source: str, params: Params, layout: Layout) -> Path:
-    """Return the folder of a source's images, which lies below its root: DVC watches the root.
+    """Return the folder of a source's images, below its root because DVC watches the root.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: the folder is elsewhere.
     """
     section = getattr(params.masks, source)
     root, folder = map(layout.resolve, (section.root, getattr(section, "images", section.root)))

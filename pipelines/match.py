@@ -1,11 +1,11 @@
-"""Stage ``match``: pair masks with clips and cut the splits."""
+"""Stage ``match``: pair masks with clips and assign the splits."""
 
 from collections.abc import Iterable
 
 import pandas as pd
 
 from avsynth.building.exclusions import Excluded, Exclusion, split_exclusions
-from avsynth.building.matching import Matched
+from avsynth.building.matching import MatchResult
 from avsynth.building.matching import match as match_tables
 from avsynth.core.funnel import funnel_of, make_funnel
 from avsynth.core.params.load import Params
@@ -54,11 +54,11 @@ def match(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 
 
 def _funnel(
-    matched: Matched, exclusions: Iterable[Exclusion], listed: frozenset[str]
+    matched: MatchResult, exclusions: Iterable[Exclusion], listed: frozenset[str]
 ) -> pd.DataFrame:
     """Count masks, triplets and clips by source and split; then the videos that each list bans.
 
-    A triplet of a union stands for several masks. An exclusion's count is the number of its videos
+    A triplet of a union counts as several masks. An exclusion's count is the number of its videos
     that the audio sources list, on disk or not.
     """
     triplets = pd.DataFrame(

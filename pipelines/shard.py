@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avsynth.building.samples import SAMPLE_SCHEMA, Recipe, compose
-from avsynth.building.shard_builder import Packed, ShardPlan, packing
+from avsynth.building.samples import SAMPLE_SCHEMA, SampleInputs, compose
+from avsynth.building.shard_builder import ShardPlan, ShardResult, staged_shards
 from avsynth.core.funnel import funnel_of
 from avsynth.core.hashing import source_digest
 from avsynth.core.params.load import Params
@@ -22,7 +22,7 @@ from avsynth.core.tables import read_table, write_csv
 from avsynth.runtime.errors import DataError, DropLimitError
 from avsynth.runtime.options import Runtime
 
-_SOUND_BYTES = 64_000
+_OTHER_BYTES = 64_000
 """Upper bound for a sample's flac, log-mel, mask, meta and headers, for the space check."""
 _FROM_TRIPLET = (
     "category",
@@ -35,13 +35,13 @@ _FROM_TRIPLET = (
     "second",
 )
 _MAKERS = ("avsynth.building.samples", "avsynth.formats.shards")
-"""Their code, and the code that they import, decide a tar's bytes: when it changes, tars that are
-kept from earlier runs are written again."""
+"""Modules whose code, imports included, determines a tar's bytes: when it changes, tars of earlier
+runs are rebuilt."""
 Row = Mapping[Hashable, Any]
 
 
 def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
-    """Write ``data/shards/avs-synthetic`` from ``triplets.csv`` and the raw pictures and sounds.
+    """Write ``data/shards/avs-synthetic`` from ``triplets.csv`` and the raw images and audio.
 
     A shard holds one category of one split, so that a change in one category leaves the tars of
     the others as they are.
@@ -51,8 +51,8 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
 
     Raises:
         DropLimitError: more than ``shard.max_drop_frac`` of the triplets could not be written; the
-            dataset that was there stays.
-        SpaceError: no room.
+            existing dataset stays.
+        SpaceError: the disk has no room for the shards.
     """
     plans = list(_plans(params, layout))
     if not plans:
@@ -64,8 +64,8 @@ def shard(params: Params, layout: Layout, runtime: Runtime) -> pd.DataFrame:
         )
     make = partial(_samples, params=params, layout=layout)
     folder, staging = layout.shards(AVS_SYNTHETIC), layout.staging(AVS_SYNTHETIC)
-    with packing(folder, AVS_SYNTHETIC, plans, make, staging, runtime) as packed:
-        funnel = _funnel(plans, packed)
+    with staged_shards(folder, AVS_SYNTHETIC, plans, make, staging, runtime) as results:
+        funnel = _funnel(plans, results)
         write_csv(layout.funnel("shard"), funnel)
         _check_drops(funnel, params, layout)
     return funnel
@@ -86,7 +86,7 @@ def _check_drops(funnel: pd.DataFrame, params: Params, layout: Layout) -> None:
 
 
 def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:
-    """Cut the triplets of every category and split into shards, in the order of their ids.
+    """Yield the shards of every category and split, with the triplets in the order of their ids.
 
     Only one category's masks and clips are in memory at a time.
     """
@@ -95,29 +95,29 @@ def _plans(params: Params, layout: Layout) -> Iterator[ShardPlan]:
     numbers = {split: itertools.count() for split in SPLITS}
     size, code = params.shard.samples_per_shard, source_digest(*_MAKERS)
     for category, of_category in triplets.groupby("category", sort=True):
-        cook = _Cook(params, layout, str(category))
+        lookup = _RecordLookup(params, layout, str(category))
         for split in SPLITS:
             rows = of_category[of_category["split"] == split]
             for start in range(0, len(rows), size):
                 chunk = rows[start : start + size]
-                recipes = list(cook.recipes(chunk))
+                inputs = list(lookup.inputs(chunk))
                 yield ShardPlan(
                     file=f"{split}-{next(numbers[split]):05d}.tar",
                     split=split,
                     content=chunk,
-                    signature=_signature(recipes, code),
-                    bytes_expected=sum(_state(r.image_path)[0] + _SOUND_BYTES for r in recipes),
+                    signature=_signature(inputs, code),
+                    bytes_expected=sum(_state(r.image_path)[0] + _OTHER_BYTES for r in inputs),
                 )
 
 
 def _samples(chunk: pd.DataFrame, params: Params, layout: Layout) -> Iterator[Sample | Drop]:
-    """Make the samples of one shard from its rows of triplets.csv."""
-    cook = _Cook(params, layout, str(chunk["category"].iloc[0]))
-    return map(compose, cook.recipes(chunk))
+    """Build the samples of one shard from its rows of triplets.csv."""
+    lookup = _RecordLookup(params, layout, str(chunk["category"].iloc[0]))
+    return map(compose, lookup.inputs(chunk))
 
 
-class _Cook:
-    """Makes the recipes of one category: looks up what a triplet's mask and clip are."""
+class _RecordLookup:
+    """The mask and clip records of one category, and the sample inputs built from them."""
 
     def __init__(self, params: Params, layout: Layout, category: str) -> None:
         self.params = params
@@ -134,8 +134,8 @@ class _Cook:
             for source, folder in (params.masks.folders() | params.audio.folders()).items()
         }
 
-    def recipes(self, triplets: pd.DataFrame) -> Iterator[Recipe]:
-        """Yield the recipe of every row of triplets.csv."""
+    def inputs(self, triplets: pd.DataFrame) -> Iterator[SampleInputs]:
+        """Yield the sample inputs of every row of triplets.csv."""
         mask_ids = set(itertools.chain(*triplets["mask_id"].str.split("+")))
         masks = {
             (source, row["mask_id"]): row
@@ -149,9 +149,9 @@ class _Cook:
         }
         for row in triplets.to_dict("records"):
             parts = [masks[row["mask_source"], one] for one in row["mask_id"].split("+")]
-            yield self._recipe(row, parts, clips[row["clip_source"], row["clip_id"]])
+            yield self._inputs_of(row, parts, clips[row["clip_source"], row["clip_id"]])
 
-    def _recipe(self, row: Row, masks: Sequence[Row], clip: Row) -> Recipe:
+    def _inputs_of(self, row: Row, masks: Sequence[Row], clip: Row) -> SampleInputs:
         mask = masks[0]
         key = sample_key(row["category"], row["triplet_id"])
         meta = {
@@ -171,7 +171,7 @@ class _Cook:
             "audio_licence": clip["licence"],
             "audio_url": clip["url"],
         }
-        return Recipe(
+        return SampleInputs(
             key=key,
             category=row["category"],
             image_path=self.folders[row["mask_source"]] / mask["image_path"],
@@ -194,18 +194,18 @@ def _rows(path: Path, record: type, category: str) -> pd.DataFrame:
     return read_table(path, record, category=category)
 
 
-def _signature(recipes: list[Recipe], code: str) -> str:
-    """Digest the recipes, the state of the files they name, and the code that makes samples."""
+def _signature(inputs: list[SampleInputs], code: str) -> str:
+    """Compute a digest of the sample inputs, the state of their files, and the code."""
     digest = hashlib.sha256(code.encode())
-    for recipe in recipes:
-        states = (_state(recipe.image_path), _state(recipe.audio_path))
-        fields = [str(getattr(recipe, f.name)) for f in dataclasses.fields(recipe)]
+    for sample in inputs:
+        states = (_state(sample.image_path), _state(sample.audio_path))
+        fields = [str(getattr(sample, f.name)) for f in dataclasses.fields(sample)]
         digest.update(repr((fields, states)).encode())
     return digest.hexdigest()[:32]
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change in ns; zeros for a file that is not there."""
+    """Return size in bytes and time of the last change in ns; zeros for an absent file."""
     try:
         status = path.stat()
     except OSError:
@@ -213,10 +213,10 @@ def _state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _funnel(plans: list[ShardPlan], packed: list[Packed]) -> pd.DataFrame:
+def _funnel(plans: list[ShardPlan], results: list[ShardResult]) -> pd.DataFrame:
     """Count samples and their masks per category and split, and the drops per reason."""
     tables = []
-    for plan, result in zip(plans, packed, strict=True):
+    for plan, result in zip(plans, results, strict=True):
         reason_of = {drop.item: drop.reason for drop in result.drops}
         table = plan.content[["category", "split", "mask_id"]].copy()
         table["reason"] = [

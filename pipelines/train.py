@@ -58,7 +58,7 @@ def _test_audio(project: Project, model: AvsModel, spec: RunSpec, own: list[Fram
     partners = choose_partners({key: reader.meta(key) for key in reader.keys}, seed)
     groups = [g for g in split.groups if set(g.keys) <= set(partners)]
     frames = [row for row in own if row.key in partners]
-    keys = best_of_categories(frames, section.pictures)
+    keys = best_of_categories(frames, section.example_frames)
     rows: list[AudioRow] = []
     files: dict[str, Any] = {}
     for audio in AUDIO:

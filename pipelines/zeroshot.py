@@ -31,7 +31,7 @@ def zeroshot(
 
     Raises:
         ConfigError: params.yaml has no such model, or the benchmark is unknown.
-        CheckpointError: the model has not been trained, or the weights are of another.
+        CheckpointError: the model has not been trained, or the weights belong to another model.
         DataError: the benchmark's shards are absent or damaged.
     """
     project = Project(params, layout, runtime)
@@ -58,7 +58,7 @@ def _localise_split(project: Project, model: AvsModel, spec: RunSpec) -> pd.Data
         rows.append(row)
         masks[row.key] = mask
     write_table(spec.score_path(project), LocalisationRow, rows, key=("key",))
-    keys = best_median_worst(rows, section.pictures, by="ciou")
+    keys = best_median_worst(rows, section.example_frames, by="ciou")
     folder = project.layout.predictions / spec.stage / spec.name
     write_predictions(folder, {f"{key}.png": masks[key] for key in keys})
     return counted(spec, rows)

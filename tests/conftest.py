@@ -76,7 +76,7 @@ def built(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def realdata() -> Path:
-    """Return the folder of real pictures, masks and sounds in the official layouts."""
+    """Return the folder of real images, masks and clips in the official layouts."""
     folder = Path(os.environ.get("AVSYNTH_REALDATA", REPOSITORY.parent / "shared" / "realdata"))
     if not folder.is_dir():
         pytest.skip("no real data here: name its folder in AVSYNTH_REALDATA")

@@ -1,1 +1,1 @@
-"""From masks and clips to triplets, samples and shards; new projects."""
+"""Builders of triplets, samples and shards from masks and clips, and of new projects."""

@@ -1,7 +1,7 @@
-"""What may not be used: videos of a benchmark's evaluation, and what reviewers excluded.
+"""Lists of excluded items: evaluation videos of benchmarks, masks and clips that reviewers reject.
 
-AVSBench's videos come from VGGSound, so a clip pool made from VGGSound holds the benchmark's own
-sound unless these ids are taken out. `Excluded` is one row of the table that the stage
+AVSBench's videos come from VGGSound, so a clip pool made from VGGSound contains the benchmark's own
+audio unless these ids are excluded. `Excluded` is one row of the table that the stage
 ``exclusions`` writes and the stage ``match`` reads.
 """
 
@@ -22,7 +22,7 @@ _YOUTUBE_ID = re.compile(r"([A-Za-z0-9_-]{11})(?:_\d+)*")
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """What one list bans."""
+    """The videos that one list bans."""
 
     path: str
     found: bool
@@ -31,16 +31,16 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """One row of exclusions.csv: an id that may not be used, or a list that was looked for."""
+    """One row of exclusions.csv: an id that may not be used, or a list that was searched for."""
 
     item: str
     """``video``, ``mask`` or ``clip``; ``list`` for a list of ``match.exclude_videos``."""
     source: str
-    """The list that names a video; the source of a mask or clip."""
+    """The list that contains a video; the source of a mask or clip."""
     id: str
     """Empty for a list."""
     reason: str
-    """Of a list: ``found`` or ``absent``."""
+    """For a list: ``found`` or ``absent``."""
 
 
 def exclusion_rows(
@@ -49,8 +49,8 @@ def exclusion_rows(
     """Yield the rows of exclusions.csv.
 
     Args:
-        lists: of the benchmarks' videos.
-        reviewed: (``mask`` or ``clip``, source, id) -> why a reviewer wants it dropped.
+        lists: the benchmarks' videos.
+        reviewed: (``mask`` or ``clip``, source, id) -> why a reviewer excludes it.
     """
     by_path: dict[str, Exclusion] = {}
     for one in lists:
@@ -67,7 +67,7 @@ def exclusion_rows(
 def split_exclusions(
     rows: pd.DataFrame,
 ) -> tuple[list[Exclusion], dict[tuple[str, str, str], str]]:
-    """Return the lists and the reviewed items of exclusions.csv: undo `exclusion_rows`."""
+    """Return the lists and the reviewed items of exclusions.csv; inverts `exclusion_rows`."""
     videos = rows[rows["item"] == "video"].groupby("source")["id"].agg(frozenset).to_dict()
     listed = rows[rows["item"] == "list"]
     lists = [
@@ -80,10 +80,10 @@ def split_exclusions(
 
 
 def read_exclusions(root: Path, paths: tuple[str, ...]) -> list[Exclusion]:
-    """Read the evaluation videos of every list that is there.
+    """Read the evaluation videos of every list that exists.
 
-    Known layouts, told apart by their header: AVSBench S4 (``name``), MS3 (``video_id``), AVSS
-    and V3 (``vid``); rows whose split is one that models train on are left out (``train``,
+    Known layouts, distinguished by their header: AVSBench S4 (``name``), MS3 (``video_id``), AVSS
+    and V3 (``vid``); rows of a split that models train on are skipped (``train``,
     ``seen``, ``seen_train``). A file without such a header is a plain list, one id a line.
 
     Args:
@@ -91,7 +91,7 @@ def read_exclusions(root: Path, paths: tuple[str, ...]) -> list[Exclusion]:
         paths: files, or glob patterns such as ``data/raw/avss/v3/**/*.csv``.
 
     Raises:
-        DataError: a file is there and cannot be read as text.
+        DataError: a file exists and cannot be read as text.
     """
     lists = []
     for pattern in paths:
@@ -105,18 +105,13 @@ def read_exclusions(root: Path, paths: tuple[str, ...]) -> list[Exclusion]:
 
 def _base(root: Path, pattern: str) -> tuple[Path, str]:
     path = Path(pattern).expanduser()
-    return (
-        (Path(path.anchor), str(path.relative_to(path.anchor)))
-        if path.is_absolute()
-        else (
-            root,
-            pattern,
-        )
-    )
+    if path.is_absolute():
+        return Path(path.anchor), str(path.relative_to(path.anchor))
+    return root, pattern
 
 
 def _name(file: Path, root: Path) -> str:
-    """Name a list by its path in the project, or by its last two parts: no machine's own path."""
+    """Return a list's path in the project, or its last two parts: never an absolute path."""
     if file.is_relative_to(root):
         return file.relative_to(root).as_posix()
     return "/".join(file.parts[-2:])
@@ -127,7 +122,7 @@ def _videos(path: Path) -> Iterator[str]:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            str(path), "a list of videos (csv)", str(error), "Mend match.exclude_videos."
+            str(path), "a list of videos (csv)", str(error), "Correct match.exclude_videos."
         ) from None
     header = rows[0] if rows else []
     column = next((header.index(c) for c in _ID_COLUMNS if c in header), None)
@@ -138,6 +133,6 @@ def _videos(path: Path) -> Iterator[str]:
 
 
 def video_of(name: str) -> str:
-    """Reduce a benchmark's clip name to its YouTube id (``xv7eM6-UmkY_36`` -> ``xv7eM6-UmkY``)."""
+    """Return the YouTube id of a benchmark's clip name (``xv7eM6-UmkY_36`` -> ``xv7eM6-UmkY``)."""
     match = _YOUTUBE_ID.fullmatch(name.strip())
     return match[1] if match else name.strip()

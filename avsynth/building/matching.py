@@ -1,12 +1,12 @@
-"""Masks x clips -> triplets: splits, caps and pairing, all drawn from stable ids.
+"""Matching of masks and clips to triplets: splits, caps and pairing, drawn from stable ids.
 
-Every draw is a hash of the seed and of the ids it is about, never a shuffle of a list. So adding
-a category, a source or a clip changes the rows it touches and no others, and the order in which
-rows arrive does not matter.
+Every draw is a hash of the seed and of the ids concerned, never a shuffle of a list. Adding a
+category, a source or a clip therefore changes only the rows that it concerns, and the order of the
+input rows does not matter.
 
-Splits. A picture's split depends on its id and the seed alone, so all its masks stand in one
-split. The videos of a category are ranked by hash and cut by the same proportions, at least one
-for each split while there are enough; a video stands in one split only.
+Splits. An image's split depends only on its id and the seed, so all its masks are in one split.
+The videos of a category are ranked by hash and divided in the same proportions, at least one for
+each split if there are enough; a video is in one split only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,25 +33,25 @@ POOL_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
-    """What matching yields: every mask and every clip, used or dropped, with the reason."""
+class MatchResult:
+    """The result of matching: every mask and every clip, used or dropped, with the reason."""
 
     triplets: list[Triplet]
     """One per mask, sorted by id; a dropped one has no clip."""
     pool: pd.DataFrame
-    """One row per clip, `POOL_COLUMNS`, sorted by source and id: the split it may be heard in."""
+    """One row per clip, `POOL_COLUMNS`, sorted by source and id, with its split."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Barred:
-    """What may not be used, whatever else holds."""
+class _Bans:
+    """Videos, masks and clips that are never used."""
 
     videos: frozenset[str]
     reviewed: Mapping[tuple[str, str, str], str]
 
 
 def triplet_id(mask_source: str, mask_id: str, category: str) -> str:
-    """Name a triplet after its mask: 16 hex digits that no seed and no clip can change."""
+    """Return a triplet's id, 16 hex digits that depend on its mask only, not on seed or clip."""
     return f"{draw(0, 'triplet', mask_source, mask_id, category):016x}"
 
 
@@ -63,29 +63,29 @@ def match(
     seed: int,
     banned_videos: Iterable[str] = (),
     reviewed: Mapping[tuple[str, str, str], str] | None = None,
-) -> Matched:
+) -> MatchResult:
     """Pair every usable mask with a clip of its category.
 
     Args:
         masks: rows of `records.MaskRecord` with status ok, in the order of the sources.
         clips: rows of `records.AudioClip` with status ok, in the order of the sources.
         params: section ``match`` of params.yaml.
-        seed: of all draws.
-        banned_videos: video ids that belong to a benchmark's evaluation.
-        reviewed: (``mask`` or ``clip``, source, id) -> why a reviewer wants it dropped.
+        seed: the seed of all draws.
+        banned_videos: ids of the videos that benchmarks evaluate on.
+        reviewed: (``mask`` or ``clip``, source, id) -> why a reviewer excludes it.
 
     Returns:
         Triplets and clip pool. Reasons for masks: ``duplicate_image`` (an earlier source has the
-        picture and category), ``over_category_cap``, ``split_full``, ``no_clip``. For clips:
+        image and category), ``over_category_cap``, ``split_full``, ``no_clip``. For clips:
         ``benchmark_video``, ``duplicate_video``, ``over_category_cap``. For both: those of
         ``reviewed``.
     """
     shares = _shares(params)
-    pool = _pool(clips, params, shares, seed, _Barred(frozenset(banned_videos), reviewed or {}))
+    pool = _pool(clips, params, shares, seed, _Bans(frozenset(banned_videos), reviewed or {}))
     masks = _one_source_per_image(masks)
     _drop_reviewed(masks, reviewed or {}, "mask", "source")
     if params.mask_mode == "union":
-        masks = _unite(masks)
+        masks = _union(masks)
     masks = masks.assign(
         triplet_id=[
             triplet_id(*row)
@@ -98,7 +98,7 @@ def match(
     _cap_categories(masks, params.max_masks_per_category)
     _cap_splits(masks, params)
     triplets = sorted(_pair(masks, pool, params, seed), key=lambda t: t.triplet_id)
-    return Matched(triplets, pool)
+    return MatchResult(triplets, pool)
 
 
 def _shares(params: MatchParams) -> dict[str, float]:
@@ -115,7 +115,7 @@ def _image_split(image_id: str, shares: dict[str, float], seed: int) -> str:
 
 
 def _one_source_per_image(masks: pd.DataFrame) -> pd.DataFrame:
-    """Drop masks of a picture and category that an earlier source has marked already."""
+    """Drop masks of an image and category that an earlier source has annotated."""
     rank = masks["source"].map({s: i for i, s in enumerate(masks["source"].unique())})
     first = rank.groupby([masks["image_id"], masks["category"]]).transform("min")
     return masks.assign(reason=np.where(rank > first, "duplicate_image", ""))
@@ -124,7 +124,7 @@ def _one_source_per_image(masks: pd.DataFrame) -> pd.DataFrame:
 def _drop_reviewed(
     rows: pd.DataFrame, reviewed: Mapping[tuple[str, str, str], str], item: str, source: str
 ) -> None:
-    """Give rows that a reviewer condemned their reason, unless they have one."""
+    """Set the reason of rows that a reviewer rejected, unless they have one."""
     if reviewed:
         columns = (rows[name] for name in (source, f"{item}_id", "reason"))
         rows["reason"] = [
@@ -133,8 +133,8 @@ def _drop_reviewed(
         ]
 
 
-def _unite(masks: pd.DataFrame) -> pd.DataFrame:
-    """Make one row of all masks of a category in a picture; its id joins theirs with '+'."""
+def _union(masks: pd.DataFrame) -> pd.DataFrame:
+    """Build one row from all masks of a category in an image; its id joins theirs with '+'."""
     keys = ["source", "image_id", "category", "reason"]
     ordered = masks.sort_values([*keys, "mask_id"])
     return ordered.groupby(keys, sort=True, as_index=False).agg(mask_id=("mask_id", "+".join))
@@ -145,7 +145,7 @@ def _pool(
     params: MatchParams,
     shares: dict[str, float],
     seed: int,
-    barred: _Barred,
+    bans: _Bans,
 ) -> pd.DataFrame:
     pool = clips.rename(columns={"source": "clip_source"})[
         ["clip_source", "clip_id", "video_id", "category", "second_db"]
@@ -154,8 +154,8 @@ def _pool(
     pool.loc[pool["video_id"].duplicated(keep="first") & _other_source(pool), "reason"] = (
         "duplicate_video"
     )
-    pool.loc[pool["video_id"].isin(barred.videos), "reason"] = "benchmark_video"
-    _drop_reviewed(pool, barred.reviewed, "clip", "clip_source")
+    pool.loc[pool["video_id"].isin(bans.videos), "reason"] = "benchmark_video"
+    _drop_reviewed(pool, bans.reviewed, "clip", "clip_source")
     pool["order"] = [
         draw(seed, "video", category, video)
         for category, video in zip(pool["category"], pool["video_id"], strict=True)
@@ -167,7 +167,7 @@ def _pool(
             over = set(videos[params.max_clips_per_category :])
             pool.loc[group.index[group["video_id"].isin(over)], "reason"] = "over_category_cap"
             videos = videos[: params.max_clips_per_category]
-        split_of = _cut(videos, shares)
+        split_of = _split_videos(videos, shares)
         pool.loc[group.index, "split"] = [split_of.get(v, "") for v in group["video_id"]]
     pool["status"] = np.where(pool["reason"] == "", "ok", "dropped")
     ordered = pool.sort_values(["clip_source", "clip_id"])
@@ -175,13 +175,13 @@ def _pool(
 
 
 def _other_source(pool: pd.DataFrame) -> pd.Series:
-    """Tell the rows whose video an earlier source, or another category, has already."""
+    """Return which rows have a video of an earlier source or of another category."""
     first = pool.groupby("video_id")[["clip_source", "category"]].transform("first")
     return (pool["clip_source"] != first["clip_source"]) | (pool["category"] != first["category"])
 
 
-def _cut(videos: np.ndarray, shares: dict[str, float]) -> dict[str, str]:
-    """Cut ranked videos into splits: train first, then one each for test and val, then shares."""
+def _split_videos(videos: np.ndarray, shares: dict[str, float]) -> dict[str, str]:
+    """Divide ranked videos: at least one for train, then test, then val, else in proportion."""
     count = len(videos)
     test = max(round(shares["test"] * count), 1) if count >= 2 else 0
     val = max(round(shares["val"] * count), 1) if count >= 3 else 0
@@ -191,13 +191,13 @@ def _cut(videos: np.ndarray, shares: dict[str, float]) -> dict[str, str]:
 
 def _require_clips(masks: pd.DataFrame, pool: pd.DataFrame) -> None:
     usable = pool[pool["status"] == "ok"]
-    heard = set(zip(usable["category"], usable["split"], strict=True))
-    silent = [pair not in heard for pair in zip(masks["category"], masks["split"], strict=True)]
-    masks.loc[np.array(silent, dtype=bool) & (masks["reason"] == ""), "reason"] = "no_clip"
+    paired = set(zip(usable["category"], usable["split"], strict=True))
+    missing = [pair not in paired for pair in zip(masks["category"], masks["split"], strict=True)]
+    masks.loc[np.array(missing, dtype=bool) & (masks["reason"] == ""), "reason"] = "no_clip"
 
 
 def _cap_categories(masks: pd.DataFrame, cap: int | None) -> None:
-    """Keep at most ``cap`` masks of a category, those of the lowest hash."""
+    """Keep at most ``cap`` masks of a category, those with the lowest hash."""
     if cap is not None:
         kept = masks[masks["reason"] == ""].sort_values("order")
         over = kept.index[kept.groupby("category").cumcount() >= cap]
@@ -205,7 +205,7 @@ def _cap_categories(masks: pd.DataFrame, cap: int | None) -> None:
 
 
 def _cap_splits(masks: pd.DataFrame, params: MatchParams) -> None:
-    """Keep at most the asked number of triplets in a split: the one rule that joins categories."""
+    """Keep at most the requested number of triplets in a split, over all categories."""
     for split in SPLITS:
         kept = masks[(masks["reason"] == "") & (masks["split"] == split)].sort_values("order")
         masks.loc[kept.index[getattr(params.sizes, split) :], "reason"] = "split_full"
@@ -215,7 +215,7 @@ def _pair(
     masks: pd.DataFrame, pool: pd.DataFrame, params: MatchParams, seed: int
 ) -> Iterator[Triplet]:
     usable = pool[pool["status"] == "ok"]
-    heard = {
+    clips_of = {
         (str(category), str(split)): list(
             zip(group["clip_source"], group["clip_id"], group["second_db"], strict=True)
         )
@@ -227,7 +227,7 @@ def _pair(
         if reason:
             yield Triplet(name, "", category, mask_source, mask_id, "", "", -1, "dropped", reason)
             continue
-        clips = heard[category, split]
+        clips = clips_of[category, split]
         source, clip_id, second_db = clips[draw(seed, "clip", name) % len(clips)]
         seconds = loud_seconds(second_db, params.quiet_second_db)
         second = seconds[draw(seed, "second", name) % len(seconds)]

@@ -1,4 +1,4 @@
-"""Start a project folder: params.yaml, dvc.yaml and what DVC needs."""
+"""New project folders: params.yaml, dvc.yaml and the settings of DVC."""
 
 import subprocess
 from importlib import resources
@@ -20,7 +20,7 @@ _GITIGNORE = """\
 __pycache__/
 *.tmp
 """
-"""What is made from params.yaml and dvc.lock, or can be fetched again; the results stay."""
+"""Ignores outputs of the pipeline and downloads, but not the tables and metrics."""
 _NOT_IGNORED = 1
 """Exit code of ``git check-ignore`` in a repository; 128 outside one."""
 _CODE_FOLDERS = ("avsynth/", "models/", "pipelines/")
@@ -30,10 +30,10 @@ def init_project(directory: Path, preset: str) -> list[Path]:
     """Write the files that make a folder a project.
 
     Args:
-        directory: made when absent; must not hold a params.yaml or dvc.yaml yet.
+        directory: created when absent; must not contain a params.yaml or dvc.yaml.
         preset: ``toy``, ``paper`` or ``save256``.
 
-    In a Git repository the project is one of DVC's that uses Git, with a .gitignore.
+    In a Git repository, DVC uses Git and the project gets a .gitignore.
 
     Returns:
         The files written.
@@ -55,11 +55,11 @@ def init_project(directory: Path, preset: str) -> list[Path]:
     if in_git:
         contents[".gitignore"] = _GITIGNORE
     paths = {directory / name: text for name, text in contents.items()}
-    if there := [path for path in paths if path.exists()]:
+    if existing := [path for path in paths if path.exists()]:
         raise ConfigError(
             str(directory),
-            "a folder that is no project yet",
-            ", ".join(path.name for path in there),
+            "a folder without a project",
+            ", ".join(path.name for path in existing),
             "Name another folder, or remove these files.",
         )
     for path, text in paths.items():
@@ -71,7 +71,7 @@ def init_project(directory: Path, preset: str) -> list[Path]:
 def _is_tracked_by_git(directory: Path) -> bool:
     """Return whether Git would track files of this folder, which may not exist yet.
 
-    False outside a repository, in a folder that Git ignores, and where there is no Git.
+    False outside a repository, in a folder that Git ignores, and without Git.
     """
     existing = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
     command = ["git", "-C", str(existing), "check-ignore", "--quiet"]
@@ -85,7 +85,7 @@ def _is_tracked_by_git(directory: Path) -> bool:
 
 
 def _without_code(pipeline: str) -> str:
-    """Drop the dependencies on this repository's own source: a project folder has none."""
+    """Remove the dependencies on this repository's source, which a project does not contain."""
     content = yaml.safe_load(pipeline)
     for stage in content["stages"].values():
         body: dict[str, Any] = stage.get("do", stage)

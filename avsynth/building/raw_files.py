@@ -1,7 +1,7 @@
 """Digests of the raw files that a table names.
 
-The stages that read images and sounds find their folders in params.yaml, where DVC's stages cannot
-look them up. They depend on these digests instead, so a replaced image or clip is noticed.
+The stages that read images and audio get their folders from params.yaml, which DVC's dependencies
+cannot do. They depend on these digests instead, so that a replaced image or clip re-runs them.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ def write_digests(path: Path, folder: Path, names: Iterable[str], runtime: Runti
     """Write a csv with the digest of every named file, sorted by name.
 
     Args:
-        path: of the csv: columns ``file`` and ``digest``.
-        folder: that the names are relative to.
-        names: POSIX paths; one named twice is one row.
+        path: the csv, with columns ``file`` and ``digest``.
+        folder: the folder that the names are relative to.
+        names: POSIX paths; duplicates become one row.
         runtime: its workers hash the files.
     """
     files = sorted(set(names))

@@ -1,7 +1,7 @@
-"""What people who looked said: masks and clips that are not to be used, and why.
+"""Human reviews: masks and clips to exclude, with the reasons.
 
-``reviews.csv`` is kept by hand or by ``avsynth inspect pull``, and belongs under version control.
-The stage ``match`` drops what it lists, with the verdict as the reason (``review_bad_mask``).
+``reviews.csv`` is edited by hand or by ``avsynth inspect pull``, and belongs under version control.
+The stage ``match`` drops the listed items, with the verdict as the reason (``review_bad_mask``).
 """
 
 import csv
@@ -22,51 +22,51 @@ VERDICTS = {
     "bad sound": "clip",
     "wrong sound": "clip",
 }
-"""Tag -> what it condemns. Case, hyphens and underscores in a tag do not matter."""
+"""Tag -> the item that it rejects. Case, hyphens and underscores in a tag do not matter."""
 REVIEWS_FILE = "reviews.csv"
 _VERDICT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Review:
-    """One thing that is not to be used."""
+    """One mask or clip to exclude."""
 
     item: str
     """``mask`` or ``clip``."""
     source: str
     id: str
-    """mask_id or clip_id of the source's table; a benchmark's sample has neither, but a key."""
+    """mask_id or clip_id in the source's table; the key for a benchmark's sample."""
     verdict: str
-    """Small letters and underscores: ``bad_mask``."""
+    """Lower-case letters and underscores: ``bad_mask``."""
     category: str = ""
     label: str = ""
-    """What the reviewer would call it, where that differs from the category."""
+    """The reviewer's own label, if it differs from the category."""
     dataset: str = ""
     key: str = ""
-    """Where it was seen."""
+    """The sample that was reviewed."""
 
 
 COLUMNS = tuple(field.name for field in fields(Review))
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
-    """What a look at marked samples yields."""
+class ReviewUpdate:
+    """The reviews read from tagged samples."""
 
     reviews: list[Review]
     seen: frozenset[str]
-    """Keys of all samples that were there to be marked."""
+    """Keys of all samples that were shown, tagged or not."""
     other_tags: Counter[str]
-    """Tags that are no verdicts, with how many samples have them."""
+    """Tags that are not in `VERDICTS`, with the number of samples that have them."""
 
 
 def read_reviews(path: Path) -> list[Review]:
     """Read a list of reviews; an absent file is an empty list.
 
     Raises:
-        DataError: it is no such list.
+        DataError: the file is not a list of reviews.
     """
-    fix = "Mend the file, or pull the reviews again (avsynth inspect pull)."
+    fix = "Fix the file, or pull the reviews again (avsynth inspect pull)."
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
@@ -88,7 +88,7 @@ def read_reviews(path: Path) -> list[Review]:
 
 
 def write_reviews(path: Path, reviews: Iterable[Review]) -> None:
-    """Write a list of reviews, sorted, none twice."""
+    """Write a list of reviews, sorted and without duplicates."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -96,7 +96,7 @@ def write_reviews(path: Path, reviews: Iterable[Review]) -> None:
 
 
 def drop_reasons(reviews: Iterable[Review]) -> dict[tuple[str, str, str], str]:
-    """Say why things are dropped: (item, source, id) -> reason, e.g. ``review_bad_mask``.
+    """Return why items are dropped: (item, source, id) -> reason, e.g. ``review_bad_mask``.
 
     The review of a union of masks (ids joined by '+') drops each of them.
     """
@@ -107,60 +107,60 @@ def drop_reasons(reviews: Iterable[Review]) -> dict[tuple[str, str, str], str]:
     return reasons
 
 
-def merge_reviews(old: Iterable[Review], dataset: str, pulled: Pulled) -> list[Review]:
-    """Replace what was known of the samples that were looked at; keep the rest."""
-    kept = [r for r in old if r.dataset != dataset or r.key not in pulled.seen]
-    return [*kept, *pulled.reviews]
+def merge_reviews(old: Iterable[Review], dataset: str, update: ReviewUpdate) -> list[Review]:
+    """Replace the reviews of the samples that were shown; keep the others."""
+    kept = [r for r in old if r.dataset != dataset or r.key not in update.seen]
+    return [*kept, *update.reviews]
 
 
-def reviews_of(dataset: str, documents: Iterable[Mapping[str, Any]]) -> Pulled:
-    """Turn marked samples into reviews.
+def reviews_of(dataset: str, documents: Iterable[Mapping[str, Any]]) -> ReviewUpdate:
+    """Return the reviews that the tags of samples express.
 
     Args:
-        dataset: where they were seen.
-        documents: FiftyOne's, of a database or an export; the parts of a group stand in any
+        dataset: the dataset of the samples.
+        documents: FiftyOne's, from a database or an export; the parts of a group may be in any
             order, and a tag on any part counts.
     """
-    marks: dict[str, set[str]] = {}
-    pictures: dict[str, Mapping[str, Any]] = {}
+    tags_of: dict[str, set[str]] = {}
+    images: dict[str, Mapping[str, Any]] = {}
     for document in documents:
-        tags = marks.setdefault(document["key"], set())
+        tags = tags_of.setdefault(document["key"], set())
         tags.update(document.get("tags") or ())
         if "truth" in document:
-            pictures[document["key"]] = document
+            images[document["key"]] = document
             for mask in _masks(document):
                 tags.update(mask.get("tags") or ())
     reviews: list[Review] = []
     other = Counter[str]()
-    for key, tags in marks.items():
-        if key in pictures:
+    for key, tags in tags_of.items():
+        if key in images:
             verdicts = {tag: " ".join(re.split(r"[\s_-]+", tag.strip().lower())) for tag in tags}
             other.update(tag for tag, verdict in verdicts.items() if verdict not in VERDICTS)
             known = set(verdicts.values()) & VERDICTS.keys()
-            reviews += _reviews(dataset, pictures[key], known)
-    return Pulled(reviews, frozenset(pictures), other)
+            reviews += _reviews(dataset, images[key], known)
+    return ReviewUpdate(reviews, frozenset(images), other)
 
 
 def _masks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list((document["truth"] or {}).get("detections") or ())
 
 
-def _reviews(dataset: str, picture: Mapping[str, Any], verdicts: set[str]) -> Iterator[Review]:
-    category = picture["category"]
-    labels = {mask.get("label") or "" for mask in _masks(picture)} - {category, ""}
+def _reviews(dataset: str, image: Mapping[str, Any], verdicts: set[str]) -> Iterator[Review]:
+    category = image["category"]
+    labels = {mask.get("label") or "" for mask in _masks(image)} - {category, ""}
     if labels:
         verdicts = verdicts | {"wrong category"}
-    elif not _masks(picture):
+    elif not _masks(image):
         verdicts = verdicts | {"bad mask"}  # The reviewer deleted it.
     for verdict in sorted(verdicts):
         item = VERDICTS[verdict]
         yield Review(
             item,
-            picture.get(f"{item}_source") or dataset,
-            picture.get(f"{item}_id") or picture["key"],
+            image.get(f"{item}_source") or dataset,
+            image.get(f"{item}_id") or image["key"],
             verdict.replace(" ", "_"),
             category,
             ";".join(sorted(labels)) if item == "mask" else "",
             dataset,
-            picture["key"],
+            image["key"],
         )

@@ -1,4 +1,4 @@
-"""A triplet -> a `Sample`: the picture's own bytes, the mask as PNG, one second of sound."""
+"""Samples from triplets: the original image bytes, the mask as PNG, one second of audio."""
 
 import io
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that one sample is made from."""
+class SampleInputs:
+    """All inputs of one sample."""
 
     key: str
     category: str
@@ -28,58 +28,58 @@ class Recipe:
     height_px: int
     width_px: int
     rles: tuple[str, ...]
-    """One, or all masks of the category in the picture (union mode)."""
+    """One mask, or all masks of the category in the image (union mode)."""
     audio_path: Path
     second: int
     decode_images: bool
-    """Decode every picture to its last row, so that a damaged one is found now."""
+    """Decode every image completely, so that a damaged one is found now."""
     meta: tuple[tuple[str, object], ...]
 
 
-def compose(recipe: Recipe) -> Sample | Drop:
-    """Make the sample, or say why it cannot be made.
+def compose(inputs: SampleInputs) -> Sample | Drop:
+    """Build a sample, or return the reason for its drop.
 
     Returns:
-        A sample whose mask has the picture's size and whose log-mel is float32 ``[1, 96, 64]``;
+        A sample whose mask has the image's size and whose log-mel is float32 ``[1, 96, 64]``;
         or a drop: ``missing_image``, ``undecodable_image``, ``unsupported_image``,
         ``size_mismatch``, ``undecodable_audio``, ``short_audio``.
     """
     try:
-        image = recipe.image_path.read_bytes()
+        image = inputs.image_path.read_bytes()
     except OSError:
-        return _drop(recipe, "missing_image")
-    extension, fault = _check_image(image, recipe)
+        return _drop(inputs, "missing_image")
+    extension, fault = _check_image(image, inputs)
     if fault:
-        return _drop(recipe, fault)
+        return _drop(inputs, fault)
     try:
-        waveform, _ = read_audio(recipe.audio_path, float(recipe.second), 1.0)
+        waveform, _ = read_audio(inputs.audio_path, float(inputs.second), 1.0)
     except DataError:
-        return _drop(recipe, "undecodable_audio")
+        return _drop(inputs, "undecodable_audio")
     if len(waveform) != SAMPLE_RATE_HZ:
-        return _drop(recipe, "short_audio")
-    waveform = quantise(waveform)  # so that the log-mel is that of the FLAC, to the bit
-    height, width = recipe.height_px, recipe.width_px
+        return _drop(inputs, "short_audio")
+    waveform = quantise(waveform)  # so that the log-mel is bit-identical to the FLAC's
+    height, width = inputs.height_px, inputs.width_px
     return Sample(
-        key=recipe.key,
+        key=inputs.key,
         image=image,
         image_ext=extension,
-        mask_png=rle_to_png(_unite(recipe.rles, height, width), height, width),
+        mask_png=rle_to_png(_union(inputs.rles, height, width), height, width),
         audio_flac=encode_flac(waveform),
         logmel_npy=_npy(logmel(waveform)[0]),
-        meta=dict(recipe.meta),
+        meta=dict(inputs.meta),
     )
 
 
-def _check_image(content: bytes, recipe: Recipe) -> tuple[str, str]:
+def _check_image(content: bytes, inputs: SampleInputs) -> tuple[str, str]:
     """Return the extension and a fault; one of the two is empty."""
     try:
         with open_image(content) as image:
             if image.format not in _EXTENSIONS:
                 return "", "unsupported_image"
-            if image.size != (recipe.width_px, recipe.height_px):
+            if image.size != (inputs.width_px, inputs.height_px):
                 return "", "size_mismatch"
-            if recipe.decode_images:
-                # An eighth of the size reads every coefficient and transforms few: 4x faster.
+            if inputs.decode_images:
+                # An eighth of the size reads every coefficient but transforms few: 4x faster.
                 image.draft(None, (image.width // 8, image.height // 8))
                 image.load()
             return _EXTENSIONS[image.format], ""
@@ -89,11 +89,11 @@ def _check_image(content: bytes, recipe: Recipe) -> tuple[str, str]:
         return "", "undecodable_image"
 
 
-def _unite(rles: tuple[str, ...], height: int, width: int) -> str:
+def _union(rles: tuple[str, ...], height: int, width: int) -> str:
     if len(rles) == 1:
         return rles[0]
-    united = mask_api.merge([{"size": [height, width], "counts": rle} for rle in rles])
-    return str(united["counts"], "ascii")
+    merged = mask_api.merge([{"size": [height, width], "counts": rle} for rle in rles])
+    return str(merged["counts"], "ascii")
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -102,5 +102,5 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _drop(recipe: Recipe, reason: str) -> Drop:
-    return Drop("shard", "", recipe.key, recipe.category, reason)
+def _drop(inputs: SampleInputs, reason: str) -> Drop:
+    return Drop("shard", "", inputs.key, inputs.category, reason)

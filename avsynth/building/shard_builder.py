@@ -1,10 +1,10 @@
-"""Many shards at once: built in parallel, resumed after a kill, reused when nothing changed.
+"""A parallel builder of shards that resumes after a kill and reuses unchanged shards.
 
-Each shard is planned before it is built, and a plan's signature covers all that decides the
-tar's bytes. A finished tar waits in a staging folder under its signature; when all are there a
-folder with their final names and the index takes the place of the old one. So a killed run goes on
-where it stopped, a run over changed input builds only the shards whose signature is new, and a run
-that fails leaves the dataset that was there.
+Each shard is planned before it is built, and a plan's signature covers everything that determines
+the tar's bytes. A finished tar stays in a staging folder under its signature. When all are
+finished, a folder with their final names and the index replaces the old one. A killed run
+therefore resumes where it stopped, a run over changed input builds only the shards with a new
+signature, and a failed run keeps the existing dataset.
 """
 
 import json
@@ -41,52 +41,52 @@ Make = Callable[[Any], Iterable[Sample | Drop]]
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """What one tar is to hold."""
+    """The planned content of one tar."""
 
     file: str
     split: str
     content: Any
-    """Picklable; ``make(content)`` yields its samples, and for what cannot be made a drop."""
+    """Picklable; ``make(content)`` yields its samples, and a drop for each that cannot be made."""
     signature: str
-    """Hex digest of everything that decides the tar's bytes."""
+    """Hex digest of everything that determines the tar's bytes."""
     bytes_expected: int
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """What became of a plan."""
+class ShardResult:
+    """One built shard, with the drops."""
 
     info: ShardInfo
     drops: tuple[Drop, ...]
 
 
 @contextmanager
-def packing(
+def staged_shards(
     folder: Path,
     dataset: str,
     plans: Sequence[ShardPlan],
     make: Make,
     staging: Path,
     runtime: Runtime,
-) -> Iterator[list[Packed]]:
-    """Build a dataset's shards, and publish them when the block succeeds.
+) -> Iterator[list[ShardResult]]:
+    """Build a dataset's shards in staging, and publish them when the block succeeds.
 
     Args:
-        folder: of the tars and index.json; holds nothing else.
-        dataset: its name, recorded in the index.
-        plans: in the order of their file names.
+        folder: the tars and index.json; contains nothing else.
+        dataset: the name recorded in the index.
+        plans: sorted by file name.
         make: picklable function from a plan's content to its samples.
-        staging: working folder on the same disk; keeps only notes of what was published.
+        staging: working folder on the same disk; after publishing it holds only the ledger.
         runtime: workers and executor.
 
     Yields:
         One record per plan, in order. The folder's bytes depend on the plans alone. When the
-        block raises, the dataset that was there stays.
+        block raises, the existing dataset stays.
 
     Raises:
-        SpaceError: the disk has no room for what is to be built.
+        SpaceError: the disk has no room for the shards to build.
         ConfigError: another run is writing the same dataset.
-        DataError: the folder holds a file that avsynth did not write.
+        DataError: the folder contains a file that avsynth did not write.
     """
     with file_lock(staging / _LOCK, what=f"dataset {dataset}"):
         restore_folder(folder, staging / _OLD)
@@ -99,31 +99,31 @@ def packing(
         done = map_items(build, todo, runtime)
         for _ in track(done, f"shards of {dataset}", len(todo), runtime):
             pass
-        _sweep(staging)  # Listing a shared folder also shows what other machines have put there.
-        packed = [p for p in (_finished(staging, plan) for plan in plans) if p is not None]
-        assert len(packed) == len(plans), "every planned shard has been built"
-        yield packed
-        _publish(folder, dataset, staging, list(zip(plans, packed, strict=True)))
+        _sweep(staging)  # Listing a shared folder also shows the files of other machines.
+        results = [p for p in (_finished(staging, plan) for plan in plans) if p is not None]
+        assert len(results) == len(plans), "every planned shard has been built"
+        yield results
+        _publish(folder, dataset, staging, list(zip(plans, results, strict=True)))
 
 
-def pack(
+def build_shards(
     folder: Path,
     dataset: str,
     plans: Sequence[ShardPlan],
     make: Make,
     staging: Path,
     runtime: Runtime,
-) -> list[Packed]:
-    """Build a dataset's shards and publish them; see `packing`."""
-    with packing(folder, dataset, plans, make, staging, runtime) as packed:
-        return packed
+) -> list[ShardResult]:
+    """Build a dataset's shards and publish them; see `staged_shards`."""
+    with staged_shards(folder, dataset, plans, make, staging, runtime) as results:
+        return results
 
 
 def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
-    """Build one tar in the staging folder; the note beside it says that it is complete.
+    """Build one tar in the staging folder, with a note beside it that marks it as complete.
 
-    Every attempt has a folder of its own: a node that was given up for lost may still be writing
-    the same tar. Whoever ends last puts the same bytes in place of the same bytes.
+    Every attempt has its own folder, because a node that was reported lost may still be writing
+    the same tar. Concurrent attempts are safe: both write identical bytes.
     """
     drops: list[Drop] = []
 
@@ -143,8 +143,8 @@ def _build(plan: ShardPlan, make: Make, staging: Path) -> None:
             whole.replace(staging / whole.name)
 
 
-def _finished(staging: Path, plan: ShardPlan) -> Packed | None:
-    """Read what became of a plan, or None when it has not been built to its end."""
+def _finished(staging: Path, plan: ShardPlan) -> ShardResult | None:
+    """Return the finished shard of a plan, or None if it is not complete."""
     note, tar = staging / f"{plan.signature}.json", staging / f"{plan.signature}.tar"
     if not (note.is_file() and tar.is_file()):
         return None
@@ -153,13 +153,13 @@ def _finished(staging: Path, plan: ShardPlan) -> Packed | None:
     if tar.stat().st_size != info["bytes"]:
         return None
     info |= {"keys": tuple(info["keys"]), "offsets": tuple(info["offsets"])}
-    return Packed(ShardInfo(**info), tuple(Drop(**d) for d in content["drops"]))
+    return ShardResult(ShardInfo(**info), tuple(Drop(**d) for d in content["drops"]))
 
 
 def _publish(
-    folder: Path, dataset: str, staging: Path, built: Sequence[tuple[ShardPlan, Packed]]
+    folder: Path, dataset: str, staging: Path, built: Sequence[tuple[ShardPlan, ShardResult]]
 ) -> None:
-    """Put the staged tars and their index in the place of the old dataset."""
+    """Replace the old dataset by the staged tars and their index."""
     ledger = {
         plan.signature: {"info": asdict(p.info), "drops": [asdict(d) for d in p.drops]}
         for plan, p in built
@@ -171,23 +171,23 @@ def _publish(
         link_or_copy(staging / f"{plan.signature}.tar", new / plan.file)
     write_index(new, dataset, [p.info for _, p in built])
     replace_folder(new, folder, staging / _OLD)
-    for left in staging.iterdir():
-        if left.name not in (_LEDGER, _LOCK):
-            left.unlink()
+    for rest in staging.iterdir():
+        if rest.name not in (_LEDGER, _LOCK):
+            rest.unlink()
 
 
 def _sweep(staging: Path) -> None:
-    """Remove the folders of attempts that were stopped."""
-    for left in sorted(staging.iterdir()):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove the folders of interrupted attempts."""
+    for rest in sorted(staging.iterdir()):
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _reclaim(folder: Path, staging: Path) -> None:
-    """Give published tars a second name in the staging folder, each its signature.
+    """Link published tars into the staging folder, named by their signatures.
 
-    Only a tar whose bytes are the noted ones is taken: something else may have put another of
-    the same name there, such as a checkout of an older build.
+    A tar is linked only if its digest is the recorded one: another tool may have replaced the
+    file, such as a checkout of an older build.
     """
     ledger = staging / _LEDGER
     if not ledger.is_file():

@@ -24,9 +24,9 @@ from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 
 LISTED_AFTER_ANNOTATIONS = {
-    "lvis": ("pictures",),
-    "coco": ("pictures",),
-    "openimages": ("masks", "pictures"),
+    "lvis": ("images",),
+    "coco": ("images",),
+    "openimages": ("masks", "images"),
     "vggsound": ("clips",),
 }
 """The kinds of items that can only be listed once a source's annotations are on disk."""
@@ -164,7 +164,7 @@ def item_bytes(source: str, kind: str, item: Item) -> int:
     entry: CatalogEntry = catalog_entry(source)
     if kind == "masks":
         return entry.mask_bytes
-    if kind in {"pictures", "clips"}:
+    if kind in {"images", "clips"}:
         return entry.item_bytes or catalog_entry("coco").item_bytes
     file = entry.files.get(item.item_id)
     return item.bytes or (file.about if file else None) or 0
@@ -190,10 +190,10 @@ def _method(source: str, kind: str, items: list[Item], request: Request) -> str:
         zips = sorted({i.url.rpartition("-")[2].removesuffix(".zip") for i in items})
         listed = f"{len(zips)} of 16 zips ({' '.join(zips)})" if zips else "16 zips"
         return f"members of {listed}, by range requests"
-    if source in {"lvis", "coco"} and kind == "pictures":
+    if source in {"lvis", "coco"} and kind == "images":
         archives = catalog_entry("coco").archives
         whole = sum(a.about for a in archives.values()) / 1e9
-        if request.params.fetch.pictures == "single":
+        if request.params.fetch.images == "single":
             return f"one by one (both zips together: {whole:.0f} GB)"
         return "members of train2017.zip and val2017.zip, by range requests"
     if kind == "clips":

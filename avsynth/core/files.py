@@ -91,12 +91,12 @@ def atomic_folder(
 
 
 def replace_folder(new: Path, folder: Path, aside: Path) -> None:
-    """Put ``new`` in the place of ``folder``; remove the old one only when the new one is there.
+    """Replace ``folder`` by ``new``; remove the old one only after the new one is in place.
 
     Args:
         new: complete.
         folder: the final place; may be absent.
-        aside: where the old one waits, on the same disk; see `restore_folder`.
+        aside: temporary path of the old one, on the same disk; see `restore_folder`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(aside, ignore_errors=True)

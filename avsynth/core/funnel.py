@@ -38,7 +38,7 @@ def funnel_of(stage: str, source: str, kind: str, frame: pd.DataFrame) -> pd.Dat
         source: the source's name, or empty.
         kind: what a row is, e.g. ``mask``.
         frame: a table with the columns category, status and reason. Column ``split`` is empty
-            where it is absent; column ``count`` is how many items a row stands for, else 1.
+            where it is absent; column ``count`` is the number of items in a row, else 1.
     """
     rows = frame.assign(
         stage=stage,

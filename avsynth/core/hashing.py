@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOM_WITHOUT_OUTPUTS = "avsynth.runtime."
-"""Its modules decide how a run happens, never what comes out."""
+"""Its modules change how a run is executed, never its output."""
 
 
 def draw(seed: int, *parts: str) -> int:
@@ -83,7 +83,7 @@ def source_files(module: str) -> dict[str, Path]:
 
 
 def _file_of(module: str) -> Path | None:
-    """Return the file of a module; None where it is no module of ours, or one of ``runtime``."""
+    """Return the file of a module; None for other packages and for ``runtime``."""
     top, *parts = module.split(".")
     if top != "avsynth" or f"{module}.".startswith(_ROOM_WITHOUT_OUTPUTS):
         return None

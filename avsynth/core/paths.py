@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def interim(self) -> Path:
-        """Tables that stages hand to later stages."""
+        """Tables that later stages read."""
         return self.root / "data" / "interim"
 
     @property
@@ -61,7 +61,7 @@ class Layout:
 
     @property
     def exclusions_csv(self) -> Path:
-        """What may not be used: videos of benchmarks, reviewed masks and clips."""
+        """The excluded videos of benchmarks, and the excluded masks and clips."""
         return self.interim / "exclusions.csv"
 
     def inputs(self, name: str) -> Path:
@@ -84,7 +84,7 @@ class Layout:
         Raises:
             ConfigError: ``dataset`` is a path, not the name of a folder.
         """
-        fix = "Give the name of a folder below data/shards."
+        fix = "Use the name of a folder below data/shards."
         return self.root / "data" / "shards" / safe_name(dataset, "--dataset", fix, ConfigError)
 
     def staging(self, dataset: str) -> Path:

@@ -7,7 +7,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One category of our vocabulary and the names that each source gives it.
+    """One category of the vocabulary, with its name in each source.
 
     Every name field is a tuple: a category may have several labels in a source, or none at all.
     """

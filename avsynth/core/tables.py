@@ -1,7 +1,7 @@
 """Tables on disk: checked, sorted, written atomically.
 
 A table is a list of records of one dataclass. Parquet files are sorted by their key columns, so
-that the same records give the same file in whatever order they arrive.
+that the same records give the same file in any order.
 """
 
 import itertools

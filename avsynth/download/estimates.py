@@ -17,7 +17,7 @@ def estimate(source: str, kind: str, request: Request) -> int:
 
     Args:
         source: lvis, coco, openimages or vggsound.
-        kind: pictures, masks or clips.
+        kind: images, masks or clips.
         request: gives the categories and the sample size.
     """
     return sum(
@@ -27,7 +27,7 @@ def estimate(source: str, kind: str, request: Request) -> int:
 
 def _per_category(source: str, kind: str, request: Request) -> Iterable[int]:
     if source in {"lvis", "vggsound"}:
-        column = "lvis_train_pictures" if source == "lvis" else "vggsound_clips"
+        column = "lvis_train_images" if source == "lvis" else "vggsound_clips"
         text = resources.files("avsynth.resources").joinpath("source_counts.csv").read_text("utf-8")
         chosen = set(request.vocabulary.names)
         return [

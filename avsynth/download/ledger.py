@@ -48,7 +48,7 @@ class Ledger:
 
     Args:
         root: the folder; the ledger is stored in ``<root>/.fetch/``.
-        kind: kind of the items, e.g. ``pictures``.
+        kind: kind of the items, e.g. ``images``.
     """
 
     def __init__(self, root: Path, kind: str) -> None:

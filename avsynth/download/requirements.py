@@ -36,7 +36,7 @@ class DownloadBatch:
     """Items that are downloaded together, into one folder with one ledger."""
 
     kind: str
-    """annotations, pictures (images), masks, clips or weights; also the ledger's name."""
+    """annotations, images, masks, clips or weights; also the ledger's name."""
     root: Path
     items: list[Item]
 
@@ -85,9 +85,9 @@ def _coco_family(
         for category, path in _images_of(root / name, labels, request.runtime):
             image_items.setdefault(category, set()).add(path)
     chosen = _sample_all(image_items, request)
-    single = request.params.fetch.pictures == "single"
+    single = request.params.fetch.images == "single"
     images = request.layout.resolve(params.images)
-    yield DownloadBatch("pictures", images, [_coco_item(path, single) for path in chosen])
+    yield DownloadBatch("images", images, [_coco_item(path, single) for path in chosen])
 
 
 def _images_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterator[tuple[str, str]]:
@@ -142,7 +142,7 @@ def openimages_batches(request: Request) -> Iterator[DownloadBatch]:
             for i in sorted(chosen)
         ]
     yield DownloadBatch("masks", root, sorted(masks, key=lambda item: item.item_id))
-    yield DownloadBatch("pictures", root, image_items)
+    yield DownloadBatch("images", root, image_items)
 
 
 def _mask_rows(path: Path, labels: dict[str, str]) -> Iterator[tuple[str, str, str]]:

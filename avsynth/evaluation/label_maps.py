@@ -1,9 +1,9 @@
 """Predicted label maps x AVSBench-semantic -> sums per class.
 
 A label map is an index image: a grey or palette PNG whose pixels are class numbers 0..70. The
-predictions lie in ``<folder>/<uid>/<frame>.png``, parallel to ``<label>/<uid>/labels_semantic`` of
-`avsynth.benchmarks.avss`. A binary mask times a known class is no semantic prediction, so no model
-of ours writes them: they come from a system that predicts classes.
+predictions are in ``<folder>/<uid>/<frame>.png``, parallel to ``<label>/<uid>/labels_semantic`` of
+`avsynth.benchmarks.avss`. A binary mask times a known class is not a semantic prediction, so no
+model of `avsynth.models` writes them: they come from a system that predicts classes.
 """
 
 import json

@@ -9,14 +9,10 @@ from PIL import Image, ImageFilter
 
 from avsynth.formats.images import Mask, Pixels, resize_mask
 
-TRUTH = (15, 138, 95)
-
-
+GROUND_TRUTH = (15, 138, 95)
 PREDICTION = (200, 74, 27)
 """RGB colours of the ground truth and the predicted mask, chosen for colour-blind readers; the two
 masks never share an image without a caption."""
-
-
 _FILL = 0.38
 
 
@@ -77,7 +73,7 @@ def png_uri(image: Pixels) -> str:
     return _uri("image/png", image, "PNG", optimize=True)
 
 
-def sound_uri(flac: bytes) -> str:
+def audio_uri(flac: bytes) -> str:
     """Encode a FLAC file as a data URI that browsers play."""
     return "data:audio/flac;base64," + base64.b64encode(flac).decode("ascii")
 

@@ -9,7 +9,7 @@ from avsynth.core.hashing import order_key
 from avsynth.core.paths import Layout
 from avsynth.core.records import SPLITS
 from avsynth.formats.images import decode_image, decode_mask, shrink
-from avsynth.formats.render import TRUTH, jpeg_uri, overlay, sound_uri
+from avsynth.formats.render import GROUND_TRUTH, audio_uri, jpeg_uri, overlay
 from avsynth.formats.shards import ShardReader
 from avsynth.inspection.dataset_stats import measure_samples
 from avsynth.reports.page.cards import LONGEST_PX, Card, CardImage, Cards, spectrogram_image
@@ -186,13 +186,13 @@ def _card(reader: ShardReader, row: pd.Series) -> Card:
     parts = reader.parts(key)
     content = next(c for name, c in parts.items() if name.startswith("image."))
     image = shrink(decode_image(content), LONGEST_PX)
-    painted = overlay(image, decode_mask(parts["mask.png"]), TRUTH)
+    painted = overlay(image, decode_mask(parts["mask.png"]), GROUND_TRUTH)
     area = f"{100 * row['area_frac']:.1f} % of the image"
     sources = f"{row['mask_source']} + {row['clip_source']}"
     remark = f"{row['split']} · {sources} · {row['loudness_db']:.1f} dBFS"
-    picture = CardImage(jpeg_uri(painted), f"{category} marked in green, {area}", area)
-    pictures = (picture, spectrogram_image(parts, category))
-    return Card("", remark, pictures, sound_uri(parts["audio.flac"]), key)
+    marked = CardImage(jpeg_uri(painted), f"{category} marked in green, {area}", area)
+    images = (marked, spectrogram_image(parts, category))
+    return Card("", remark, images, audio_uri(parts["audio.flac"]), key)
 
 
 def gallery_path(layout: Layout, dataset: str) -> Path:

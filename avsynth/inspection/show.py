@@ -10,7 +10,7 @@ from PIL import Image
 
 from avsynth.core.files import atomic_file
 from avsynth.formats.images import decode_image, decode_mask
-from avsynth.formats.render import TRUTH, overlay
+from avsynth.formats.render import GROUND_TRUTH, overlay
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, decode_flac, rms_db
 from avsynth.runtime.errors import DataError, suggest
@@ -40,7 +40,7 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
     logmel = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
     path = out / f"{key}.overlay.png"
     with atomic_file(path) as temporary:
-        Image.fromarray(overlay(image, mask, TRUTH)).save(temporary, "PNG")
+        Image.fromarray(overlay(image, mask, GROUND_TRUTH)).save(temporary, "PNG")
     shard = next(s for s in reader.shards if key in s.keys)
     facts = {
         "key": key,
@@ -83,6 +83,6 @@ def _find_key(reader: ShardReader, key: str) -> str:
     if found:
         listed = ", ".join(found[:5]) + (" ..." if len(found) > 5 else "")
         raise DataError(
-            where, f"one key that begins with {key!r}", listed, "Give more characters of it."
+            where, f"one key that begins with {key!r}", listed, "Type more characters of the key."
         )
     raise DataError(where, "a key", repr(key), suggest(key, reader.keys[:2000]))

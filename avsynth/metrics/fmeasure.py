@@ -41,9 +41,9 @@ def f_curves(histogram: Histogram) -> NDArray[np.float32]:
     passed = np.cumsum(histogram[:, :, :0:-1], axis=2)[:, :, ::-1]
     true_positive = passed[:, 1].astype(np.float32)
     predicted = passed.sum(axis=1).astype(np.float32)
-    truth = histogram[:, 1].sum(axis=1, keepdims=True).astype(np.float32)
+    ground_truth = histogram[:, 1].sum(axis=1, keepdims=True).astype(np.float32)
     precision = true_positive / (predicted + np.float32(1e-20))
-    recall = true_positive / (truth + np.float32(1e-20))
+    recall = true_positive / (ground_truth + np.float32(1e-20))
     numerator = np.float32(1 + BETA2) * precision * recall
     denominator = np.float32(BETA2) * precision + recall
     curves: NDArray[np.float32] = np.zeros_like(recall)
@@ -51,13 +51,13 @@ def f_curves(histogram: Histogram) -> NDArray[np.float32]:
     return curves
 
 
-def has_truth(histogram: Histogram) -> NDArray[np.bool_]:
-    """Tell which frames have any foreground in the ground truth: bool ``[N]``."""
+def has_foreground(histogram: Histogram) -> NDArray[np.bool_]:
+    """Return which frames have any foreground in the ground truth: bool ``[N]``."""
     return np.asarray(histogram[:, 1].any(axis=1))
 
 
 def batch_f(histogram: Histogram) -> float:
-    """Score a batch as AVSBench does: the best threshold that all its frames share.
+    """Compute the F of a batch as AVSBench does: one best threshold for all its frames.
 
     Frames with an empty ground truth are skipped; when all are empty the batch scores 0, and the
     meter over batches still counts it. The value depends on the batch: more frames share one
@@ -69,7 +69,7 @@ def batch_f(histogram: Histogram) -> float:
     Returns:
         ``max_k mean_n F_n(k)``, 0..1, in the float32 arithmetic of the published code.
     """
-    curves = f_curves(histogram[has_truth(histogram)])
+    curves = f_curves(histogram[has_foreground(histogram)])
     if len(curves) == 0:
         return 0.0
     # Frame after frame in float32: the published code's order of rounding.

@@ -1,6 +1,6 @@
 """IoU and F-measure of binary audio-visual segmentation, every published variant by name.
 
-The field's numbers are not comparable unless four choices agree: the cut of the IoU, whether F
+The field's numbers are not comparable unless four choices agree: the IoU threshold, whether F
 thresholds probabilities or raw logits, which frames share one F threshold (the batch), and what an
 empty ground truth scores. `PROTOCOLS` names them; nothing here has another default.
 
@@ -35,7 +35,7 @@ class Protocol:
     iou_threshold: float
     """A pixel is predicted foreground where ``sigmoid(logit) > iou_threshold``."""
     f_input: Literal["sigmoid", "logits"]
-    """What the 255 thresholds of F in 0..1 are applied to."""
+    """The values that the 255 thresholds of F in 0..1 are applied to."""
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -43,8 +43,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "sama": Protocol(0.5, "logits"),
     "gavs": Protocol(0.4, "sigmoid"),
 }
-"""``sama``: F on raw logits (SAMA-AVS), so only cuts of the sigmoid from 0.5 to 0.731 are tried;
-``gavs``: IoU cut at 0.4. Which clips share one F threshold is chosen when the rows are averaged."""
+"""``sama``: F on raw logits (SAMA-AVS), so only sigmoid thresholds from 0.5 to 0.731 are tried;
+``gavs``: IoU threshold 0.4. Which clips share one F threshold is chosen in averaging."""
 
 # Computed on the CPU as the published code does: the last threshold is exactly 1 in float32.
 _THRESHOLDS = torch.linspace(0, 1 - 1e-10, NUM_THRESHOLDS)
@@ -52,12 +52,12 @@ _THRESHOLDS = torch.linspace(0, 1 - 1e-10, NUM_THRESHOLDS)
 
 @dataclass(frozen=True, slots=True)
 class FrameScores:
-    """What one score row needs of each of N frames."""
+    """The quantities of a score row, for each of N frames."""
 
     iou: Tensor
     """float32 ``[N]``, with the rule for an empty ground truth."""
     fscore: Tensor
-    """float32 ``[N]``: best F over the thresholds of the frame alone; NaN when it has no truth."""
+    """float32 ``[N]``: best F over the thresholds of the frame alone; NaN if nothing is true."""
     inter_px: Tensor
     """int64 ``[N]``: predicted and true (plain, without the empty rule)."""
     union_px: Tensor
@@ -71,10 +71,10 @@ class FrameScores:
 
 
 def protocol_named(name: str) -> Protocol:
-    """Look a protocol up.
+    """Return the protocol of a name.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: the name is unknown.
     """
     if name not in PROTOCOLS:
         raise ConfigError("metrics", "a protocol", repr(name), suggest(name, PROTOCOLS))
@@ -90,14 +90,14 @@ def frame_iou(logits: Tensor, gt: Tensor, threshold: float = 0.5) -> Tensor:
         threshold: 0..1.
 
     Returns:
-        float32 ``[N]``, 0..1. Without any truth: background pixels kept over all pixels.
+        float32 ``[N]``, 0..1. Empty ground truth: background pixels kept over all pixels.
 
     Raises:
         DataError: shapes differ or the ground truth is not of 0 and 1.
     """
-    truth = _checked(logits, gt)
-    inter, union, gt_px, _ = _areas(logits, truth, threshold)
-    return _iou(inter, union, gt_px, truth[0].numel())
+    ground_truth = _checked(logits, gt)
+    inter, union, gt_px, _ = _areas(logits, ground_truth, threshold)
+    return _iou(inter, union, gt_px, ground_truth[0].numel())
 
 
 def f_measure(logits: Tensor, gt: Tensor, protocol: str = "avsbench") -> float:
@@ -109,14 +109,14 @@ def f_measure(logits: Tensor, gt: Tensor, protocol: str = "avsbench") -> float:
         protocol: a name of `PROTOCOLS`.
 
     Returns:
-        0..1; frames without truth are skipped, 0 when no frame has any.
+        0..1; frames with an empty ground truth are skipped, 0 when no frame has any.
 
     Raises:
         ConfigError: unknown protocol.
         DataError: shapes differ or the ground truth is not of 0 and 1.
     """
-    truth = _checked(logits, gt)
-    return batch_f(_histogram(logits, truth, protocol_named(protocol).f_input))
+    ground_truth = _checked(logits, gt)
+    return batch_f(_histogram(logits, ground_truth, protocol_named(protocol).f_input))
 
 
 def score_frames(logits: Tensor, gt: Tensor, protocol: str = "avsbench") -> FrameScores:
@@ -135,12 +135,12 @@ def score_frames(logits: Tensor, gt: Tensor, protocol: str = "avsbench") -> Fram
         DataError: shapes differ or the ground truth is not of 0 and 1.
     """
     chosen = protocol_named(protocol)
-    truth = _checked(logits, gt)
-    inter, union, gt_px, pred_px = _areas(logits, truth, chosen.iou_threshold)
-    histogram = _histogram(logits, truth, chosen.f_input)
+    ground_truth = _checked(logits, gt)
+    inter, union, gt_px, pred_px = _areas(logits, ground_truth, chosen.iou_threshold)
+    histogram = _histogram(logits, ground_truth, chosen.f_input)
     best = [batch_f(frame[None]) if frame[1].any() else float("nan") for frame in histogram]
     return FrameScores(
-        iou=_iou(inter, union, gt_px, truth[0].numel()).cpu(),
+        iou=_iou(inter, union, gt_px, ground_truth[0].numel()).cpu(),
         fscore=torch.tensor(best, dtype=torch.float32),
         inter_px=inter.cpu(),
         union_px=union.cpu(),
@@ -151,7 +151,7 @@ def score_frames(logits: Tensor, gt: Tensor, protocol: str = "avsbench") -> Fram
 
 
 def _checked(logits: Tensor, gt: Tensor) -> Tensor:
-    """Return the ground truth as bool, or say what is wrong with the pair."""
+    """Return the ground truth as bool; check the pair."""
     if logits.ndim != 3 or logits.shape != gt.shape or logits.numel() == 0:
         raise DataError(
             "metrics",
@@ -159,41 +159,41 @@ def _checked(logits: Tensor, gt: Tensor) -> Tensor:
             f"{list(logits.shape)} and {list(gt.shape)}",
             "Resize the logits to the ground truth's size before scoring.",
         )
-    truth = gt.bool()
-    if not torch.equal(truth.to(gt.dtype), gt):
+    ground_truth = gt.bool()
+    if not torch.equal(ground_truth.to(gt.dtype), gt):
         raise DataError(
             "metrics",
             "a ground truth of 0 and 1",
             f"values up to {gt.max().item()}",
             "Binarise the mask first (foreground > 0).",
         )
-    return truth
+    return ground_truth
 
 
-def _areas(logits: Tensor, truth: Tensor, threshold: float) -> tuple[Tensor, ...]:
-    """Count intersection, union, truth and prediction per frame: int64 ``[N]`` each."""
+def _areas(logits: Tensor, ground_truth: Tensor, threshold: float) -> tuple[Tensor, ...]:
+    """Count intersection, union, ground truth and prediction per frame: int64 ``[N]`` each."""
     predicted = torch.sigmoid(logits.float()) > threshold
     inter, gt_px, pred_px = (
         # 32 bits on the way: many times faster than torch's sum of bools to int64.
         pixels.flatten(1).sum(dim=1, dtype=torch.int32).long()
-        for pixels in (predicted & truth, truth, predicted)
+        for pixels in (predicted & ground_truth, ground_truth, predicted)
     )
     return inter, gt_px + pred_px - inter, gt_px, pred_px
 
 
 def _iou(inter: Tensor, union: Tensor, gt_px: Tensor, num_pixels: int) -> Tensor:
-    """Divide, with the rule for frames without truth: float32 ``[N]``."""
+    """Divide, with the rule for frames with an empty ground truth: float32 ``[N]``."""
     empty = gt_px == 0
     kept = torch.where(empty, num_pixels - union, inter)
     whole = torch.where(empty, num_pixels, union)
     return kept / (whole + EPS)
 
 
-def _histogram(logits: Tensor, truth: Tensor, f_input: str) -> Histogram:
-    """Count the pixels of every frame by truth and number of thresholds passed."""
+def _histogram(logits: Tensor, ground_truth: Tensor, f_input: str) -> Histogram:
+    """Count the pixels of every frame by ground truth and number of thresholds passed."""
     edges = torch.cat([_THRESHOLDS, torch.tensor([torch.nan])]).to(logits.device)
     counts = []
-    for frame, true in zip(logits, truth, strict=True):  # a frame at a time stays in the cache
+    for frame, true in zip(logits, ground_truth, strict=True):  # one frame fits the cache
         values = frame.float().flatten()
         passed = _thresholds_passed(values.sigmoid() if f_input == "sigmoid" else values, edges)
         cells = passed.add_(true.flatten(), alpha=NUM_COUNTS)

@@ -1,13 +1,13 @@
 """Sound localisation: how well a heat map finds the sounding object (AV-SAM's Flickr test).
 
 A heat map is resized to 224 x 224 (bilinear, corners aligned) and stretched to 0..1; its upper half
-by rank is the prediction. The truth is a consensus map in 0..1 (two annotators: 0, 0.5, 1) or the
-union of boxes. Per sample:
+by rank is the prediction. The ground truth (gt) is a consensus map in 0..1 (two annotators: 0, 0.5,
+1) or the union of boxes. Per sample:
 
 * ``ciou``: agreement weighted by consensus. Over samples: its mean, the share that reaches 0.5
   (``ap50``, printed as "AP50", "cIoU@0.5" or "IoU@0.5") and the area under the share (``auc``).
-* ``pixel_ap``: average precision of the heat for truth >= 0.5, the conventional one.
-* ``piap``: average precision with truth and score exchanged, as AVGN's code computes it; the
+* ``pixel_ap``: average precision of the heat for ground truth >= 0.5, the conventional one.
+* ``piap``: average precision with ground truth and score exchanged, as in AVGN's code; the
   papers' "AP" columns of that line of work are of this kind. Never compare the two.
 
 Sources: EZ-VSL (Mo and Morgado, ECCV 2022), AVGN (Mo and Tian, CVPR 2023), AV-SAM (2023).
@@ -31,30 +31,30 @@ Map = NDArray[np.float64]
 
 
 def upper_half(heat: Map) -> NDArray[np.bool_]:
-    """Predict the pixels at or above the value of rank ``n // 2``: bool, the map's shape."""
+    """Return the pixels at or above the value of rank ``n // 2``: bool, the map's shape."""
     rank = heat.size // 2
     return np.asarray(heat >= np.partition(heat, rank, axis=None)[rank])
 
 
-def ciou(predicted: NDArray[np.bool_], truth: Map) -> float:
+def ciou(predicted: NDArray[np.bool_], gt: Map) -> float:
     """Compute the consensus IoU: ``sum(pred * gt) / (sum(gt) + |pred where gt = 0|)``.
 
     Args:
         predicted: bool ``[H, W]``.
-        truth: float ``[H, W]``, 0..1, not all 0.
+        gt: float ``[H, W]``, 0..1, not all 0.
 
     Raises:
-        DataError: the shapes differ, or the truth is empty or beyond 0..1.
+        DataError: the shapes differ, or the ground truth is empty or beyond 0..1.
     """
-    _check(predicted.shape, truth)
-    return float(truth[predicted].sum() / (truth.sum() + (predicted & (truth == 0)).sum()))
+    _check(predicted.shape, gt)
+    return float(gt[predicted].sum() / (gt.sum() + (predicted & (gt == 0)).sum()))
 
 
-def average_precision(truth: NDArray[np.bool_], score: Map) -> float:
+def average_precision(gt: NDArray[np.bool_], score: Map) -> float:
     """Compute the area under precision over recall, ties taken together: step-wise, no envelope.
 
     Args:
-        truth: bool, any shape.
+        gt: bool, any shape.
         score: float of the same shape; higher means more surely positive.
 
     Returns:
@@ -63,31 +63,31 @@ def average_precision(truth: NDArray[np.bool_], score: Map) -> float:
     order = np.argsort(-score, axis=None, kind="stable")
     ordered = score.ravel()[order]
     last_of_tie = np.append(np.flatnonzero(np.diff(ordered)), ordered.size - 1)
-    hits = np.cumsum(truth.ravel()[order])[last_of_tie]
+    hits = np.cumsum(gt.ravel()[order])[last_of_tie]
     if hits[-1] == 0:
         return 0.0
     precision, recall = hits / (last_of_tie + 1), hits / hits[-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
-def score_heat(heat: Map, truth: Map) -> tuple[float, float, float]:
-    """Score one heat map against its truth.
+def score_heat(heat: Map, gt: Map) -> tuple[float, float, float]:
+    """Score one heat map against its ground truth.
 
     Args:
         heat: float ``[H, W]``, 0..1.
-        truth: float ``[H, W]``, 0..1, not all 0.
+        gt: float ``[H, W]``, 0..1, not all 0.
 
     Returns:
         ``(ciou, pixel_ap, piap)``, each 0..1.
 
     Raises:
-        DataError: the shapes differ, or the truth is empty or beyond 0..1.
+        DataError: the shapes differ, or the ground truth is empty or beyond 0..1.
     """
     predicted = upper_half(heat)
     return (
-        ciou(predicted, truth),
-        average_precision(truth >= 0.5, heat),
-        average_precision(predicted, truth),
+        ciou(predicted, gt),
+        average_precision(gt >= 0.5, heat),
+        average_precision(predicted, gt),
     )
 
 
@@ -106,12 +106,12 @@ def success_auc(cious: Map) -> Map:
     return np.asarray(np.trapezoid(success.astype(np.float64), SUCCESS_THRESHOLDS, axis=1))
 
 
-def _check(shape: tuple[int, ...], truth: Map) -> None:
-    if shape != truth.shape or not truth.any() or truth.min() < 0 or truth.max() > 1:
-        found = f"shape {truth.shape}, values {truth.min():g} to {truth.max():g}"
+def _check(shape: tuple[int, ...], gt: Map) -> None:
+    if shape != gt.shape or not gt.any() or gt.min() < 0 or gt.max() > 1:
+        found = f"shape {gt.shape}, values {gt.min():g} to {gt.max():g}"
         raise DataError(
             "localisation",
-            f"a truth of shape {shape} in 0..1 with some foreground",
+            f"a ground truth of shape {shape} in 0..1 with some foreground",
             found,
             "Draw the boxes into the map first.",
         )

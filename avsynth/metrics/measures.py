@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avsynth.metrics.fmeasure import NUM_THRESHOLDS, Histogram, batch_f, f_curves, has_truth, unpack
+from avsynth.metrics.fmeasure import (
+    NUM_THRESHOLDS,
+    Histogram,
+    batch_f,
+    f_curves,
+    has_foreground,
+    unpack,
+)
 from avsynth.metrics.localisation import success_auc
 
 Array = NDArray[np.float64]
@@ -48,7 +55,7 @@ def _iou_with_truth(rows: pd.DataFrame) -> Array:
 
 
 def _f_at_cut(rows: pd.DataFrame) -> Array:
-    """F of the mask that the IoU is taken of: ``1.3 tp / (0.3 gt + pred)``."""
+    """Compute the F of the mask that the IoU is computed from: ``1.3 tp / (0.3 gt + pred)``."""
     inter, gt, pred = (rows[n].to_numpy(np.float64) for n in ("inter_px", "gt_px", "pred_px"))
     return np.where(gt > 0, 1.3 * inter / np.where(gt > 0, 0.3 * gt + pred, 1.0), np.nan)
 
@@ -66,7 +73,7 @@ def _meter_f(rows: pd.DataFrame, units: Units) -> Parts:
 
 def _f_dataset(rows: pd.DataFrame, units: Units) -> Parts:
     histograms = _histograms(rows)
-    counted = has_truth(histograms)
+    counted = has_foreground(histograms)
     num = np.zeros((units.max() + 1, NUM_THRESHOLDS))
     np.add.at(num, units[counted], f_curves(histograms[counted]))
     return num, _sums(units, counted)

@@ -1,1 +1,1 @@
-"""Score rows -> tables, figures and one page for people; no model is needed to make it again."""
+"""Tables, figures and a page from score rows; no model is needed to rebuild them."""

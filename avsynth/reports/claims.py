@@ -92,7 +92,7 @@ class Claim:
     architecture: str
     """Empty where the table does not state it."""
     input_size: int
-    """0 where the table does not state it and the system is not one of ours."""
+    """0 where the table does not state it and avsynth does not have the system."""
     pretrained_on: str
     trained_on: str
     finetuned_on: str

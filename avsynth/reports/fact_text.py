@@ -1,4 +1,4 @@
-"""The one place where the facts of a run become text, when a table is drawn."""
+"""The text of a run's facts, as tables show it."""
 
 from collections.abc import Mapping
 from typing import Any

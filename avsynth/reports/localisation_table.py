@@ -28,7 +28,7 @@ def localisation_table(
         (claim.model, claim.metric): cell
         for claim, cell in published_by_claim(papers).items()
         if claim.benchmark == benchmark and not claim.prompt
-    }  # the published SAM merges masks without the ground truth: it is none of our models
+    }  # the published SAM merges masks without the ground truth: not a model of avsynth
     lines = [
         (
             run["run"],

@@ -96,7 +96,7 @@ class _Ours:
     def cell(self, claim: Claim) -> Cell:
         """Return the value of the first run that matches a claim.
 
-        Without one, a run of the same experiment at another input stands in its place, marked.
+        Without one, a run of the same experiment at another input replaces it, marked.
         """
         if claim.metric not in _MEASURES:
             return NOTHING

@@ -1,6 +1,6 @@
-"""The papers' published numbers (``resources/papers.csv``), and which runs of ours they match.
+"""The papers' published numbers (``resources/papers.csv``), and the runs that they match.
 
-A published value belongs to a `Claim`, which has the columns of our score rows
+A published value belongs to a `Claim`, which has the columns of the score rows
 (`avsynth.metrics.rows.RunFacts`), so that matching compares columns. Where one paper publishes
 several values for one claim, all of them are shown.
 """
@@ -61,7 +61,7 @@ def read_papers() -> pd.DataFrame:
 
 
 def published_by_claim(papers: pd.DataFrame) -> dict[Claim, PublishedCell]:
-    """Collect all values that a paper publishes for a claim, with the tables they stand in."""
+    """Collect all values that a paper publishes for a claim, with their tables."""
     values: dict[Claim, list[tuple[float, str]]] = {}
     for _, record in papers.iterrows():
         where = record["table"] if record["table"].startswith("text") else f"T{record['table']}"
@@ -75,7 +75,7 @@ def contradictions(papers: pd.DataFrame) -> dict[Claim, PublishedCell]:
 
 
 def matches(claim: Claim, run: Mapping[str, Any]) -> bool:
-    """Return whether a run of ours is the experiment of a claim, at the claim's input.
+    """Return whether a run is the experiment of a claim, at the claim's input.
 
     Args:
         claim: of a published value.

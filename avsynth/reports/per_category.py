@@ -70,6 +70,6 @@ def _chosen(group: pd.DataFrame, model: str, kind: str) -> pd.DataFrame:
 
 
 def our_categories(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rename the labels of AVSBench to our categories; keep all others."""
+    """Rename the labels of AVSBench to avsynth's categories; keep all others."""
     ours = load_vocabulary().label_to_category("avsbench")
     return rows.assign(category=rows["category"].map(lambda label: ours.get(label, label)))

@@ -1,4 +1,4 @@
-"""Read the score rows of a project; refuse damaged files and numbers that do not compare.
+"""A reader of a project's score rows that refuses damaged files and incomparable numbers.
 
 ``reports/scores/<stage>/<run>.csv`` holds one row per scored frame of one run. The folder
 ``audio-test`` holds the rows of the audio test. A file with the column ``ciou`` holds rows of

@@ -1,4 +1,4 @@
-"""Score rows -> cells: the measures that the tables show, with intervals."""
+"""Table cells from score rows: the measures that the tables show, with intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

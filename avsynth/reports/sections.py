@@ -1,4 +1,4 @@
-"""Score rows -> the sections of the report, each with its introduction and tables."""
+"""The sections of the report, from score rows, each with its introduction and tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

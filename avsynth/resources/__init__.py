@@ -1,1 +1,1 @@
-"""Hand-kept tables that travel with the package."""
+"""Tables, texts and presets that are part of the package."""

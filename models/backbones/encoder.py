@@ -130,7 +130,7 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 def _attend(attn: Any, x_BHWD: Tensor, window: int, folded: bool, linear: Linear) -> Tensor:
-    """Self-attention inside windows (``window = 0``: over the whole grid), pads left out."""
+    """Attend inside windows (``window = 0``: over the whole grid), without padding."""
     B, H, W, D = x_BHWD.shape
     A = attn.num_heads
     size_h, size_w = (window, window) if window else (H, W)
@@ -171,14 +171,14 @@ def _relative(table: Tensor, size: int) -> Tensor:
 
 
 def _to_windows(part: Tensor, h: int, w: int) -> Tensor:
-    """``[B, H, W, 3, A, C] -> [3, N, A, h * w, C]``."""
+    """Reshape ``[B, H, W, 3, A, C] -> [3, N, A, h * w, C]``."""
     B, H, W, _, A, C = part.shape
     part = part.reshape(B, H // h, h, W // w, w, 3, A, C)
     return part.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, -1, A, h * w, C)
 
 
 def _from_windows(out: Tensor, B: int, size: Sequence[int], hw: tuple[int, int]) -> Tensor:
-    """``[N, A, h * w, C] -> [B, H, W, A * C]``."""
+    """Reshape ``[N, A, h * w, C] -> [B, H, W, A * C]``."""
     (H, W), (h, w) = size, hw
     _, A, _, C = out.shape
     out = out.reshape(B, H // h, W // w, A, h, w, C)

@@ -106,7 +106,7 @@ class Sam(OfficialSam):
             return self.prompt_encoder.get_dense_pe()
 
     def no_mask(self) -> Tensor:
-        """Return the dense prompt that stands for "no mask", ``[1, out_dim, 1, 1]``."""
+        """Return the dense prompt that means "no mask", ``[1, out_dim, 1, 1]``."""
         return self.prompt_encoder.no_mask_embed.weight[..., None, None]
 
     def decode(

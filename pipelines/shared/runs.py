@@ -1,4 +1,4 @@
-"""Train and score the runs of a stage."""
+"""The runs of a stage: training and scoring."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ def open_bank(project: Project, encoder: AudioEncoder) -> AudioBank:
 
 
 def fit(project: Project, spec: RunSpec, ranks: Ranks) -> AvsModel:
-    """Train a model as the spec says and write the run's folder.
+    """Train a model by its spec and write the run's folder.
 
     Returns:
         The model with the weights of its best epoch; with no data to train on, as it started.

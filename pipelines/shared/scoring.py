@@ -1,4 +1,4 @@
-"""Score a model on a split and write its rows and its example masks."""
+"""Scoring of a model on a split: its rows and its example masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +47,7 @@ def score_rows(project: Project, model: AvsModel, spec: RunSpec) -> list[FrameRo
     rows = score(model, split, facts, batch_size=section.batch_size, runtime=runtime)
     write_table(spec.score_path(project), FrameRow, rows, key=("key",))
     if spec.stage in STAGES_WITH_IMAGES:
-        keys = best_median_worst(rows, section.pictures)
+        keys = best_median_worst(rows, section.example_frames)
         masks = predict(model, split, keys, protocol=facts.protocol, runtime=runtime)
         folder = project.layout.predictions / spec.stage / spec.name
         write_predictions(folder, {f"{key}.png": mask for key, mask in masks})

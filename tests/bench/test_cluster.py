@@ -20,11 +20,11 @@ def test_shards_are_complete_and_deleted_afterwards(
     seen = []
 
     def reading(folder: Path, *arguments: object) -> None:
-        packed(folder, *arguments)
+        original(folder, *arguments)
         seen.append((len(read_index(folder)), len(ShardReader(folder, "train"))))
 
-    packed = cluster.pack
-    monkeypatch.setattr(cluster, "pack", reading)
+    original = cluster.build_shards
+    monkeypatch.setattr(cluster, "build_shards", reading)
     cluster.shards(tmp_path, 2, Runtime(quiet=True))
     assert seen == [(2, 200)]
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsynth.building.matching import Matched, match, triplet_id
+from avsynth.building.matching import MatchResult, match, triplet_id
 from avsynth.core.params.building import MatchParams
 from avsynth.formats.waveform import loud_seconds
 
@@ -25,7 +25,7 @@ PARAMS = MatchParams.model_validate(
 
 
 def masks_of(categories: Iterable[str], images: int = 200, source: str = "lvis") -> pd.DataFrame:
-    """Two masks a category in pictures that several categories share."""
+    """Two masks a category in images that several categories share."""
     rows = [
         (f"{category}-{i}-{k}", source, category, f"coco/{(i * 7 + len(category)) % images:012d}")
         for category in categories
@@ -46,13 +46,13 @@ def clips_of(
     return pd.DataFrame(rows, columns=["clip_id", "source", "category", "video_id", "second_db"])
 
 
-def run(masks: pd.DataFrame, clips: pd.DataFrame, seed: int = 0, **changes: object) -> Matched:
+def run(masks: pd.DataFrame, clips: pd.DataFrame, seed: int = 0, **changes: object) -> MatchResult:
     banned = changes.pop("banned_videos", ())
     params = PARAMS.model_validate({**PARAMS.model_dump(), **changes})
     return match(masks, clips, params, seed=seed, banned_videos=banned)  # type: ignore[arg-type]
 
 
-def used(matched: Matched) -> pd.DataFrame:
+def used(matched: MatchResult) -> pd.DataFrame:
     return pd.DataFrame([t for t in matched.triplets if t.status == "ok"])
 
 
@@ -218,11 +218,11 @@ def test_what_reviewers_condemned_is_dropped_and_nothing_else_moves():
 def test_a_condemned_clip_is_heard_no_more():
     masks, clips = masks_of(["dog"]), clips_of(["dog"])
     before = match(masks, clips, PARAMS, seed=0)
-    heard = next(t.clip_id for t in before.triplets if t.status == "ok")
-    reviewed = {("clip", "vggsound", heard): "review_bad_sound"}
+    paired = next(t.clip_id for t in before.triplets if t.status == "ok")
+    reviewed = {("clip", "vggsound", paired): "review_bad_sound"}
     after = match(masks, clips, PARAMS, seed=0, reviewed=reviewed)
-    assert heard not in {t.clip_id for t in after.triplets}
-    row = after.pool[after.pool["clip_id"] == heard].iloc[0]
+    assert paired not in {t.clip_id for t in after.triplets}
+    row = after.pool[after.pool["clip_id"] == paired].iloc[0]
     assert (row["status"], row["reason"], row["split"]) == ("dropped", "review_bad_sound", "")
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from avsynth.building.samples import Recipe, compose
+from avsynth.building.samples import SampleInputs, compose
 from avsynth.core.records import Drop, Sample
 from avsynth.formats.mask_rle import mask_to_rle
 
@@ -16,11 +16,11 @@ NOISE = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.u
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
+def inputs(tmp_path: Path) -> SampleInputs:
     Image.fromarray(NOISE).save(tmp_path / "image.jpg", quality=90)
-    sound = np.sin(np.arange(32000) / 5).astype(np.float32) / 2
-    soundfile.write(tmp_path / "clip.wav", sound, 16000)
-    return Recipe(
+    audio = np.sin(np.arange(32000) / 5).astype(np.float32) / 2
+    soundfile.write(tmp_path / "clip.wav", audio, 16000)
+    return SampleInputs(
         key="dog-0123456789",
         category="dog",
         image_path=tmp_path / "image.jpg",
@@ -40,48 +40,48 @@ def square(x: int) -> np.ndarray:
     return mask
 
 
-def refusal(recipe: Recipe) -> str:
-    made = compose(recipe)
+def refusal(inputs: SampleInputs) -> str:
+    made = compose(inputs)
     assert isinstance(made, Drop)
     return made.reason
 
 
-def test_a_sample_is_the_pictures_own_bytes_with_the_united_mask(recipe: Recipe):
-    made = compose(recipe)
+def test_a_sample_has_the_original_image_bytes_and_the_merged_mask(inputs: SampleInputs):
+    made = compose(inputs)
     assert isinstance(made, Sample)
-    assert made.image == recipe.image_path.read_bytes()
+    assert made.image == inputs.image_path.read_bytes()
     with Image.open(io.BytesIO(made.mask_png)) as png:
         assert png.mode == "1"
         assert np.array_equal(np.asarray(png), square(10) | square(40))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_cmyk_jpegs_are_kept_as_they_are(recipe: Recipe, mode: str):
-    Image.fromarray(NOISE).convert(mode).save(recipe.image_path, "JPEG")
-    made = compose(recipe)
+def test_grey_and_cmyk_jpegs_are_kept_as_they_are(inputs: SampleInputs, mode: str):
+    Image.fromarray(NOISE).convert(mode).save(inputs.image_path, "JPEG")
+    made = compose(inputs)
     assert isinstance(made, Sample)
     with Image.open(io.BytesIO(made.image)) as image:
         assert image.mode == mode
 
 
-def test_a_rotated_picture_counts_in_its_stored_pixels(recipe: Recipe):
+def test_a_rotated_image_counts_in_its_stored_pixels(inputs: SampleInputs):
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(NOISE).save(recipe.image_path, "JPEG", exif=exif)
-    assert isinstance(compose(recipe), Sample)
+    Image.fromarray(NOISE).save(inputs.image_path, "JPEG", exif=exif)
+    assert isinstance(compose(inputs), Sample)
 
 
 @pytest.mark.parametrize("cut", [1, 50, 90, 99])
-def test_a_truncated_jpeg_is_found_wherever_it_is_cut(recipe: Recipe, cut: int):
-    whole = recipe.image_path.read_bytes()
-    recipe.image_path.write_bytes(whole[: len(whole) * cut // 100])
-    assert refusal(recipe) == "undecodable_image"
+def test_a_truncated_jpeg_is_found_wherever_it_is_cut(inputs: SampleInputs, cut: int):
+    whole = inputs.image_path.read_bytes()
+    inputs.image_path.write_bytes(whole[: len(whole) * cut // 100])
+    assert refusal(inputs) == "undecodable_image"
 
 
-def test_each_fault_has_its_reason(recipe: Recipe, tmp_path: Path):
-    assert refusal(replace(recipe, image_path=tmp_path / "no.jpg")) == "missing_image"
-    assert refusal(replace(recipe, height_px=61)) == "size_mismatch"
-    assert refusal(replace(recipe, second=2)) == "short_audio"
-    assert refusal(replace(recipe, audio_path=tmp_path / "no.wav")) == "undecodable_audio"
+def test_each_fault_has_its_reason(inputs: SampleInputs, tmp_path: Path):
+    assert refusal(replace(inputs, image_path=tmp_path / "no.jpg")) == "missing_image"
+    assert refusal(replace(inputs, height_px=61)) == "size_mismatch"
+    assert refusal(replace(inputs, second=2)) == "short_audio"
+    assert refusal(replace(inputs, audio_path=tmp_path / "no.wav")) == "undecodable_audio"
     Image.fromarray(NOISE).save(tmp_path / "image.gif")
-    assert refusal(replace(recipe, image_path=tmp_path / "image.gif")) == "unsupported_image"
+    assert refusal(replace(inputs, image_path=tmp_path / "image.gif")) == "unsupported_image"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.building.shard_builder import Packed, ShardPlan, pack
+from avsynth.building.shard_builder import ShardPlan, ShardResult, build_shards
 from avsynth.core.records import Drop, Sample
 from avsynth.formats.shards import ShardReader, read_index
 from avsynth.runtime.errors import ConfigError, SpaceError
@@ -46,8 +46,8 @@ def plans(count: int = 6, size: int = 5, *, changed: int | None = None) -> list[
     ]
 
 
-def run(root: Path, planned: list[ShardPlan], runtime: Runtime = SERIAL) -> list[Packed]:
-    return pack(root / "shards", "toy", planned, make, root / "staging", runtime)
+def run(root: Path, planned: list[ShardPlan], runtime: Runtime = SERIAL) -> list[ShardResult]:
+    return build_shards(root / "shards", "toy", planned, make, root / "staging", runtime)
 
 
 def content(root: Path) -> dict[str, bytes]:
@@ -61,10 +61,10 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_cannot_be_made_is_returned_and_the_rest_is_there(tmp_path: Path):
-    packed = run(tmp_path, plans())
-    assert [d.item for p in packed for d in p.drops] == ["6", "13", "20", "27"]
+    results = run(tmp_path, plans())
+    assert [d.item for p in results for d in p.drops] == ["6", "13", "20", "27"]
     assert len(ShardReader(tmp_path / "shards")) == 26
-    assert [s.count for s in read_index(tmp_path / "shards")] == [p.info.count for p in packed]
+    assert [s.count for s in read_index(tmp_path / "shards")] == [p.info.count for p in results]
 
 
 def test_two_processes_write_the_bytes_of_one(tmp_path: Path):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from avsynth.building.shard_builder import ShardPlan, pack
+from avsynth.building.shard_builder import ShardPlan, build_shards
 from avsynth.core.records import Drop, Sample
 from avsynth.runtime.errors import AvsynthError, ConfigError, DataError
 from avsynth.runtime.executors import map_items
@@ -39,7 +39,7 @@ def square_somewhere(x: int) -> tuple[int, str]:
 
 def fail_at_five(x: int) -> int:
     if x == 5:
-        raise DataError("here", "a number below 5", str(x), "Mend it.")
+        raise DataError("here", "a number below 5", str(x), "Fix it.")
     return x
 
 
@@ -75,7 +75,7 @@ def test_the_contract_of_map_items_holds_on_two_nodes(cluster: Any):
     assert [square for square, _ in results] == [x * x for x in range(30)]
     assert len({node for _, node in results}) == 2
     done: list[int] = []
-    with pytest.raises(DataError, match=r"here: expected a number below 5; found 5\. Mend it\."):
+    with pytest.raises(DataError, match=r"here: expected a number below 5; found 5\. Fix it\."):
         done.extend(map_items(fail_at_five, range(30), RAY))
     assert done == [0, 1, 2, 3, 4]
     taken: list[int] = []
@@ -95,7 +95,7 @@ def test_when_a_node_dies_its_shards_alone_are_made_again(cluster: Any, tmp_path
     outcome: list[Any] = []
 
     def build() -> None:
-        outcome.extend(pack(tmp_path / "a", "toy", plans(log), make, tmp_path / "sa", RAY))
+        outcome.extend(build_shards(tmp_path / "a", "toy", plans(log), make, tmp_path / "sa", RAY))
 
     builder = threading.Thread(target=build)
     builder.start()
@@ -121,7 +121,7 @@ def test_when_a_node_dies_its_shards_alone_are_made_again(cluster: Any, tmp_path
     assert not lost & ended, "what was finished stays finished"
     assert len(outcome) == 16
 
-    pack(tmp_path / "b", "toy", plans(log), make, tmp_path / "sb", SERIAL)
+    build_shards(tmp_path / "b", "toy", plans(log), make, tmp_path / "sb", SERIAL)
     assert content(tmp_path / "a") == content(tmp_path / "b")
     assert [p.name for p in (tmp_path / "sa").iterdir() if p.is_dir()] == []
 
@@ -131,7 +131,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def processes(root: Path) -> dict[int, str]:
-    """Give the live processes that a build in this project has started, and their commands."""
+    """Return the live processes that a build in this project has started, and their commands."""
     found = {}
     for entry in Path("/proc").iterdir():
         try:

@@ -28,7 +28,7 @@ def script_for_ray() -> str:
 
 
 def commands_for_two_nodes() -> list[list[str]]:
-    """Take the documented lines; both nodes are this machine, with one process each."""
+    """Return the documented lines; both nodes are this machine, with one process each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

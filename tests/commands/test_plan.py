@@ -34,12 +34,12 @@ def with_have(params: Params, *folders: Path) -> Params:
 def test_without_lists_the_counts_are_estimates(layout: Layout) -> None:
     needs = needs_of(load_params(layout.root), layout)
     assert list(needs) == [
-        "lvis annotations", "lvis pictures", "openimages annotations", "openimages masks",
-        "openimages pictures", "vggsound annotations", "vggsound clips", "checkpoints weights",
+        "lvis annotations", "lvis images", "openimages annotations", "openimages masks",
+        "openimages images", "vggsound annotations", "vggsound clips", "checkpoints weights",
     ]  # fmt: skip
-    assert not needs["lvis pictures"].exact
+    assert not needs["lvis images"].exact
     # 46 categories: tens of thousands of images and clips, not hundreds, not millions.
-    assert 10_000 < needs["lvis pictures"].to_download < 100_000
+    assert 10_000 < needs["lvis images"].to_download < 100_000
     assert 20_000 < needs["vggsound clips"].to_download < 100_000
     clips = needs["vggsound clips"]
     assert clips.expected_loss == round(0.2 * clips.to_download)
@@ -67,10 +67,10 @@ def test_lists_on_disk_make_the_counts_exact(layout: Layout, toy_world: Path) ->
     raw["masks"]["sources"]["openimages"]["root"] = str(toy_world / "openimages")
     raw["audio"]["sources"]["vggsound"]["root"] = str(toy_world / "vggsound")
     needs = needs_of(Params.model_validate(raw), layout)
-    pictures = needs["lvis pictures"]
-    assert pictures.exact
-    assert pictures.present == 0
-    assert pictures.gigabytes == pytest.approx(pictures.needed * 163_000 / 1e9)
+    images = needs["lvis images"]
+    assert images.exact
+    assert images.present == 0
+    assert images.gigabytes == pytest.approx(images.needed * 163_000 / 1e9)
     masks = needs["openimages masks"]
     assert masks.needed == masks.present > 10
     clips = needs["vggsound clips"]
@@ -87,15 +87,15 @@ def test_unavailable_items_are_not_planned_again(layout: Layout, toy_world: Path
     raw = load_params(layout.root).model_dump()
     raw["masks"]["sources"]["lvis"] |= {"root": str(toy_world / "lvis")}
     params = Params.model_validate(raw)
-    before = needs_of(params, layout)["lvis pictures"]
+    before = needs_of(params, layout)["lvis images"]
     images = layout.resolve(raw["masks"]["sources"]["lvis"]["images"])
     from avsynth.download.requirements import lvis_batches, make_request
 
     _, batch = lvis_batches(make_request(params, layout, QUIET))
-    with Ledger(images, "pictures") as ledger:
+    with Ledger(images, "images") as ledger:
         for item, status in zip(batch.items, ("gone", "geo", "transient"), strict=False):
             ledger.add(item, Outcome(status))  # type: ignore[arg-type]
-    after = needs_of(params, layout)["lvis pictures"]
+    after = needs_of(params, layout)["lvis images"]
     assert (after.unavailable, after.to_download) == (2, before.to_download - 2)
     assert isinstance(batch.items[0], Item)
 

@@ -29,7 +29,7 @@ async def one(web, item):
     return [(item, await web.download(item, root))]
 
 async def main():
-    items = [Item(f"{n:04d}", f"{url}/{n:04d}", f"pictures/{n:04d}") for n in range(files)]
+    items = [Item(f"{n:04d}", f"{url}/{n:04d}", f"images/{n:04d}") for n in range(files)]
     items.append(Item("big", f"{url}/big", "big"))
     with Ledger(root, "k") as ledger:
         async with Web(WebSettings(connections=4)) as web:
@@ -72,7 +72,7 @@ def check_complete(host: Host, root: Path) -> None:
     assert len(rows) == FILES + 1
     assert {row.status for row in rows.values()} == {"ok"}
     for n in range(FILES):
-        assert (root / f"pictures/{n:04d}").read_bytes() == host.files[f"/{n:04d}"]
+        assert (root / f"images/{n:04d}").read_bytes() == host.files[f"/{n:04d}"]
     assert not list(root.rglob("*.part"))
 
 

@@ -19,7 +19,7 @@ import sys, time
 from pathlib import Path
 from avsynth.download.items import Item, Outcome
 from avsynth.download.ledger import Ledger
-with Ledger(Path(sys.argv[1]), "pictures") as ledger:
+with Ledger(Path(sys.argv[1]), "images") as ledger:
     for n in range(10**6):
         ledger.add(Item(f"{n:06d}", "", f"{n:06d}"), Outcome("ok", "", n, "ab" * 32))
         if n == 200:
@@ -43,14 +43,14 @@ def test_rows_survive_kill_9(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     process.stdout.close()
-    assert not (tmp_path / FOLDER / "pictures.parquet").exists(), "killed before the merge"
-    rows = read_ledger(tmp_path, "pictures")
+    assert not (tmp_path / FOLDER / "images.parquet").exists(), "killed before the merge"
+    rows = read_ledger(tmp_path, "images")
     assert len(rows) > 200
     assert sorted(rows) == [f"{n:06d}" for n in range(len(rows))]
-    with Ledger(tmp_path, "pictures") as ledger:
+    with Ledger(tmp_path, "images") as ledger:
         assert ledger.rows == rows
-    assert not (tmp_path / FOLDER / "pictures.journal").exists()
-    assert read_ledger(tmp_path, "pictures") == rows
+    assert not (tmp_path / FOLDER / "images.journal").exists()
+    assert read_ledger(tmp_path, "images") == rows
 
 
 def test_an_incomplete_line_is_ignored_and_the_next_row_is_valid(tmp_path: Path) -> None:

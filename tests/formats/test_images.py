@@ -10,12 +10,12 @@ from PIL import Image
 
 from avsynth.formats.images import decode_image, decode_mask, resize_mask, shrink
 from avsynth.formats.render import (
+    GROUND_TRUTH,
     PREDICTION,
-    TRUTH,
+    audio_uri,
     jpeg_uri,
     overlay,
     png_uri,
-    sound_uri,
     spectrogram,
 )
 from avsynth.runtime.errors import DataError
@@ -23,7 +23,7 @@ from avsynth.runtime.errors import DataError
 GREY = np.full((60, 80, 3), 90, np.uint8)
 
 
-@pytest.mark.parametrize("colour", [TRUTH, PREDICTION])
+@pytest.mark.parametrize("colour", [GROUND_TRUTH, PREDICTION])
 def test_an_overlay_colours_the_mask_lines_its_edge_and_fades_the_rest(colour):
     mask = np.zeros((60, 80), bool)
     mask[20:40, 30:60] = True
@@ -38,15 +38,15 @@ def test_an_overlay_colours_the_mask_lines_its_edge_and_fades_the_rest(colour):
 
 
 def test_an_empty_and_a_full_mask_are_drawn_too():
-    assert np.ptp(overlay(GREY, np.zeros((60, 80), bool), TRUTH)) == 0
-    full = overlay(GREY, np.ones((60, 80), bool), TRUTH)
+    assert np.ptp(overlay(GREY, np.zeros((60, 80), bool), GROUND_TRUTH)) == 0
+    full = overlay(GREY, np.ones((60, 80), bool), GROUND_TRUTH)
     assert (full[10:50, 10:70] == full[30, 40]).all()
 
 
 def test_a_mask_of_another_size_is_brought_to_the_pictures():
     small = np.array([[True, False]])
     assert resize_mask(small, (4, 6)).tolist() == [[True] * 3 + [False] * 3] * 4
-    painted = overlay(GREY, small, TRUTH)
+    painted = overlay(GREY, small, GROUND_TRUTH)
     assert not (painted[30, 20] == painted[30, 60]).all()
 
 
@@ -67,7 +67,7 @@ def test_uris_hold_what_they_say():
         assert head == f"data:image/{kind.lower()};base64"
         with Image.open(io.BytesIO(base64.b64decode(body))) as image:
             assert (image.format, image.size) == (kind, (80, 60))
-    assert sound_uri(b"fLaC") == "data:audio/flac;base64," + base64.b64encode(b"fLaC").decode()
+    assert audio_uri(b"fLaC") == "data:audio/flac;base64," + base64.b64encode(b"fLaC").decode()
 
 
 def test_shrinking_keeps_the_shape_and_never_enlarges():

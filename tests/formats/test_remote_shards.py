@@ -65,7 +65,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give a URL of each kind."""
+    """Return a URL of each kind."""
     kind = request.param
     if kind == "s3":
         return str(request.getfixturevalue("bucket"))

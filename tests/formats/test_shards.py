@@ -108,7 +108,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path):
 
 
 def test_the_golden_bytes_of_a_tar_have_not_changed(tmp_path: Path):
-    """Whoever changes this hash changes every published shard: say so in the changelog."""
+    """A change of this hash changes every published shard: note it in the changelog."""
     info = write_shard(tmp_path / "a.tar", "train", map(sample, range(3)))
     assert info.sha256 == "fca59b6f2dcb098add3896727e66b3b0cce78686b3cb662de7032af999cc6a87"
 

@@ -108,7 +108,7 @@ async def _cut(host: Host, request: web.Request, value: str) -> web.StreamRespon
     await response.prepare(request)
     sent = body[: int(len(body) * float(value or 0.5))]
     await response.write(sent)
-    # Give the bytes time to arrive, so that the client can resume after them.
+    # Wait until the bytes arrive, so that the client can resume after them.
     await asyncio.sleep(0.05)
     if request.transport is not None:
         request.transport.close()

@@ -29,7 +29,7 @@ def test_a_sample_is_described_and_its_overlay_written(folder, tmp_path):
 def test_an_unknown_or_ambiguous_key_is_refused(folder, tmp_path):
     keys = ShardReader(folder).keys
     category = keys[0].rsplit("-", 1)[0]
-    with pytest.raises(DataError, match=r"one key that begins with .*Give more characters"):
+    with pytest.raises(DataError, match=r"one key that begins with .*Type more characters"):
         show_sample(folder, category, tmp_path)
     with pytest.raises(DataError, match="Did you mean"):
         show_sample(folder, "x" + keys[0], tmp_path)

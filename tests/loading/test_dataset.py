@@ -1,4 +1,4 @@
-"""Loader: batches from shards, sound from the bank, faults that name the sample."""
+"""Loader: batches from shards, audio from the bank, faults that name the sample."""
 
 import json
 

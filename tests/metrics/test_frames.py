@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsynth.metrics.fmeasure import batch_f, f_curves, has_truth, pack, unpack
+from avsynth.metrics.fmeasure import batch_f, f_curves, has_foreground, pack, unpack
 from avsynth.metrics.frames import PROTOCOLS, f_measure, frame_iou, score_frames
 from avsynth.runtime.errors import ConfigError, DataError
 
@@ -63,7 +63,7 @@ def test_per_frame_iou_and_curve_golden_to_the_bit(name):
     expected = BINARY[name]["expected"]
     assert frame_iou(logits, gt).tolist() == expected["iou_per_frame_avsbench"]
     histogram = score_frames(logits, gt).histogram
-    curves = f_curves(histogram[has_truth(histogram)])
+    curves = f_curves(histogram[has_foreground(histogram)])
     mean = sum(curves) / np.float32(len(curves)) if len(curves) else np.zeros(255)
     for index, value in expected["avsbench_mean_f_at_threshold_index"].items():
         assert float(mean[int(index)]) == value

@@ -1,4 +1,4 @@
-"""Let the tests import segment_anything, which imports torchvision."""
+"""A patch with which tests can import segment_anything, which imports torchvision."""
 
 from avsynth.runtime.torchvision_compat import ensure_importable
 

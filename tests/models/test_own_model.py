@@ -153,7 +153,7 @@ def test_it_runs_as_a_stage_with_the_paths_of_the_six(built, tmp_path, monkeypat
     monkeypatch.setattr(
         runs, "open_bank", lambda *given, f=runs.open_bank: banks.append(f(*given)) or banks[-1]
     )
-    params = load_params(root, ["evaluate.frame_size=32", "evaluate.pictures=1"])
+    params = load_params(root, ["evaluate.frame_size=32", "evaluate.example_frames=1"])
     section = params.models["ap_sam"]
     training = section.train.model_copy(update={"epochs": 1})
     own = section.model_copy(update={"input_size": 32, "build": {}, "train": training})

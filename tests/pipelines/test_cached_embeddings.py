@@ -20,7 +20,7 @@ FROZEN = (
     "models.ap_sam.train.epochs=2", "models.ap_sam.cache_embeddings=true",
     "models.sam_oracle.input_size=32", "models.sam_oracle.cache_embeddings=true",
     "models.sam_oracle.build={prompt: automatic, points_per_side: 1}",
-    "evaluate.frame_size=32", "evaluate.pictures=1",
+    "evaluate.frame_size=32", "evaluate.example_frames=1",
 )  # fmt: skip
 FILES = ("runs/train/{}/weights.safetensors", "reports/scores/test/{}.csv")
 

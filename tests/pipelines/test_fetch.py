@@ -82,13 +82,13 @@ def test_a_sample_is_deterministic_and_a_larger_one_contains_it(host: Host, layo
     assert sum(host.requests.values()) - asked == len(larger - small)
 
 
-@pytest.mark.parametrize("pictures", ["single", "archive"])
+@pytest.mark.parametrize("images", ["single", "archive"])
 def test_coco_by_single_images_or_from_its_archives(
-    host: Host, layout: Layout, toy_world: Path, pictures: str
+    host: Host, layout: Layout, toy_world: Path, images: str
 ) -> None:
     coco = {"root": "data/raw/coco", "files": ["annotations/instances_train2017.json"]}
     coco["images"] = "data/raw/coco"
-    params = make_params(layout, host, pictures=pictures)
+    params = make_params(layout, host, images=images)
     raw = params.model_dump()
     raw["masks"]["sources"]["coco"] = coco
     funnel = fetch("coco", Params.model_validate(raw), layout, QUIET)
@@ -97,7 +97,7 @@ def test_coco_by_single_images_or_from_its_archives(
     assert same_files(ours, theirs, "**/*.json") == 1
     assert same_files(ours, theirs, "train2017/*.jpg") > 5
     zips = [path for path in host.requests if "/zips/" in path]
-    assert bool(zips) == (pictures == "archive")
+    assert bool(zips) == (images == "archive")
 
 
 def test_open_images_masks_come_from_their_sixteen_zips(
@@ -135,7 +135,7 @@ def test_local_archives_are_read_and_not_requested(
     for path, content in host.files.items():
         if path.endswith(".zip"):
             (have / Path(path).name).write_bytes(content)
-    params = make_params(layout, host, have=(str(have),), pictures="archive")
+    params = make_params(layout, host, have=(str(have),), images="archive")
     assert counts(fetch("lvis", params, layout, QUIET)).keys() == {("ok", "")}
     assert host.requests.total() == 0
 
@@ -196,7 +196,7 @@ def test_retry_selects_items_by_status(host: Host, layout: Layout, tmp_path: Pat
     third = counts(fetch("lvis", params, layout, QUIET, retry=("transient",)))
     assert third.keys() == {("ok", ""), ("dropped", "gone")}
     assert (host.requests[flaky], host.requests[gone], host.requests[other]) == (5, 1, 1)
-    row = read_ledger(layout.raw / "lvis", "pictures")[flaky.removeprefix("/coco/")]
+    row = read_ledger(layout.raw / "lvis", "images")[flaky.removeprefix("/coco/")]
     assert (row.status, row.attempts) == ("ok", 5)
 
 
@@ -249,7 +249,7 @@ def test_hostile_ids_in_the_lists_are_refused(host: Host, layout: Layout) -> Non
     params = make_params(layout, host)
     for source in ("openimages", "vggsound"):
         fetch(source, params, layout, QUIET)
-    for batch, kind in (("openimages", "masks"), ("openimages", "pictures")):
+    for batch, kind in (("openimages", "masks"), ("openimages", "images")):
         rows = read_ledger(layout.raw / batch, kind)
         assert len(rows) > 5
         assert not [item for item in rows if "evil" in item]

@@ -34,8 +34,8 @@ PICTURES = {
     "400": [LEFT], "500": [CORNER, CORNER, RIGHT], "600": [LEFT, RIGHT],
 }  # fmt: skip
 SMALL = ("models.av_sam.input_size=32", "models.sam_oracle.input_size=32",
-         "convert.roots={flickr: data/raw/flickr}", "evaluate.pictures=1", "evaluate.batch_size=4",
-         "report.draws=50")  # fmt: skip
+         "convert.roots={flickr: data/raw/flickr}", "evaluate.example_frames=1",
+         "evaluate.batch_size=4", "report.draws=50")  # fmt: skip
 
 
 def write_flickr(root):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from avsynth.building import shard_builder
-from avsynth.building.shard_builder import pack, packing
+from avsynth.building.shard_builder import build_shards, staged_shards
 from avsynth.core.files import atomic_file, file_lock, replace_folder, restore_folder
 from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
@@ -54,7 +54,9 @@ def test_a_build_that_fails_keeps_the_existing_dataset(
     before = tree(tmp_path / "shards")
     monkeypatch.setenv("FAULT", fault)
     with pytest.raises(BaseException):  # noqa: B017, PT011 - KeyboardInterrupt too
-        pack(tmp_path / "shards", "toy", plans(changed=3), make_until, tmp_path / "staging", QUIET)
+        build_shards(
+            tmp_path / "shards", "toy", plans(changed=3), make_until, tmp_path / "staging", QUIET
+        )
     assert tree(tmp_path / "shards") == before
     assert len(ShardReader(tmp_path / "shards")) == 26
     run(tmp_path, plans(changed=3))
@@ -65,9 +67,9 @@ def test_a_dataset_that_is_not_accepted_is_not_published(tmp_path: Path):
     run(tmp_path, plans())
     before = tree(tmp_path / "shards")
     fewer, staging = plans(2), tmp_path / "staging"
-    work = packing(tmp_path / "shards", "toy", fewer, make, staging, QUIET)
-    with pytest.raises(DropLimitError), work as packed:
-        assert len(packed) == 2
+    work = staged_shards(tmp_path / "shards", "toy", fewer, make, staging, QUIET)
+    with pytest.raises(DropLimitError), work as results:
+        assert len(results) == 2
         raise DropLimitError("shard", "few drops", "many", "Read why.")
     assert tree(tmp_path / "shards") == before
 
@@ -179,7 +181,10 @@ def _locks(root: Path) -> dict[str, tuple[Path, Callable[[], object]]]:
     shards, staging = root / "shards", root / "staging"
     return {
         "toy": (layout.raw, lambda: write_toy_world(layout.raw, scale=0.02)),
-        "shard": (staging / "lock", lambda: pack(shards, "toy", plans(), make, staging, QUIET)),
+        "shard": (
+            staging / "lock",
+            lambda: build_shards(shards, "toy", plans(), make, staging, QUIET),
+        ),
         "convert": (layout.staging("s4") / "lock", lambda: convert("s4", params, layout, QUIET)),
         "download": (
             layout.staging("x.pull") / "lock",

@@ -16,7 +16,7 @@ from PIL import Image
 
 import avsynth
 from avsynth.benchmarks.frames import bilevel, read_image, read_mask
-from avsynth.building.samples import Recipe, compose
+from avsynth.building.samples import SampleInputs, compose
 from avsynth.commands.segment import _read as read_for_segment
 from avsynth.core.records import Drop
 from avsynth.formats.audio_file import Span, decode
@@ -82,8 +82,8 @@ def test_no_reader_opens_an_image_of_another_format(
         with pytest.raises((DataError, ImageError)):
             read(path)
     assert called == []
-    recipe = Recipe("dog-1", "dog", path, 8, 8, ("",), path, 0, True, ())
-    dropped = compose(recipe)
+    inputs = SampleInputs("dog-1", "dog", path, 8, 8, ("",), path, 0, True, ())
+    dropped = compose(inputs)
     assert isinstance(dropped, Drop)
     assert dropped.reason in ("unsupported_image", "undecodable_image")
 

@@ -1,4 +1,4 @@
-"""The commands that show what is there, typed as a user would type them."""
+"""The commands that show existing data, typed as a user would type them."""
 
 import json
 import re

@@ -35,7 +35,7 @@ def where(x: int) -> int:
 
 def fail_at_five(x: int) -> int:
     if x == 5:
-        raise DataError("here", "a number below 5", str(x), "Mend it.")
+        raise DataError("here", "a number below 5", str(x), "Fix it.")
     return x
 
 
@@ -52,7 +52,7 @@ def test_more_workers_are_more_processes():
 @pytest.mark.parametrize("runtime", [SERIAL, PROCESSES])
 def test_an_error_crosses_the_process_whole_at_its_items_turn(runtime: Runtime):
     done = []
-    with pytest.raises(DataError, match=r"here: expected a number below 5; found 5\. Mend it\."):
+    with pytest.raises(DataError, match=r"here: expected a number below 5; found 5\. Fix it\."):
         done.extend(map_items(fail_at_five, range(30), runtime))
     assert done == [0, 1, 2, 3, 4]
 

@@ -15,7 +15,7 @@ SIZE = 2 * 4 * 4 * 4 + 128 + 4
 
 
 class Encoder:
-    """Averages over patches, and notes how many pictures it has seen."""
+    """Averages over patches, and notes how many images it has encoded."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -89,7 +89,7 @@ def test_a_full_cache_keeps_what_is_in_use_and_lets_old_things_go(tmp_path: Path
         for part in image.split(2):
             cache(part, encoder)
             assert size_of(tmp_path) <= limit
-    assert cache.found == 2 * 10, "ten pictures fit, and they are found in every later epoch"
+    assert cache.found == 2 * 10, "ten images fit, and they are found in every later epoch"
     assert ImageEmbeddingCache(tmp_path, "old", limit)(pictures(1), encoder).shape == (1, 4, 4, 4)
 
 
@@ -104,7 +104,7 @@ def test_a_limit_of_nothing_rounds_and_leaves_the_folder_alone(tmp_path: Path):
 
 
 def test_bytes_do_not_depend_on_what_was_there_before(tmp_path: Path):
-    """Sums of a batch differ in their last bits from those of its pictures alone."""
+    """Sums of a batch differ in their last bits from those of its images alone."""
     sam, image = build_sam("tiny", 64), batch(build_sam("tiny", 64), 6).image
     encoded = []
     for folder, first in (("whole", 6), ("parts", 1), ("late", 4)):

@@ -52,7 +52,7 @@ def assert_near(ours, theirs, start_from):
 
 
 def moments(job):
-    """Give the gradients' running means: unlike Adam's steps, they tell a sum from a mean."""
+    """Return the gradients' running means: unlike Adam's steps, they distinguish sum and mean."""
     state = read_state(Path(job.state), "job").optimizer["state"]
     return [slots["exp_avg"] for _, slots in sorted(state.items())]
 
@@ -166,7 +166,7 @@ def test_a_state_that_not_every_process_finds_is_refused(plain, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_compiled_blocks_train_to_the_same_weights(tmp_path, monkeypatch):
-    """Every pass has four frames, for each number of frames is compiled anew."""
+    """Every pass has four frames, because each number of frames is compiled separately."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
     shards = write_small_shards(tmp_path / "shards", {"train": 24, "val": 8})

@@ -46,7 +46,7 @@ class FetchParams(ParamsModel):
     toy: ToyFetch
     sample: PositiveInt | None
     """At most this many images and clips per category, or null for all."""
-    pictures: Literal["single", "archive"]
+    images: Literal["single", "archive"]
     """COCO images one by one, or from the official zips by range requests."""
     have: tuple[str, ...]
     """Folders that may hold official archives, extracted folders or clips: linked, not copied."""

@@ -54,7 +54,7 @@ class ModelParams(ParamsModel):
 
 
 class ConvertParams(ParamsModel):
-    """Benchmarks in their official layouts, by the folder that each lies in."""
+    """Benchmarks with the folders of their official layouts."""
 
     roots: dict[str, str]
     samples_per_shard: PositiveInt
@@ -75,7 +75,7 @@ class EvaluateParams(ParamsModel):
     """Side of the square that masks are compared on; null for each image's own size."""
     batch_size: PositiveInt
     """Frames in a forward pass; changes no score."""
-    pictures: PositiveInt
+    example_frames: PositiveInt
     """Number of best, of median and of worst frames whose masks are kept for the report."""
 
 

@@ -10,7 +10,7 @@ from avsynth.runtime.errors import ConfigError, suggest
 
 
 def apply_override(raw: dict[str, Any], override: str, schema: type[BaseModel]) -> None:
-    """Set one dotted key in place: one that is there, or may be, so that a typo cannot pass.
+    """Set one dotted key in place: one that exists or is allowed, so that a typo is an error.
 
     Args:
         raw: the content of params.yaml.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "group"
 SLICES = ("image", "spectrogram", "preview")
-TRUTH_FIELD = "truth"
+GROUND_TRUTH_FIELD = "truth"
 _COMMON_FIELDS = ("key", "split", "category")
 _HIDDEN_COLUMNS = ("key", "image", "x0_px", "y0_px", "x1_px", "y1_px", "height_px", "width_px")
 FIELDS = tuple(name for name in COLUMNS if name not in _HIDDEN_COLUMNS)
@@ -65,7 +65,7 @@ def tags_by_key(
     view = _all_slices(dataset)
     if keys is not None:
         view = view.match(_field("key").is_in(keys))
-    part = f"{TRUTH_FIELD}.detections"
+    part = f"{GROUND_TRUTH_FIELD}.detections"
     fields = ["key", "tags", f"{part}.tags", f"{part}.label"]
     for key, tags, mask_tags, labels in zip(*view.values(fields), strict=True):
         sample, mask, names = found.setdefault(key, ([], [], []))
@@ -103,7 +103,7 @@ def _open_dataset(name: str) -> "fiftyone.Dataset":
     for field in ("key", *FIELDS):
         dataset.add_sample_field(field, kinds.get(field, fiftyone.StringField))
     detections = fiftyone.EmbeddedDocumentField
-    dataset.add_sample_field(TRUTH_FIELD, detections, embedded_doc_type=fiftyone.Detections)
+    dataset.add_sample_field(GROUND_TRUTH_FIELD, detections, embedded_doc_type=fiftyone.Detections)
     # The server reads declared fields only; without these it runs ffprobe on each file.
     for field in ("width", "height", "frame_width", "frame_height"):
         dataset.add_sample_field(f"metadata.{field}", fiftyone.IntField)
@@ -171,7 +171,7 @@ def documents(
             **{field: row[field] for field in facts},
         }
         if part == "image":
-            document[TRUTH_FIELD] = _ground_truth(row, folder, mask_tags)
+            document[GROUND_TRUTH_FIELD] = _ground_truth(row, folder, mask_tags)
         yield document
 
 

@@ -18,7 +18,7 @@ from avsynth.formats.logmel import logmel
 from avsynth.formats.mask_rle import rle_to_mask
 from avsynth.formats.render import spectrogram
 from avsynth.formats.waveform import read_audio
-from avsynth.inspection.fiftyone_app.datasets import GROUP, TRUTH_FIELD
+from avsynth.inspection.fiftyone_app.datasets import GROUND_TRUTH_FIELD, GROUP
 from avsynth.inspection.fiftyone_app.media import PREVIEW, SPECTROGRAM, SPECTROGRAM_PX, encode_video
 from avsynth.inspection.fiftyone_app.samples import Selection, apply_selection
 from avsynth.runtime.errors import AvsynthError, DataError
@@ -160,7 +160,7 @@ def _mask_files(row: dict[Any, Any], folder: Path) -> Files:
     path = _make_once(folder / "mask.png", lambda to: _save(to, mask[y0:y1, x0:x1] * np.uint8(255)))
     box = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
     detection = fiftyone.Detection(label=row["category"], bounding_box=box, mask_path=str(path))
-    return {"image": (image, {TRUTH_FIELD: fiftyone.Detections(detections=[detection])})}
+    return {"image": (image, {GROUND_TRUTH_FIELD: fiftyone.Detections(detections=[detection])})}
 
 
 def _clip_files(row: dict[Any, Any], folder: Path) -> Files:

@@ -19,7 +19,7 @@ from avsynth.formats.shards import ShardReader
 if TYPE_CHECKING:
     import fiftyone
 
-SIMILARITY = "pictures"
+SIMILARITY = "images"
 """Brain key of the similarity index, listed in the App under "Sort by similarity"."""
 EXACT, NEAR, LEAKY = "exact duplicates", "near duplicates", "leaky splits"
 _SIDE = 16

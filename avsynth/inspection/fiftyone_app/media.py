@@ -15,7 +15,7 @@ from PIL import Image
 
 from avsynth.core.files import atomic_file
 from avsynth.formats.images import Pixels, decode_image, decode_mask, shrink
-from avsynth.formats.render import PREDICTION, TRUTH, overlay, spectrogram
+from avsynth.formats.render import GROUND_TRUTH, PREDICTION, overlay, spectrogram
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, decode_flac
 from avsynth.runtime.errors import DataError
@@ -103,7 +103,7 @@ def preview(parts: dict[str, bytes]) -> bytes:
     content = next(c for name, c in parts.items() if name.startswith("image."))
     image = decode_image(content)
     height, width = preview_size(*image.shape[:2])
-    painted = overlay(shrink(image, _PREVIEW_PX), decode_mask(parts[MASK]), TRUTH)
+    painted = overlay(shrink(image, _PREVIEW_PX), decode_mask(parts[MASK]), GROUND_TRUTH)
     resized = Image.fromarray(painted).resize((width, height - _STRIP_PX))
     strip = Image.fromarray(_spectrogram(parts)).resize((width, _STRIP_PX))
     still = np.concatenate([np.asarray(resized), np.asarray(strip)])

@@ -1,4 +1,4 @@
-"""Score rows -> fields of a dataset: IoU and F per run, predicted masks, gaps and disagreement."""
+"""Fields of a dataset from score rows: IoU and F per run, masks, gaps and disagreement."""
 
 import re
 from dataclasses import dataclass

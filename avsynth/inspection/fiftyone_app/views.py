@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from avsynth.formats.render import PREDICTION, TRUTH
-from avsynth.inspection.fiftyone_app.datasets import TRUTH_FIELD
+from avsynth.formats.render import GROUND_TRUTH, PREDICTION
+from avsynth.inspection.fiftyone_app.datasets import GROUND_TRUTH_FIELD
 from avsynth.inspection.fiftyone_app.samples import Selection
 from avsynth.inspection.fiftyone_app.scores import RunScores, disagreements, gaps
 
@@ -88,7 +88,7 @@ def save_views(dataset: "fiftyone.Dataset", runs: list[RunScores], quiet_db: flo
     """
     from fiftyone import ViewField
 
-    masks = ViewField(f"{TRUTH_FIELD}.detections")
+    masks = ViewField(f"{GROUND_TRUTH_FIELD}.detections")
     tagged = masks.filter(ViewField("tags").length() > 0)
     views = {
         "tiny masks": dataset.match(ViewField("area_frac") < TINY_FRAC).sort_by("area_frac"),
@@ -127,7 +127,7 @@ def arrange_sidebar(dataset: "fiftyone.Dataset") -> None:
 
     schema = [path for path in dataset.get_field_schema() if path not in ("group", "metadata")]
     taken = {path for paths in _GROUPS.values() for path in paths}
-    masks = [p for p in schema if p == TRUTH_FIELD or p.startswith("predicted_")]
+    masks = [p for p in schema if p == GROUND_TRUTH_FIELD or p.startswith("predicted_")]
     scores = [p for p in schema if _is_score(p) and p not in masks]
     rest = [p for p in schema if p not in {"tags", *taken, *masks, *scores}]
     metadata = [p for p in dataset.get_field_schema(flat=True) if p.startswith("metadata.")]
@@ -141,7 +141,7 @@ def arrange_sidebar(dataset: "fiftyone.Dataset") -> None:
         group(name="other", paths=rest, expanded=False),
         group(name="metadata", paths=metadata, expanded=False),
     ]  # fmt: skip
-    colours = {p: _hex(TRUTH if p == TRUTH_FIELD else PREDICTION) for p in masks}
+    colours = {p: _hex(GROUND_TRUTH if p == GROUND_TRUTH_FIELD else PREDICTION) for p in masks}
     dataset.app_config.color_scheme = fiftyone.ColorScheme(
         fields=[{"path": p, "fieldColor": colour} for p, colour in colours.items()],
         default_mask_targets_colors=[{"intTarget": _PREDICTED, "color": _hex(PREDICTION)}],

@@ -11,12 +11,12 @@ import pandas as pd
 from avsynth.core.paths import Layout, dataset_of
 from avsynth.formats.images import decode_image, decode_mask, shrink
 from avsynth.formats.render import (
+    GROUND_TRUTH,
     PREDICTION,
-    TRUTH,
+    audio_uri,
     jpeg_uri,
     overlay,
     png_uri,
-    sound_uri,
     spectrogram,
 )
 from avsynth.formats.shards import ShardReader
@@ -47,7 +47,7 @@ class Card:
     audio: str = ""
     key: str = ""
     wide: bool = False
-    """Takes the whole width: its images stand side by side."""
+    """Takes the whole width: its images are side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _audio_card(images: SampleImages, of_key: pd.DataFrame) -> Card | None:
             name, flac = _audio_of(images, row, parts)
             caption = f"{name}: {100 * predicted.mean():.1f} % marked"
             alt = f"{painted.alt}; the audio is {name}"
-            shown.append(CardImage(painted.uri, alt, caption, sound_uri(flac) if flac else ""))
+            shown.append(CardImage(painted.uri, alt, caption, audio_uri(flac) if flac else ""))
     return Card(category, "", tuple(shown), key=first["key"], wide=True)
 
 
@@ -184,7 +184,7 @@ def _card(
     if predicted is not None:
         shown.append(_prediction_image(image, predicted, category))
     shown.append(spectrogram_image(parts, category))
-    return Card(category, remark, tuple(shown), sound_uri(parts["audio.flac"]), row["key"])
+    return Card(category, remark, tuple(shown), audio_uri(parts["audio.flac"]), row["key"])
 
 
 def spectrogram_image(parts: dict[str, bytes], category: str) -> CardImage:
@@ -195,7 +195,7 @@ def spectrogram_image(parts: dict[str, bytes], category: str) -> CardImage:
 
 
 def _truth_image(image: np.ndarray, parts: dict[str, bytes], category: str) -> CardImage:
-    painted = overlay(image, decode_mask(parts["mask.png"]), TRUTH)
+    painted = overlay(image, decode_mask(parts["mask.png"]), GROUND_TRUTH)
     alt = f"Ground-truth mask of the {category}, in green"
     return CardImage(jpeg_uri(painted), alt, "ground truth")
 

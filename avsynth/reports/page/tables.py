@@ -25,7 +25,7 @@ def number(value: float, unit: Unit) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EstimateCell:
-    """A value of ours with its 95 % interval."""
+    """A computed value with its 95 % interval."""
 
     value: float
     low: float
@@ -35,7 +35,7 @@ class EstimateCell:
     bar: bool = False
     """Draw the value as a bar under the number (of 0..1)."""
     mark: str = ""
-    """How the run differs from the experiment that the cell stands beside."""
+    """How the run differs from the experiment that the cell is compared with."""
 
     @classmethod
     def of(cls, estimate: Estimate, unit: Unit, *, bar: bool = False) -> "EstimateCell":
@@ -64,7 +64,7 @@ class EstimateCell:
 
 @dataclass(frozen=True, slots=True)
 class PublishedCell:
-    """What a paper publishes; several values where it contradicts itself."""
+    """The published values; several if a paper contradicts itself."""
 
     values: tuple[tuple[float, str], ...]
     """Value as published, and its table."""
