@@ -90,8 +90,8 @@ def open_image(source: bytes | Path) -> Iterator[Image.Image]:
 
 
 def _opened(file: BinaryIO) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns of sizes below our bound.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with warnings.catch_warnings():  # Pillow warns of sizes below our bound and of bad EXIF data.
+        warnings.simplefilter("ignore")
         image = Image.open(file, formats=FORMATS)
     if image.format == "MPO":
         image.format = "JPEG"

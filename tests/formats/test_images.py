@@ -193,10 +193,11 @@ def test_a_png_with_a_long_comment_is_read_or_refused():
         info = PngInfo()
         info.add_text("comment", "a" * (2 << 20), zip=compressed)
         content = png_of(GREY, pnginfo=info)
-        try:
+        if compressed:
+            with pytest.raises(DataError, match="too large"):
+                decode_image(content)
+        else:
             assert np.array_equal(decode_image(content), GREY)
-        except DataError as error:
-            assert compressed, error
 
 
 @pytest.mark.parametrize("side", [13_500, 40_000])

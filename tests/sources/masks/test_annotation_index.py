@@ -4,7 +4,6 @@ import json
 import random
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from avsynth.runtime.errors import DataError, SpaceError
@@ -63,8 +62,6 @@ def test_the_rows_of_categories_are_read_back(path, tmp_path, monkeypatch, run_b
         row, text = found[number]
         assert json.loads(text) == entry["segmentation"]
         assert (row["image_id"], row["crowd"]) == (entry["image_id"], entry["iscrowd"])
-        assert row["area"] == np.float32(entry["area"])
-        assert row["bbox"].tolist() == entry["bbox"]
     image_ids = {a["image_id"] for a in expected.values()}
     assert {i: image.coco_url for i, image in index.images(index.extents_of(wanted)).items()} == {
         i: f"u{i}" for i in image_ids
