@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from avsynth.core.params.building import MaskFilters
@@ -66,9 +67,20 @@ class AnnotationFile:
 
         The official path is tried first, then ``file_name`` in the folder of the annotation file,
         in the folder of its split, and as it is.
+
+        Raises:
+            DataError: the official folder is absent, and the image is nowhere else.
         """
-        if official and self.has_image(official):
+        folder = official.partition("/")[0]
+        listed = bool(official) and (folder in self.folders or (self.images / folder).is_dir())
+        if listed and self.has_image(official):
             return official
+        found = self._find_named(file_name)
+        if official and not found:
+            self.has_image(official)  # raises if the folder is absent
+        return found
+
+    def _find_named(self, file_name: str) -> str:
         name = PurePosixPath(file_name)
         if not name.parts or name.is_absolute() or ".." in name.parts or "\\" in file_name:
             return ""
@@ -214,11 +226,12 @@ def iter_indexed(
     licences = _COCO_LICENCES | {one.id: one.url or one.name or "" for one in index.licences}
     extents = track(index.read(wanted), f"masks of {file.path.name}", len(wanted), runtime)
     seen: set[int] = set()
+    repeats = count(1)
     for rows, texts in extents:
         columns = (rows[name].tolist() for name in ("id", "image_id", "category_id", "crowd"))
         for id_, image_id, category_id, crowd, text in zip(*columns, texts, strict=True):
             if id_ < 0 or id_ in seen:
-                yield _bad_row(file, id_, category_id, len(seen))
+                yield _bad_row(file, id_, category_id, next(repeats))
                 continue
             seen.add(id_)
             image = images.get(image_id) or Image(image_id, 0, 0)
@@ -232,14 +245,23 @@ def iter_indexed(
             yield _record(file, row, image, name_of(image), text)
 
 
-def _bad_row(file: AnnotationFile, id_: int, category_id: int, before: int) -> MaskRecord:
+def _bad_row(file: AnnotationFile, id_: int, category_id: int, number: int) -> MaskRecord:
     """Return the record of an annotation that is invalid, or that has the id of an earlier one."""
-    name = f"row{-1 - id_}" if id_ < 0 else f"{id_}-again{before}"
+    name = f"row{-1 - id_}" if id_ < 0 else f"{id_}-again{number}"
     return MaskRecord(
-        f"{file.prefix}-{name}",
-        file.source,
-        file.categories.get(category_id, ""),
-        *("", "", 0, 0, "", 0, 0, 0, 0, 0.0),
+        mask_id=f"{file.prefix}-{name}",
+        source=file.source,
+        category=file.categories.get(category_id, ""),
+        image_id="",
+        image_path="",
+        height_px=0,
+        width_px=0,
+        rle="",
+        x0_px=0,
+        y0_px=0,
+        x1_px=0,
+        y1_px=0,
+        area_frac=0.0,
         status="dropped",
         reason="bad_row" if id_ < 0 else "duplicate_id",
     )

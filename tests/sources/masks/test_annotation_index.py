@@ -106,3 +106,18 @@ def test_a_cache_that_cannot_be_written_is_an_error(path, tmp_path):
     (tmp_path / "cache").write_text("a file in place of the folder")
     with pytest.raises(SpaceError, match="--cache-dir"):
         open_index(path, Runtime(cache_dir=tmp_path / "cache"))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_a_fault_of_the_cache(
+    path, tmp_path, monkeypatch
+):
+    real = type(path).open
+
+    def refuse(self, *args, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(DataError, match=r"a\.json.*Permission denied"):
+        open_index(path, Runtime(cache_dir=tmp_path / "cache"))
