@@ -241,3 +241,15 @@ def test_bad_flickr_annotations_are_refused(xml, tmp_path):
     (tmp_path / "a.xml").write_text(xml)
     with pytest.raises(DataError, match=r"a\.xml"):
         read_boxes(tmp_path / "a.xml")
+
+
+def test_a_split_whose_masks_are_all_empty_is_refused(avsbench):
+    from avsynth.pipelines.convert import _jobs, _require_foreground, _write
+
+    for path in avsbench.rglob("gt_masks/val/**/*.png"):
+        with Image.open(path) as mask:
+            Image.new("L", mask.size).save(path)
+    written = [_write(job) for job in _jobs("s4", avsbench, avsbench / "new", 100)]
+    infos, marked = map(list, zip(*written, strict=True))
+    with pytest.raises(DataError, match=r"foreground in the split val; found \d+ empty masks"):
+        _require_foreground(avsbench, infos, marked)

@@ -223,7 +223,8 @@ def iter_indexed(
     """
     wanted = index.extents_of([*file.categories, NO_CATEGORY])
     images = index.images(wanted)
-    licences = _COCO_LICENCES | {one.id: one.url or one.name or "" for one in index.licences}
+    licences: dict[int | str | None, str] = {**_COCO_LICENCES}
+    licences.update((one.id, one.url or one.name or "") for one in index.licences)
     extents = track(index.read(wanted), f"masks of {file.path.name}", len(wanted), runtime)
     seen: set[int] = set()
     repeats = count(1)
