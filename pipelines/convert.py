@@ -14,9 +14,11 @@ from avsynth.core.files import file_lock, replace_folder, restore_folder
 from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
+from avsynth.core.records import Sample
 from avsynth.core.tables import write_csv
+from avsynth.formats.images import decode_mask
 from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
-from avsynth.runtime.errors import ConfigError, suggest
+from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
@@ -31,7 +33,8 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
 
     Raises:
         ConfigError: params.yaml does not name this benchmark.
-        DataError: the layout is incomplete, or a file is damaged; the existing shards stay.
+        DataError: the layout is incomplete, a file is damaged, or all masks of a split are
+            empty; the existing shards stay.
     """
     roots = {RELEASE: str(layout.release), **params.convert.roots}
     if benchmark not in roots:
@@ -49,7 +52,9 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
         shutil.rmtree(new, ignore_errors=True)
         jobs = list(_jobs(benchmark, root, new, params.convert.samples_per_shard))
         written = map_items(_write, jobs, runtime)
-        infos = list(track(written, f"shards of {benchmark}", len(jobs), runtime))
+        tracked = track(written, f"shards of {benchmark}", len(jobs), runtime)
+        infos, marked = map(list, zip(*tracked, strict=True)) if jobs else ([], [])
+        _require_foreground(root, infos, marked)
         write_index(new, chosen.name, infos)
         replace_folder(new, folder, staging / "old")
     counted = Counter[str]()
@@ -91,6 +96,29 @@ def _name(split: str, number: int) -> str:
     return f"{split}-{number:05d}.tar"
 
 
-def _write(job: _Job) -> ShardInfo:
+def _write(job: _Job) -> tuple[ShardInfo, bool]:
+    """Write a tar; return also whether any of its masks has foreground."""
     read = convertible(job.benchmark).read_clip
-    return write_shard(job.path, job.split, (sample for clip in job.clips for sample in read(clip)))
+    marked = False
+
+    def samples() -> Iterator[Sample]:
+        nonlocal marked
+        for clip in job.clips:
+            for sample in read(clip):
+                marked = marked or bool(decode_mask(sample.mask_png).any())
+                yield sample
+
+    return write_shard(job.path, job.split, samples()), marked
+
+
+def _require_foreground(root: Path, infos: list[ShardInfo], marked: list[bool]) -> None:
+    """Raise if all masks of a split are empty: they are of a kind that the reader mistakes."""
+    found = {info.split for info, one in zip(infos, marked, strict=True) if one}
+    for split in sorted({info.split for info in infos if info.count} - found):
+        total = sum(info.count for info in infos if info.split == split)
+        raise DataError(
+            str(root),
+            f"masks with foreground in the split {split}",
+            f"{total} empty masks",
+            "Get the masks again from the benchmark's publisher; every object's value is above 0.",
+        )

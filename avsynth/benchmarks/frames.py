@@ -13,15 +13,15 @@ from PIL import Image
 
 from avsynth.benchmarks.base import Clip
 from avsynth.core.records import Sample
-from avsynth.formats.images import ImageError, open_image
+from avsynth.formats.images import EXTENSIONS, ImageError, foreground, open_image
 from avsynth.formats.logmel import logmel
 from avsynth.formats.safe_pickle import read_logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, encode_flac, quantise, read_audio
 from avsynth.runtime.errors import DataError
 
 SAMPLE_SCHEMA = 1
-_EXTENSIONS = {"PNG": "png", "JPEG": "jpg"}
 _MAX_PREFIX_CHARS = 48
+_WHITE = 255
 _FIX = "Download the file again from the benchmark's publisher."
 
 Mask = NDArray[np.bool_]
@@ -30,9 +30,12 @@ Mask = NDArray[np.bool_]
 def bilevel(image: Image.Image) -> Mask:
     """Decode a mask in PIL mode ``1``, as AVSBench S4 does: bool ``[H, W]``.
 
-    PIL dithers grey values to 0 and 255, and S4 is scored so; all others use `images.foreground`.
+    PIL dithers grey values to 0 and 255, and S4 is scored so. Masks without any white pixel are of
+    another kind, e.g. of 0 and 1 or of palette colours: dithering would empty or perforate them,
+    so they are read by `images.foreground`, as all other masks are.
     """
-    return np.asarray(image.convert("1"))
+    white = image.mode[0] != "I" and image.convert("L").getextrema()[1] == _WHITE
+    return np.asarray(image.convert("1")) if white else foreground(image)
 
 
 def read_clip(decode: Callable[[Image.Image], Mask], clip: Clip) -> Iterator[Sample]:
@@ -128,9 +131,7 @@ def read_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
         DataError: the file is damaged or has another format.
     """
     content, image = _open(path)
-    if image.format not in _EXTENSIONS:
-        raise DataError(str(path), "a PNG or JPEG", str(image.format), _FIX)
-    return content, _EXTENSIONS[image.format], image.size
+    return content, EXTENSIONS[str(image.format)], image.size
 
 
 def read_mask(decode: Callable[[Image.Image], Mask], path: Path, size: tuple[int, int]) -> Mask:

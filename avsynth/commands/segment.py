@@ -1,5 +1,6 @@
 """Command ``segment``: segment the sounding objects of one image with a trained run."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,7 +12,7 @@ from avsynth.core.files import atomic_file
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.project import Project
-from avsynth.formats.images import ImageError, open_image
+from avsynth.formats.images import ImageError, open_image, to_rgb, upright
 from avsynth.formats.images import decode_image as decode_pixels
 from avsynth.formats.logmel import logmel
 from avsynth.formats.render import PREDICTION, overlay
@@ -56,10 +57,10 @@ def segment(
     runtime: Runtime,
     out: Path,
 ) -> SegmentResult:
-    """Write ``<image>.mask.png`` and ``<image>.overlay.png`` at the image's own size.
+    """Write ``<image>.mask.png`` and ``<image>.overlay.png`` at the upright image's size.
 
     Args:
-        image: a JPEG or PNG.
+        image: a JPEG or PNG; its EXIF orientation is applied.
         audio: file and second.
         run: a folder below runs/, e.g. ``train/save``, or a weights file.
         params: with the backbone that the run was trained on.
@@ -106,11 +107,17 @@ def _weights(layout: Layout, run: str) -> Path:
 
 
 def _read(image: Path) -> bytes:
+    """Read an image file; one that its EXIF data turn, as upright PNG."""
     fix = "Use a JPEG or PNG file."
     try:
         content = image.read_bytes()
         with open_image(content) as opened:
             opened.load()
+            turned = upright(opened)
+            if turned is not opened:
+                png = io.BytesIO()
+                to_rgb(turned).save(png, "PNG", compress_level=1)
+                content = png.getvalue()
     except OSError as error:
         raise DataError(str(image), "an image", error.strerror or str(error), fix) from None
     except ImageError as error:

@@ -37,7 +37,8 @@ class MaskRecord:
     category: str
     image_id: str
     """Equal for the same image in any source: ``coco/<12 digits>`` for LVIS and COCO,
-    ``openimages/<16 hex>`` for Open Images."""
+    ``coco/<path>`` for their images whose number is not unique, ``openimages/<16 hex>`` for Open
+    Images."""
     image_path: str
     """Relative to the source's root folder, POSIX separators."""
     height_px: int

@@ -102,7 +102,7 @@ def _images_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterator
             found.setdefault(image_id, set()).add(names[category_id])
     for image_id, image in index.images(extents).items():
         # The URL gives the folder: LVIS val also uses images of train2017.
-        image_path = urlsplit(image.coco_url).path.lstrip("/")
+        image_path = urlsplit(image.coco_url or "").path.lstrip("/")
         if not _COCO_PATH.fullmatch(image_path):
             raise DataError(
                 f"{path}: image {image_id}",

@@ -13,6 +13,7 @@ from avsynth.runtime.errors import DataError
 
 _MAX_SECOND = 1_000_000
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_COCO_NUMBER = re.compile(r"[0-9]{12}")
 _FIX = "Write the shards again, or download the dataset again."
 
 
@@ -28,8 +29,11 @@ class Instance:
 
     @property
     def img_id(self) -> str:
-        """The source's image id, as a file name."""
-        return plain_file_name(str(self.meta.get("image_id", self.key)).rpartition("/")[2])
+        """The source's image id, as a file name; a COCO id that is a path keeps all its parts."""
+        image_id = str(self.meta.get("image_id", self.key))
+        source, _, name = image_id.partition("/")
+        official = source != "coco" or _COCO_NUMBER.fullmatch(name)
+        return plain_file_name(image_id.rpartition("/")[2] if official else image_id)
 
     @property
     def second(self) -> int:
@@ -59,13 +63,19 @@ def iter_instances(reader: ShardReader) -> Iterator[Instance]:
     """Yield every sample of a shard folder as an instance, split by split.
 
     Raises:
-        DataError: a sample's meta.json is invalid.
+        DataError: a sample's meta.json is invalid, or two different images have the same id.
     """
+    images: dict[str, bytes] = {}
     prefixes = sorted({key.rpartition("-")[0] for key in reader.keys})
     cls_ids = {prefix: number for number, prefix in enumerate(prefixes, start=1)}
     for key, parts in reader:
         meta = _meta(key, parts)
-        yield Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
+        instance = Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
+        digest = hashlib.sha256(instance.image).digest()[:8]
+        if images.setdefault(instance.img_id, digest) != digest:
+            expected, found = f"one image with the id {instance.img_id}", "two different ones"
+            raise DataError(key, expected, found, "Build the shards again, so that ids are unique.")
+        yield instance
 
 
 def _meta(key: str, parts: dict[str, bytes]) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from avsynth.runtime.errors import DataError
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 FORMATS = ("JPEG", "PNG")
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
 MAX_PIXELS = 1 << 27
 """134 megapixels; decoded to RGB they take 400 MB."""
 _HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -36,6 +37,15 @@ _FAULTS = (
 """What Pillow's decoders raise for damaged files."""
 
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _FIX = "Write the shards again, or fetch the dataset again."
 
 
@@ -50,6 +60,9 @@ class ForeignFormatError(ImageError):
 @contextmanager
 def open_image(source: bytes | Path) -> Iterator[Image.Image]:
     """Open a JPEG or PNG; no other decoder is ever tried.
+
+    A JPEG with further frames (MPO, as many cameras write) is read as the JPEG that it is: its
+    first frame, format ``JPEG``.
 
     Args:
         source: the bytes of a file, or its path; of a path only the header is read until pixels
@@ -79,9 +92,35 @@ def open_image(source: bytes | Path) -> Iterator[Image.Image]:
 
 
 def _opened(file: BinaryIO) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns of sizes below our bound.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file, formats=FORMATS)
+    with warnings.catch_warnings():  # Pillow warns of sizes below our bound and of bad EXIF data.
+        warnings.simplefilter("ignore")
+        image = Image.open(file, formats=FORMATS)
+    if image.format == "MPO":
+        image.format = "JPEG"
+    return image
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image to 8-bit RGB; of 16-bit grey the high byte, as of every other 16-bit PNG.
+
+    Pillow's own conversion cuts 16-bit grey off at 255, which makes nearly all of it white.
+    """
+    if image.mode == "RGB":
+        return image
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF orientation says; unreadable EXIF data turn nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        except _FAULTS:
+            turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def decode_image(content: bytes) -> Pixels:
@@ -92,7 +131,7 @@ def decode_image(content: bytes) -> Pixels:
     """
     try:
         with open_image(content) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(to_rgb(image))
     except ImageError as error:
         raise DataError("image", "a whole JPEG or PNG", str(error), _FIX) from None
 

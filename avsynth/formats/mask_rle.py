@@ -18,7 +18,14 @@ from avsynth.formats.mask_png import bilevel_png
 Box = tuple[int, int, int, int]
 
 _GOES_ON = bytes(range(80, 112))
-_FARTHEST = 1 << 16  # a point beyond it means damage, and COCO's rasteriser would need gigabytes
+_FARTHEST = 1 << 16
+"""A point beyond it means damage."""
+_LONGEST = 1 << 21
+"""Pixels along all outlines of a mask. COCO's rasteriser takes 100 bytes for each of them and does
+not check that it got them. The longest outline of LVIS is below 2^15."""
+_MOST_PIXELS = 1 << 29
+_MOST_DIGITS = 6
+"""Digits of a run length: 30 bits, signed. COCO's decoder overflows at the seventh."""
 
 
 class _RunLengths(msgspec.Struct):
@@ -54,9 +61,11 @@ def segmentation_to_rle(text: bytes, height: int, width: int) -> str:
         The RLE string; empty when there is no polygon of three points.
 
     Raises:
-        ValueError: damaged, or run lengths of another size than the image.
+        ValueError: damaged, or run lengths of another size than the image, or a huge image.
     """
     parsed = parse_segmentation(text)
+    if height * width >= _MOST_PIXELS:
+        raise ValueError(f"an image of {height} x {width} pixels")
     if parsed is None:
         return ""
     if isinstance(parsed, list):
@@ -87,17 +96,31 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], height: int, width: int
         The compressed RLE; empty when no polygon has three points.
 
     Raises:
-        ValueError: a point lies absurdly far outside.
+        ValueError: a polygon has an odd number of values, a point far outside of the image, or
+            an outline too long to rasterise.
     """
-    usable = [p for p in polygons if len(p) >= 6 and len(p) % 2 == 0]
+    if any(len(p) % 2 for p in polygons):
+        raise ValueError("a polygon with an odd number of values")
+    usable = [p for p in polygons if len(p) >= 6]
     if not usable:
         return ""
-    if max(map(max, usable)) > _FARTHEST or min(map(min, usable)) < -_FARTHEST:
+    highest, lowest = max(map(max, usable)), min(map(min, usable))
+    if not (highest <= _FARTHEST and lowest >= -_FARTHEST):
         raise ValueError("a point far outside of the image")
+    values = sum(map(len, usable))
+    if values * (highest - lowest) > _LONGEST and sum(map(_outline_px, usable)) > _LONGEST:
+        raise ValueError("an outline too long to rasterise")
     rles = coco.frPyObjects(usable, height, width)
     merged = rles[0] if len(rles) == 1 else coco.merge(rles)
     text: str = merged["counts"].decode("ascii")
     return text
+
+
+def _outline_px(polygon: Sequence[float]) -> float:
+    """Return the number of pixels that the rasteriser visits along a closed outline."""
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    steps = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1)
+    return float(steps.sum())
 
 
 def mask_to_rle(mask: Mask) -> str:
@@ -134,7 +157,7 @@ def _read_number(data: bytes, at: int) -> tuple[int, int]:
     """Read one number of a compressed RLE; return it and where the next one begins."""
     value = shift = 0
     while True:
-        if at >= len(data) or not 48 <= data[at] < 112:
+        if at >= len(data) or not 48 <= data[at] < 112 or shift >= 5 * _MOST_DIGITS:
             raise ValueError("a damaged run length")
         bits = data[at] - 48
         value |= (bits & 31) << shift
@@ -158,7 +181,7 @@ def _write_number(value: int) -> bytes:
 def _fills(rle: str, pixels: int) -> bool:
     """Return whether run lengths are valid and add up to a number of pixels."""
     runs: list[int] = []
-    at, data = 0, rle.encode("ascii", "replace")
+    at, data = 0, rle.encode("ascii")
     while at < len(data):
         value, at = _read_number(data, at)
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from avsynth.formats.images import ImageError, foreground, open_image
+from avsynth.formats.images import ImageError, foreground, open_image, to_rgb
 from avsynth.formats.waveform import decode_flac
 from avsynth.runtime.errors import DataError
 
@@ -46,7 +46,7 @@ def decode_image(data: bytes, size_px: int, out: Tensor | None = None) -> Tensor
     square = (size_px, size_px)
     try:
         with open_image(data) as opened:
-            rgb = opened if opened.mode == "RGB" else opened.convert("RGB")
+            rgb = to_rgb(opened)
             if max(rgb.size) > size_px:
                 rgb = rgb.resize(square, Image.Resampling.BILINEAR)
             pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)

@@ -176,6 +176,41 @@ def test_mask_decoders():
     assert foreground(darkest).tolist() == [[False, True, True]]
 
 
+SQUARE = np.zeros((8, 8), np.uint8)
+SQUARE[2:5, 3:7] = 1
+
+
+def palette_of(colour):
+    image = Image.fromarray(SQUARE, "P")
+    image.putpalette([0, 0, 0, *colour])
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(SQUARE),
+        Image.fromarray(SQUARE * 100),
+        Image.fromarray(SQUARE * 255),
+        Image.fromarray(SQUARE.astype(bool)),
+        Image.fromarray(SQUARE.astype(np.uint16) * 40_000),
+        Image.fromarray(np.stack([SQUARE * 255, SQUARE * 0, SQUARE * 0], axis=2)),
+        palette_of((128, 0, 0)),
+        palette_of((255, 255, 255)),
+    ],
+    ids=["0 and 1", "grey 100", "0 and 255", "bool", "16 bits", "red", "dark red", "white"],
+)
+def test_masks_of_any_kind_keep_their_pixels_in_s4(image, tmp_path):
+    image.save(tmp_path / "m.png")
+    with Image.open(tmp_path / "m.png") as read:
+        assert np.array_equal(bilevel(read), SQUARE > 0)
+
+
+def test_grey_edges_of_white_masks_are_dithered_as_published():
+    grey = Image.fromarray(np.uint8([[255, 100, 100, 100, 0]] * 3))
+    assert np.array_equal(bilevel(grey), np.asarray(grey.convert("1")))
+
+
 def test_flickr_boxes_consensus_and_middle_second(flickr, tone_of):
     samples = list(BENCHMARKS["flickr"].iter_samples(flickr, "test"))
     assert [s.meta["clip_key"] for s in samples] == ["100", "23"]
@@ -206,3 +241,15 @@ def test_bad_flickr_annotations_are_refused(xml, tmp_path):
     (tmp_path / "a.xml").write_text(xml)
     with pytest.raises(DataError, match=r"a\.xml"):
         read_boxes(tmp_path / "a.xml")
+
+
+def test_a_split_whose_masks_are_all_empty_is_refused(avsbench):
+    from avsynth.pipelines.convert import _jobs, _require_foreground, _write
+
+    for path in avsbench.rglob("gt_masks/val/**/*.png"):
+        with Image.open(path) as mask:
+            Image.new("L", mask.size).save(path)
+    written = [_write(job) for job in _jobs("s4", avsbench, avsbench / "new", 100)]
+    infos, marked = map(list, zip(*written, strict=True))
+    with pytest.raises(DataError, match=r"foreground in the split val; found \d+ empty masks"):
+        _require_foreground(avsbench, infos, marked)

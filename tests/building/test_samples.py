@@ -1,4 +1,5 @@
 import io
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,3 +86,31 @@ def test_each_fault_has_its_reason(inputs: SampleInputs, tmp_path: Path):
     assert refusal(replace(inputs, audio_path=tmp_path / "no.wav")) == "undecodable_audio"
     Image.fromarray(NOISE).save(tmp_path / "image.gif")
     assert refusal(replace(inputs, image_path=tmp_path / "image.gif")) == "unsupported_image"
+
+
+def test_an_mpo_is_a_jpeg(inputs: SampleInputs):
+    picture = Image.fromarray(NOISE)
+    picture.save(inputs.image_path, "MPO", save_all=True, append_images=[picture])
+    made = compose(inputs)
+    assert isinstance(made, Sample)
+    assert made.image_ext == "jpg"
+
+
+@pytest.mark.parametrize("side", [13_500, 100_000])
+def test_an_image_of_too_many_pixels_is_a_drop(inputs: SampleInputs, side: int):
+    buffer = io.BytesIO()
+    Image.new("1", (8, 8)).save(buffer, "PNG")
+    content = bytearray(buffer.getvalue())
+    content[16:24] = side.to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    inputs.image_path.write_bytes(content)
+    assert refusal(replace(inputs, height_px=side, width_px=side)) == "undecodable_image"
+
+
+@pytest.mark.parametrize("cut", [1, 50, 90, 99])
+def test_a_truncated_png_is_found_wherever_it_is_cut(inputs: SampleInputs, cut: int):
+    buffer = io.BytesIO()
+    Image.fromarray(NOISE).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    inputs.image_path.write_bytes(whole[: len(whole) * cut // 100])
+    assert refusal(inputs) == "undecodable_image"

@@ -65,6 +65,21 @@ def test_the_same_input_gives_the_same_bytes(project, tmp_path):
     assert first.overlay_png.read_bytes() == second.overlay_png.read_bytes()
 
 
+def test_a_portrait_photo_gives_an_upright_mask_and_overlay(project, tmp_path):
+    root = project[1].root
+    with Image.open(root / "picture.jpg") as picture:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.save(root / "portrait.png", exif=exif)
+        picture.transpose(Image.Transpose.ROTATE_270).save(root / "upright.png")
+        width, height = picture.size
+    portrait, upright = (run(project, tmp_path, image=f"{n}.png") for n in ("portrait", "upright"))
+    with Image.open(portrait.mask_png) as mask:
+        assert mask.size == (height, width)
+    assert portrait.mask_png.read_bytes() == upright.mask_png.read_bytes()
+    assert portrait.overlay_png.read_bytes() == upright.overlay_png.read_bytes()
+
+
 def test_what_cannot_be_used_is_refused_and_nothing_written(project, tmp_path):
     root = project[1].root
     (root / "short.wav").write_bytes(encode_wav(np.zeros(8_000, np.float32)))

@@ -200,3 +200,16 @@ def test_convert_reads_our_export_into_separate_shards(built: Path, tmp_path: Pa
         for part in ("image.jpg", "audio.flac", "logmel.npy"):
             assert ours[part] == theirs[part]
         assert np.array_equal(decode_mask(ours["mask.png"]), decode_mask(theirs["mask.png"]))
+
+
+@pytest.mark.parametrize("image_id", ["coco/000000000001", "openimages/0123456789abcdef"])
+def test_two_images_of_one_id_are_refused(image_id):
+    from avsynth.exports.instances import iter_instances
+
+    class Reader(list):
+        keys = ("dog-1", "dog-2")
+
+    meta = json.dumps({"category": "dog", "split": "train", "image_id": image_id}).encode()
+    samples = [(f"dog-{n}", {"image.jpg": bytes([n]), "meta.json": meta}) for n in (1, 2)]
+    with pytest.raises(DataError, match="two different ones"):
+        list(iter_instances(Reader(samples)))

@@ -1,14 +1,28 @@
 """Overlays mark the mask and nothing else; spectrograms lie the right way up."""
 
 import base64
+import contextlib
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
-from avsynth.formats.images import decode_image, decode_mask, resize_mask, shrink
+from avsynth.formats.images import (
+    ImageError,
+    decode_image,
+    decode_mask,
+    open_image,
+    resize_mask,
+    shrink,
+    upright,
+)
 from avsynth.formats.render import (
     GROUND_TRUTH,
     PREDICTION,
@@ -137,3 +151,104 @@ def test_every_reader_of_masks_has_the_same_rule_for_every_png(mode, reader, tmp
 def test_a_damaged_mask_is_refused():
     with pytest.raises(DataError, match="a whole PNG; found not an image"):
         decode_mask(b"no image")
+
+
+def png_of(array, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def jpeg_of(**options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.tile(np.arange(80, dtype=np.uint8)[None, :, None], (60, 1, 3))).save(
+        buffer, options.pop("format", "JPEG"), **options
+    )
+    return buffer.getvalue()
+
+
+def test_16_bit_grey_becomes_8_bit_grey_in_every_decoder():
+    grey = (np.arange(24, dtype=np.uint16) * 2_800).reshape(4, 6)
+    content = png_of(grey)
+    expected = (grey >> 8).astype(np.uint8)
+    for channel in np.moveaxis(decode_image(content), 2, 0):
+        assert np.array_equal(channel, expected)
+    decode_tensor = pytest.importorskip("avsynth.loading.decode").decode_image
+    tensor = decode_tensor(png_of(np.full((4, 6), 0x8040, np.uint16)), 8)
+    assert set(tensor.flatten().tolist()) == {0x80}
+
+
+def test_an_mpo_is_the_jpeg_of_its_first_frame():
+    second = Image.new("RGB", (80, 60))
+    content = jpeg_of(format="MPO", save_all=True, append_images=[second], quality=90)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "MPO"
+    with open_image(content) as image:
+        assert image.format == "JPEG"
+    assert np.array_equal(decode_image(content), decode_image(jpeg_of(quality=90)))
+
+
+def test_a_png_with_a_long_comment_is_read_or_refused():
+    for compressed in (False, True):
+        info = PngInfo()
+        info.add_text("comment", "a" * (2 << 20), zip=compressed)
+        content = png_of(GREY, pnginfo=info)
+        if compressed:
+            with pytest.raises(DataError, match="too large"):
+                decode_image(content)
+        else:
+            assert np.array_equal(decode_image(content), GREY)
+
+
+@pytest.mark.parametrize("side", [13_500, 40_000])
+def test_an_image_of_too_many_pixels_is_refused_from_its_header(side):
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    with pytest.raises(ImageError), open_image(content):
+        raise AssertionError("opened")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_its_exif_data_say(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = jpeg_of(exif=exif)
+    with open_image(content) as image, Image.open(io.BytesIO(content)) as other:
+        expected = ImageOps.exif_transpose(other)
+        assert np.array_equal(np.asarray(upright(image)), np.asarray(expected))
+
+
+def test_unreadable_exif_data_turn_nothing():
+    content = jpeg_of(exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    with open_image(content) as image:
+        assert upright(image) is image
+
+
+SEEDS = [png_of(GREY), png_of(GREY[..., 0] > 3), jpeg_of(), jpeg_of(progressive=True)]
+
+
+def read_any(content: bytes) -> None:
+    for read in (decode_image, decode_mask):
+        with contextlib.suppress(DataError):
+            read(content)
+
+
+@given(st.sampled_from(SEEDS), st.integers(0, 3_000), st.binary(max_size=6), st.integers(0, 9))
+@settings(max_examples=200, deadline=2_000)
+def test_any_damaged_image_is_read_or_an_error(content, at, insert, cut):
+    at %= len(content)
+    read_any(content[:at] + insert + content[at + cut :])
+
+
+@pytest.mark.slow
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 3_000), st.binary(max_size=9))))
+@settings(max_examples=10_000, deadline=2_000)
+def test_any_image_of_many_damages_is_read_or_an_error(content, damages):
+    for at, insert in damages:
+        at %= len(content)
+        content = content[:at] + insert + content[at + len(insert) :]
+    read_any(content)

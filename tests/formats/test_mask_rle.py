@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -129,6 +131,12 @@ def test_no_area_is_an_empty_mask(text):
         (b'{"counts": "a\\u00e9", "size": [4, 4]}', "a character outside of the code"),
         (b'{"counts": [16], "size": [8, 2]}', "another size"),
         (b"[[0, 0, 1e9, 0, 1e9, 1e9]]", "a point far outside"),
+        (
+            b"[[0, 0, 3, 0, 3, 3], [0, 0, 2, 0, 2, 2, 1]]",
+            "odd beside a polygon",
+        ),
+        (b"[[0, 0, 2, 0, 2, 2, 1]]", "an odd number of values"),
+        (b"[[0, 0, 3, 0, 3, 3], [1]]", "one value beside a polygon"),
     ],
 )
 def test_damaged_segmentations_are_refused(text, why):
@@ -173,3 +181,119 @@ def test_png_is_small_and_well_formed():
         assert zlib.crc32(checked) == int.from_bytes(png[at + 8 + size : at + 12 + size], "big")
         at += 12 + size
     assert at == len(png)
+
+
+def zigzag(points, width):
+    return [v for i in range(points) for v in ((i % 2) * 2 * width - width, i % 97)]
+
+
+@pytest.mark.parametrize(
+    "polygons",
+    [
+        [zigzag(2_000, 65_000)],
+        [zigzag(200_000, 50)],
+        [zigzag(60, 30_000)] * 20,
+    ],
+)
+def test_outlines_too_long_for_the_rasteriser_are_refused_and_nothing_crashes(polygons, tmp_path):
+    """Run in a process of its own: COCO's rasteriser ends it where memory is short."""
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(polygons))
+    code = (
+        "import sys; from avsynth.formats.mask_rle import segmentation_to_rle as read\n"
+        "try: read(open(sys.argv[1], 'rb').read(), 100, 100)\n"
+        "except ValueError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "an outline too long to rasterise")
+
+
+def test_a_zigzag_that_fits_an_image_is_rasterised():
+    polygons = [zigzag(1_900, 200)]
+    rle = codecs.polygons_to_rle(polygons, 100, 150)
+    expected = reference_mask(polygons, 100, 150)
+    assert (codecs.rle_to_mask(rle, 100, 150) == expected).all()
+
+
+def pad(digits: bytes, count: int) -> bytes:
+    """Write the same number with more digits: sign digits that a shortest form leaves out."""
+    sign = 31 if (digits[-1] - 48) & 16 else 0
+    more = bytes([(digits[-1] - 48 | 32) + 48])
+    return digits[:-1] + more + bytes([(sign | 32) + 48]) * (count - 1) + bytes([sign + 48])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 6, 7, 12, 13, 30])
+@pytest.mark.parametrize("which", range(5))
+def test_padded_run_lengths_are_read_as_coco_reads_them_or_refused(which, count):
+    numbers = [codecs._write_number(v) for v in (4, 6, 20, -2, -10)]  # runs 4 6 20 4 10
+    plain = b"".join(numbers).decode()
+    numbers[which] = pad(numbers[which], count)
+    fits = len(numbers[which]) <= 6
+    text = json.dumps({"counts": b"".join(numbers).decode(), "size": [4, 11]}).encode()
+    try:
+        found = codecs.segmentation_to_rle(text, 4, 11)
+    except ValueError:
+        assert not fits
+        return
+    assert fits
+    mask = codecs.rle_to_mask(plain, 4, 11)
+    assert mask.sum() == 10
+    assert (codecs.rle_to_mask(found, 4, 11) == mask).all()
+    assert (decode_mask(codecs.rle_to_png(found, 4, 11)) == mask).all()
+    assert codecs.rle_box_area(found, 4, 11) == codecs.rle_box_area(plain, 4, 11)
+
+
+def test_images_beyond_the_decoders_numbers_are_refused():
+    with pytest.raises(ValueError, match="pixels"):
+        codecs.segmentation_to_rle(
+            b'{"counts": [4294967296], "size": [65536, 65536]}', 65536, 65536
+        )
+
+
+def read_whole(text, height, width):
+    """Take a segmentation the whole way to the file of a sample; None if it is refused."""
+    try:
+        rle = codecs.segmentation_to_rle(text, height, width)
+    except ValueError:
+        return None
+    box, area = codecs.rle_box_area(rle, height, width)
+    mask = decode_mask(codecs.rle_to_png(rle, height, width))
+    if rle:
+        assert (mask == codecs.rle_to_mask(rle, height, width)).all()
+    assert mask.sum() == area
+    return box
+
+
+NUMBERS = st.one_of(
+    st.integers(-80, 200),
+    st.floats(-1e6, 1e6),
+    st.sampled_from([0, -1, 2**31, 2**32, 2**64, -(2**63), 1e300, -1e300, 65_536, None, "1"]),
+)
+SEGMENTATION = st.one_of(
+    st.lists(st.lists(NUMBERS, max_size=12), max_size=4),
+    st.fixed_dictionaries(
+        {
+            "counts": st.one_of(
+                st.lists(NUMBERS, max_size=9),
+                st.text(st.characters(min_codepoint=40, max_codepoint=130), max_size=30),
+            ),
+            "size": st.one_of(st.just([17, 23]), st.lists(NUMBERS, max_size=3)),
+        }
+    ),
+)
+
+
+@given(SEGMENTATION)
+@settings(max_examples=400, deadline=2000)
+def test_any_segmentation_is_read_or_a_value_error(segmentation):
+    read_whole(json.dumps(segmentation).encode(), 17, 23)
+
+
+@pytest.mark.slow
+@given(SEGMENTATION, st.integers(0, 200), st.binary(max_size=3))
+@settings(max_examples=20_000, deadline=2000)
+def test_any_damaged_segmentation_is_read_or_a_value_error(segmentation, at, insert):
+    text = json.dumps(segmentation).encode()
+    read_whole(text[:at] + insert + text[at + len(insert) :], 17, 23)

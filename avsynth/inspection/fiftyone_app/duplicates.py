@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from avsynth.formats.images import open_image
+from avsynth.formats.images import open_image, to_rgb
 from avsynth.formats.shards import ShardReader
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def embed(content: bytes) -> NDArray[np.float32]:
     """Compute the embedding of an encoded image: float32 ``[768]``, L2 norm 1."""
     with open_image(content) as image:
         image.draft("RGB", (4 * _SIDE, 4 * _SIDE))
-        small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        small = to_rgb(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)
     values = np.asarray(small, np.float32).ravel()
     values -= values.mean()
     return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6), np.float32)

@@ -23,7 +23,7 @@ from avsynth.core.cache import cached_folder
 from avsynth.core.hashing import file_digest, source_digest
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
-from avsynth.sources.masks.coco_json import Image, Licence, SourceCategory
+from avsynth.sources.masks.coco_json import NO_CATEGORY, Image, Licence, SourceCategory
 from avsynth.sources.masks.index_writer import FORMAT, ROW, IndexMeta, write_index
 
 _PIECE_BYTES = 1 << 20
@@ -45,7 +45,8 @@ class InstanceIndex:
         for category_id, rows in zip(
             self.extents["category_id"].tolist(), self.extents["rows"].tolist(), strict=True
         ):
-            counts[category_id] = counts.get(category_id, 0) + rows
+            if category_id != NO_CATEGORY:
+                counts[category_id] = counts.get(category_id, 0) + rows
         return counts
 
     def extents_of(self, category_ids: Iterable[int]) -> NDArray[Any]:
@@ -101,6 +102,15 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
             "no such file",
             "Put the file there, or correct its name in params.yaml.",
         )
+    try:
+        path.open("rb").close()
+    except OSError as error:  # otherwise reported as a fault of the cache
+        raise DataError(
+            str(path),
+            "a readable annotation file",
+            error.strerror or str(error),
+            "Give yourself the right to read it.",
+        ) from None
     code = source_digest("avsynth.sources.masks.index_writer")
     key = f"{_digest(path, runtime)}-{FORMAT}-{code}"
     return load_index(

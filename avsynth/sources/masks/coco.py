@@ -17,6 +17,7 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,
+    file_prefixes,
     image_name,
     iter_indexed,
     match_names,
@@ -40,7 +41,9 @@ def iter_masks(
     """
     root, images = layout.resolve(params.coco.root), layout.resolve(params.coco.images)
     labels = vocabulary.label_to_category("coco")
-    for name in params.coco.files:
+    prefixes = file_prefixes("coco", params.coco.files)
+    image_ids: dict[int, str] = {}
+    for name, prefix in zip(params.coco.files, prefixes, strict=True):
         index = open_index(root / name, runtime)
         if any(c.synset for c in index.categories):
             raise DataError(
@@ -50,7 +53,9 @@ def iter_masks(
                 "Move it to masks.sources.lvis, or set instances_train2017.json here.",
             )
         categories = match_names("coco", index.categories, labels, CATEGORIES)
-        file = AnnotationFile("coco", root / name, images, categories, params.filters)
+        file = AnnotationFile(
+            "coco", root / name, images, categories, params.filters, prefix, image_ids
+        )
         folder = f"{split_of(root / name)}2017"
         name_of = partial(image_name, default_folder=folder)
         yield from iter_indexed(file, index, name_of, runtime)

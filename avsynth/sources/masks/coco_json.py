@@ -5,6 +5,9 @@ It is read a megabyte at a time. Each piece is cut between two elements of the a
 to typed structs, with the polygons left as raw bytes, so memory does not grow with the file. A
 cut is right if and only if the piece before it decodes, because a JSON prefix parses in one way
 only. If no cut is found, the element-wise parser of `ijson` reads the rest.
+
+Only fields that are used are checked. An invalid annotation becomes a placeholder with a negative
+id, an invalid image or licence is left out; see `stream_sections`.
 """
 
 import json
@@ -34,15 +37,20 @@ SmallId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
 
 
+NO_CATEGORY = -1
+"""Category id of an invalid annotation that has none."""
+
+
 class Annotation(msgspec.Struct, gc=False):
-    """One instance; ``segmentation`` is the file's own JSON text."""
+    """One instance; ``segmentation`` is the file's own JSON text.
+
+    The placeholder of the invalid annotation at index ``i`` of its array has the id ``-1 - i``.
+    """
 
     id: Id
     image_id: Id
     category_id: SmallId
-    area: float = 0.0
-    bbox: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    iscrowd: bool | int = 0
+    iscrowd: bool | int | None = 0
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
@@ -52,11 +60,11 @@ class Image(msgspec.Struct, gc=False):
     id: Id
     height: Side
     width: Side
-    file_name: str = ""
-    coco_url: str = ""
-    flickr_url: str = ""
-    license: int = 0
-    not_exhaustive_category_ids: tuple[int, ...] = ()
+    file_name: str | None = ""
+    coco_url: str | None = ""
+    flickr_url: str | None = ""
+    license: int | str | None = 0
+    not_exhaustive_category_ids: tuple[int, ...] | None = ()
 
 
 class SourceCategory(msgspec.Struct, gc=False):
@@ -72,8 +80,8 @@ class Licence(msgspec.Struct, gc=False):
     """One entry of ``licenses``."""
 
     id: int
-    name: str = ""
-    url: str = ""
+    name: str | None = ""
+    url: str | None = ""
 
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -87,28 +95,92 @@ _DECODERS: dict[str, "msgspec.json.Decoder[list[Any]]"] = {
     for name, kind in SECTIONS.items()
 }
 _REQUIRED = ("annotations", "images", "categories")
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_BOM = b"\xef\xbb\xbf"
+# Strings are matched first, so that the words inside of them stay. Python's json writes the words.
+_STRING_OR_WORD = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+
+class _CategoryOnly(msgspec.Struct):
+    """The one field that decides where an invalid annotation is counted."""
+
+    category_id: SmallId
+
+
+class _Invalid:
+    """An element that lacks a used field, or has another type there."""
+
+    def __init__(self, raw: msgspec.Raw, error: str) -> None:
+        self.raw, self.error = bytes(raw), error
+
+    def placeholder(self, index: int) -> Annotation:
+        """Return the annotation that stands for this one."""
+        try:
+            category_id = msgspec.json.decode(self.raw, type=_CategoryOnly).category_id
+        except msgspec.DecodeError:
+            category_id = NO_CATEGORY
+        return Annotation(-1 - index, 0, category_id)
+
+    def fault(self, section: str, index: int) -> str:
+        """Return the section, index, field and fault, e.g. ``images[3].height: Expected ...``."""
+        what, _, path = self.error.partition(" - at `$")
+        return f"{section}[{index}]{path.rstrip('`')}: {what}"
+
+
+class _Progress:
+    """What is read of each section so far."""
+
+    def __init__(self) -> None:
+        self.done = Counter[str]()
+        self.valid = Counter[str]()
+        self.faults: dict[str, str] = {}
+
+    def take(self, section: str, items: list[Any]) -> list[Any]:
+        """Count elements; return them without the invalid ones, annotations with placeholders."""
+        start = self.done[section]
+        self.done[section] += len(items)
+        invalid = [at for at, item in enumerate(items) if type(item) is _Invalid]
+        self.valid[section] += len(items) - len(invalid)
+        if not invalid:
+            return items
+        fault = items[invalid[0]].fault(section, start + invalid[0])
+        self.faults.setdefault(section, fault)
+        if section == "categories":
+            raise msgspec.ValidationError(fault)
+        if section == "annotations":
+            for at in invalid:
+                items[at] = items[at].placeholder(start + at)
+        return [item for item in items if type(item) is not _Invalid]
+
+    def fault(self) -> str:
+        """Return the fault of a section without any valid element; empty if there is none."""
+        sections = ("annotations", "images")
+        return next(
+            (self.faults[s] for s in sections if s in self.faults and not self.valid[s]), ""
+        )
 
 
 def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
     """Yield ``(section, elements)`` pieces in the file's order; elements as in `SECTIONS`.
 
-    An empty array yields one empty piece.
+    An empty array yields one empty piece. An invalid annotation yields a placeholder; invalid
+    images and licences are left out.
 
     Raises:
-        DataError: the file is absent, truncated, not JSON, or JSON of another format.
+        DataError: the file is absent, truncated, not JSON, or JSON of another format: a category is
+            invalid, or all annotations or images are.
     """
-    done: Counter[str] = Counter()
+    progress = _Progress()
     try:
         with path.open("rb") as file:
+            start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+            file.seek(start)
             try:
                 for name, items in _stream_chunks(file):
-                    done[name] += len(items)
-                    yield name, items
+                    yield name, progress.take(name, items)
             except _NoCutError:
-                file.seek(0)
-                for name, items in _stream_elements(file, Counter(done)):
-                    done[name] += len(items)
-                    yield name, items
+                for name, items in _stream_elements(file, start, Counter(progress.done)):
+                    yield name, progress.take(name, items)
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from None
     except msgspec.ValidationError as error:
@@ -116,7 +188,9 @@ def stream_sections(path: Path) -> Iterator[tuple[str, list[Any]]]:
     except (ValueError, RecursionError, ijson.JSONError) as error:
         first_line, _, _ = str(error).partition("\n")
         raise _damaged(path, f"damaged or truncated JSON ({first_line})") from None
-    missing = [name for name in _REQUIRED if name not in done]
+    if fault := progress.fault():
+        raise _damaged(path, f"JSON of another format ({fault})")
+    missing = [name for name in _REQUIRED if name not in progress.done]
     if missing:
         raise _damaged(path, "JSON without the array " + " ".join(map(repr, missing)))
 
@@ -197,7 +271,7 @@ def _stream_chunks(file: BinaryIO) -> Iterator[tuple[str, list[Any]]]:
         if not isinstance(name, str):
             raise _NoCutError
         if name in SECTIONS and window.peek() == b"[":
-            for items in _array(window, _DECODERS[name]):
+            for items in _array(window, name):
                 yield name, items
         else:
             window.value()
@@ -209,7 +283,7 @@ def _stream_chunks(file: BinaryIO) -> Iterator[tuple[str, list[Any]]]:
         raise _NoCutError
 
 
-def _array(window: _Window, decoder: "msgspec.json.Decoder[list[Any]]") -> Iterator[list[Any]]:
+def _array(window: _Window, section: str) -> Iterator[list[Any]]:
     window.expect(b"[")
     if window.peek() == b"]":
         window.at += 1
@@ -221,13 +295,13 @@ def _array(window: _Window, decoder: "msgspec.json.Decoder[list[Any]]") -> Itera
             more = window.grow()
         start, data = window.at, window.data
         cut = _last_cut(data, start)
-        if cut and (items := _decode(decoder, data[start:cut])) is not None:
+        if cut and (items := _decode(section, data[start:cut])) is not None:
             yield items
             window.at = cut
             window.expect(b",")
             continue
         for match in islice(_ARRAY_END.finditer(data, start), _MAX_END_CANDIDATES):
-            items = _decode(decoder, data[start : match.start() + 1])
+            items = _decode(section, data[start : match.start() + 1])
             if items is not None:
                 yield items
                 window.at = match.end()
@@ -249,19 +323,45 @@ def _last_cut(data: bytes, start: int) -> int:
     return 0
 
 
-def _decode(decoder: "msgspec.json.Decoder[list[Any]]", piece: bytes) -> list[Any] | None:
+def _decode(section: str, piece: bytes) -> list[Any] | None:
+    """Decode whole elements; None if the piece is not JSON, `_Invalid` for invalid elements."""
+    text = b"[" + piece + b"]"
+    items = _decode_text(section, text)
+    if items is None and (b"NaN" in piece or b"Infinity" in piece):
+        items = _decode_text(section, _STRING_OR_WORD.sub(_without_word, text))
+    return items
+
+
+def _without_word(match: "re.Match[bytes]") -> bytes:
+    return match[0] if match[0].startswith(b'"') else b"null"
+
+
+def _decode_text(section: str, text: bytes) -> list[Any] | None:
     try:
-        return decoder.decode(b"[" + piece + b"]")
+        return _DECODERS[section].decode(text)
     except msgspec.ValidationError:
-        raise
+        pass
+    except msgspec.DecodeError:
+        return None
+    try:
+        return [_decode_entry(section, raw) for raw in _raws.decode(text)]
     except msgspec.DecodeError:
         return None
 
 
-def _stream_elements(file: BinaryIO, done: Counter[str]) -> Iterator[tuple[str, list[Any]]]:
+def _decode_entry(section: str, raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=SECTIONS[section])
+    except msgspec.ValidationError as error:
+        return _Invalid(raw, str(error))
+
+
+def _stream_elements(
+    file: BinaryIO, start: int, done: Counter[str]
+) -> Iterator[tuple[str, list[Any]]]:
     """Yield the elements of each section after the first ``done``, parsed one by one."""
-    for name, decoder in _DECODERS.items():
-        file.seek(0)
+    for name in SECTIONS:
+        file.seek(start)
         rest = islice(ijson.items(file, f"{name}.item", use_float=True), done[name], None)
         while batch := list(islice(rest, _ELEMENTS)):
-            yield name, decoder.decode(msgspec.json.encode(batch))
+            yield name, _decode(name, msgspec.json.encode(batch)[1:-1]) or []

@@ -1,6 +1,6 @@
 """Writer of the index of an annotation file, in the format of `annotation_index`."""
 
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,7 @@ from avsynth.sources.masks.coco_json import (
     stream_sections,
 )
 
-FORMAT = 2
+FORMAT = 3
 RUN_BYTES = 16 << 20
 _PIECE = 512
 
@@ -28,8 +28,6 @@ ROW = np.dtype(
         ("image_id", "<i8"),
         ("category_id", "<i4"),
         ("crowd", "<i4"),
-        ("area", "<f4"),
-        ("bbox", "<f4", (4,)),
         ("bytes", "<i4"),
     ]
 )
@@ -84,9 +82,6 @@ def annotation_rows(items: list[Annotation]) -> NDArray[Any]:
     rows["image_id"] = np.fromiter([a.image_id for a in items], np.int64, count)
     rows["category_id"] = np.fromiter([a.category_id for a in items], np.int32, count)
     rows["crowd"] = np.fromiter([bool(a.iscrowd) for a in items], np.int32, count)
-    rows["area"] = np.fromiter([a.area for a in items], np.float32, count)
-    corners = chain.from_iterable([a.bbox for a in items])
-    rows["bbox"] = np.fromiter(corners, np.float32, 4 * count).reshape(count, 4)
     rows["bytes"] = np.fromiter([len(a.segmentation) for a in items], np.int32, count)
     return rows
 

@@ -19,6 +19,7 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,
+    file_prefixes,
     image_name,
     iter_indexed,
     match_names,
@@ -44,11 +45,15 @@ def iter_masks(
     """
     root, images = layout.resolve(params.lvis.root), layout.resolve(params.lvis.images)
     labels = vocabulary.label_to_category("lvis")
-    for name in params.lvis.files:
+    prefixes = file_prefixes("lvis", params.lvis.files)
+    image_ids: dict[int, str] = {}
+    for name, prefix in zip(params.lvis.files, prefixes, strict=True):
         index = open_index(root / name, runtime)
         _check_version(str(root / name), index.categories)
         categories = match_names("lvis", index.categories, labels, V1_CATEGORIES)
-        file = AnnotationFile("lvis", root / name, images, categories, params.filters)
+        file = AnnotationFile(
+            "lvis", root / name, images, categories, params.filters, prefix, image_ids
+        )
         yield from iter_indexed(file, index, image_name, runtime)
 
 

@@ -4,7 +4,6 @@ import json
 import random
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from avsynth.runtime.errors import DataError, SpaceError
@@ -63,8 +62,6 @@ def test_the_rows_of_categories_are_read_back(path, tmp_path, monkeypatch, run_b
         row, text = found[number]
         assert json.loads(text) == entry["segmentation"]
         assert (row["image_id"], row["crowd"]) == (entry["image_id"], entry["iscrowd"])
-        assert row["area"] == np.float32(entry["area"])
-        assert row["bbox"].tolist() == entry["bbox"]
     image_ids = {a["image_id"] for a in expected.values()}
     assert {i: image.coco_url for i, image in index.images(index.extents_of(wanted)).items()} == {
         i: f"u{i}" for i in image_ids
@@ -108,4 +105,19 @@ def test_a_damaged_file_leaves_no_index_behind(path, tmp_path):
 def test_a_cache_that_cannot_be_written_is_an_error(path, tmp_path):
     (tmp_path / "cache").write_text("a file in place of the folder")
     with pytest.raises(SpaceError, match="--cache-dir"):
+        open_index(path, Runtime(cache_dir=tmp_path / "cache"))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_a_fault_of_the_cache(
+    path, tmp_path, monkeypatch
+):
+    real = type(path).open
+
+    def refuse(self, *args, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(DataError, match=r"a\.json.*Permission denied"):
         open_index(path, Runtime(cache_dir=tmp_path / "cache"))

@@ -1,5 +1,6 @@
 """Contract of all mask sources on the toy world; rules of each source on small worlds."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from avsynth.core.paths import Layout
+from avsynth.exports.instances import Instance
 from avsynth.formats.images import decode_mask
 from avsynth.formats.mask_rle import rle_to_mask
 from avsynth.runtime.errors import ConfigError, DataError
@@ -215,6 +217,128 @@ def test_an_image_name_with_another_id_is_not_followed(tmp_path, url):
     worlds.write_lvis(tmp_path, images=images)
     dog = by_id(records_of(tmp_path, "lvis"))["lvis_v1_train-1"]
     assert (dog.reason, dog.image_path) == ("missing_image", "")
+
+
+def write_split(root, folder, file_name, colour, numbers=(1,), **changes):
+    """Write an annotation file of images numbered from 1, one dog on each."""
+    images = [
+        {
+            "id": n,
+            "file_name": file_name.format(n),
+            "height": worlds.HEIGHT,
+            "width": worlds.WIDTH,
+            "license": None,
+            "coco_url": None,
+        }
+        for n in numbers
+    ]
+    for image in images:
+        path = root / folder / image["file_name"].rpartition("/")[2]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (worlds.WIDTH, worlds.HEIGHT), colour).save(path)
+    dogs = [worlds.annotation(n, n, 18, worlds.SQUARE, area=float("nan"), bbox=[]) for n in numbers]
+    content = {"images": images, "annotations": dogs, "categories": worlds.COCO_CATEGORIES}
+    path = root / folder / "annotations.json"
+    path.write_text(json.dumps(content | changes), encoding="utf-8-sig")
+    return f"{folder}/annotations.json"
+
+
+def read_coco(root, files, images="."):
+    params = worlds.masks_params(coco={"root": ".", "files": files, "images": images})
+    runtime = Runtime(cache_dir=root / "cache")
+    return list(MASK_SOURCES["coco"](Layout(root), params, worlds.vocabulary(), runtime))
+
+
+@pytest.mark.parametrize("folders", [("train", "val"), ("train2017", "val2017"), ("a", "b")])
+@pytest.mark.parametrize("file_name", ["{:012d}.jpg", "{}.png", "my photo {}.jpg"])
+def test_two_files_that_number_from_1_share_no_image_and_no_mask_id(tmp_path, folders, file_name):
+    files = [
+        write_split(tmp_path, folder, file_name, colour, (1, 2))
+        for folder, colour in zip(folders, ["red", "blue"], strict=True)
+    ]
+    records = read_coco(tmp_path, files)
+    assert [(r.status, r.image_path) for r in records] == [
+        ("ok", f"{folder}/{file_name.format(n)}") for folder in folders for n in (1, 2)
+    ]
+    assert len({r.image_id for r in records}) == len({r.mask_id for r in records}) == 4
+    meta = [{"image_id": r.image_id, "category": "dog"} for r in records]
+    assert len({Instance("k", {}, one, 1).img_id for one in meta}) == 4
+
+
+def test_one_image_in_two_files_has_one_id(tmp_path):
+    worlds.write_coco(tmp_path)
+    (tmp_path / "more_val2017.json").write_bytes((tmp_path / "instances_val2017.json").read_bytes())
+    records = read_coco(tmp_path, ["instances_val2017.json", "more_val2017.json"])
+    assert {r.image_id for r in records} == {"coco/000000000034", "coco/000000000049"}
+    assert len({r.mask_id for r in records}) == len(records) == 6
+
+
+def test_a_file_that_is_listed_twice_is_an_error(tmp_path):
+    worlds.write_coco(tmp_path)
+    with pytest.raises(ConfigError, match="every file once"):
+        read_coco(tmp_path, ["instances_val2017.json", "./instances_val2017.json"])
+
+
+@pytest.mark.parametrize(
+    ("file_name", "found"),
+    [
+        ("photos/x.jpg", "photos/x.jpg"),
+        ("./photos/x.jpg", "photos/x.jpg"),
+        ("../secret.jpg", ""),
+        ("photos/../../secret.jpg", ""),
+        ("/etc/passwd", ""),
+        ("photos\\x.jpg", ""),
+        ("x" * 5_000, ""),
+        ("a\0b.jpg", ""),
+        ("", ""),
+    ],
+)
+def test_images_are_found_by_file_name_inside_of_the_folder_only(tmp_path, file_name, found):
+    root = tmp_path / "root"
+    worlds.write_image(root / "photos" / "x.jpg")
+    worlds.write_image(tmp_path / "secret.jpg")
+    image = {"id": 1, "file_name": file_name, "height": worlds.HEIGHT, "width": worlds.WIDTH}
+    content = {
+        "images": [image],
+        "annotations": [worlds.annotation(1, 1, 18, worlds.SQUARE)],
+        "categories": worlds.COCO_CATEGORIES,
+    }
+    (root / "own.json").write_text(json.dumps(content))
+    (record,) = read_coco(root, ["own.json"])
+    assert (record.image_path, record.reason) == (found, "" if found else "missing_image")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "category"),
+    [
+        ({"image_id": None}, "bad_row", "dog"),
+        ({"category_id": "dog"}, "bad_row", ""),
+        ({"id": 2}, "duplicate_id", "dog"),
+        ({"segmentation": [[10, 10, 30, 10, 30, 30], [1, 1, 5, 1, 5, 5, 9]]}, "bad_mask", "dog"),
+        ({"segmentation": "none"}, "bad_mask", "dog"),
+        ({"image_id": 77}, "missing_image", "dog"),
+    ],
+)
+def test_an_invalid_annotation_is_a_counted_row(tmp_path, change, reason, category):
+    good = worlds.annotation(2, 1, 18, worlds.SQUARE)
+    bad = worlds.annotation(1, 1, 18, worlds.SQUARE) | change
+    name = write_split(tmp_path, "train", "{}.jpg", "red", annotations=[good, bad])
+    records = read_coco(tmp_path, [name])
+    assert sorted((r.reason, r.category) for r in records) == [("", "dog"), (reason, category)]
+    assert len({r.mask_id for r in records}) == 2
+
+
+def test_the_alpha_channel_of_an_openimages_mask_is_ignored(tmp_path):
+    worlds.write_openimages(tmp_path)
+    path = tmp_path / "validation-masks" / worlds.DOG_MASK
+    (plain,) = records_of(tmp_path, "openimages")
+    for mode in ("RGBA", "LA"):
+        with Image.open(path) as mask:
+            grey = mask.convert("L")
+        opaque = grey.convert(mode)
+        opaque.putalpha(255)
+        opaque.save(path)
+        assert records_of(tmp_path, "openimages") == [plain]
 
 
 def test_openimages_mask_is_resized_to_the_image(tmp_path):
