@@ -15,7 +15,8 @@ from avsynth.core.funnel import make_funnel
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
-from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
+from avsynth.formats.shard_index import ShardInfo
+from avsynth.formats.shards import check_replaceable, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime

@@ -64,7 +64,8 @@ def iter_instances(reader: ShardReader) -> Iterator[Instance]:
     prefixes = sorted({key.rpartition("-")[0] for key in reader.keys})
     cls_ids = {prefix: number for number, prefix in enumerate(prefixes, start=1)}
     for key, parts in reader:
-        meta = _meta(key, parts)
+        with reader.naming(key):
+            meta = _meta(key, parts)
         yield Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
 
 
