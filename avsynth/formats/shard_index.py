@@ -93,6 +93,6 @@ def parse_meta(content: bytes) -> dict[str, Any]:
         meta = json.loads(content)
     except RecursionError:
         raise ValueError("meta.json: nested too deeply") from None
-    if not isinstance(meta, dict) or not isinstance(meta.get("category"), str):
-        raise ValueError("meta.json: not an object with a category")
+    if not isinstance(meta, dict) or not isinstance(meta.get("category", ""), str):
+        raise ValueError("meta.json: not the metadata of a sample")
     return meta

@@ -47,7 +47,7 @@ def measure_samples(folder: Path, split: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(facts, columns=list(SampleFacts.__slots__))
 
 
-_FROM_META = ("category", "mask_source", "clip_source", "image_licence", "audio_licence")
+_FROM_META = ("mask_source", "clip_source", "image_licence", "audio_licence")
 
 
 def _facts(reader: ShardReader) -> Iterator[tuple[Any, ...]]:
@@ -59,6 +59,7 @@ def _facts(reader: ShardReader) -> Iterator[tuple[Any, ...]]:
                 facts = (
                     key,
                     shard.split,
+                    meta["category"],
                     *(str(meta.get(name, "")) for name in _FROM_META),
                     float(decode_mask(parts["mask.png"]).mean()),
                     rms_db(decode_flac(parts["audio.flac"])),

@@ -72,7 +72,12 @@ def _check_frame(meta: dict[str, Any]) -> None:
     Raises:
         ValueError: a value is of another type; KeyError: it is absent.
     """
-    for name, kind in (("num_frames", int), ("frame_index", int), ("clip_key", str)):
+    for name, kind in (
+        ("num_frames", int),
+        ("frame_index", int),
+        ("clip_key", str),
+        ("category", str),
+    ):
         if type(meta[name]) is not kind:
             raise ValueError(f"{name} {meta[name]!r:.40}")
 
