@@ -2,7 +2,9 @@
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 
 from avsynth.models import MODELS
@@ -23,7 +25,7 @@ tags: [audio-visual-segmentation, segment-anything, {model}]
 | | |
 |---|---|
 | model | `{model}` |
-| backbone | SAM `{architecture}` (not in the file) |
+| backbone | SAM {backbone} (not in the file) |
 | input | {input_size} x {input_size} px |
 | trained numbers in the file | {num_trained:,} |
 {rows}
@@ -46,10 +48,10 @@ from avsynth.models.checkpoints import load_trained
 from avsynth.models.backbones.sam import build_sam
 from avsynth.models.backbones.vggish import build_vggish
 
-sam = build_sam("{architecture}", {input_size}, Path("path/to/sam_checkpoint.pth"))
+sam = build_sam({architecture!r}, {input_size}, Path("path/to/sam_checkpoint.pth"))
 vggish = build_vggish(Path("path/to/vggish-10086976.pth"))
 model = MODELS["{model}"](sam, vggish{arguments}).eval()
-load_trained(model, Path("{file}"))
+load_trained(model, Path({file!r}))
 ```
 """
 
@@ -75,18 +77,26 @@ def model_card(path: Path, scores: Mapping[str, float] | None = None) -> str:
         title=title,
         about=about,
         architecture=info.architecture,
+        backbone=_cell(info.architecture),
         input_size=info.input_size,
         num_trained=info.num_trained,
         rows="\n".join(
-            f"| `{name}` | `{json.dumps(value)}` |"
+            f"| `{name}` | {_cell(json.dumps(value))} |"
             for name, value in sorted(info.parameters.items())
         ),
         hashes="\n".join(f"- `{part}`: `{digest}`" for part, digest in info.frozen.items()),
-        scores="\n".join(f"- {name}: {value:.4f}" for name, value in (scores or {}).items())
+        scores="\n".join(f"- {escape(name)}: {value:.4f}" for name, value in (scores or {}).items())
         or "No scores were given.",
         arguments="".join(f", {n}={v!r}" for n, v in sorted(info.parameters.items())),
         file=path.name,
     )
+
+
+def _cell(text: str) -> str:
+    """Return a text as code in a table; no character of it is markup."""
+    if re.fullmatch(r"[\w \".,:-]+", text):
+        return f"`{text}`"
+    return "<code>" + re.sub(r"[^\w .,:-]", lambda found: f"&#{ord(found[0])};", text) + "</code>"
 
 
 def _paper(info: CheckpointInfo) -> tuple[str, str]:

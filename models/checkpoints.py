@@ -7,9 +7,11 @@ the input size and are excluded from the hashes: a model trained at 256 px may b
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,13 +20,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avsynth.core.files import atomic_file
+from avsynth.core.files import atomic_file, sync
 from avsynth.core.hashing import tensor_digest
+from avsynth.formats.safe_pickle import first_line
 from avsynth.loading.batch import AvsModel
 from avsynth.models.backbones.sam import interpolate
+from avsynth.models.backbones.weights import check_finite
 from avsynth.runtime.errors import CheckpointError
 
 _FORMAT = 2
+_PART = re.compile(r"\w[\w.]{0,199}", re.ASCII)
 _SIZED = ("pos_embed", "rel_pos_h", "rel_pos_w")
 
 
@@ -68,7 +73,11 @@ def save_trained(model: AvsModel, path: Path, parameters: Mapping[str, Any]) -> 
     )
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with atomic_file(path) as temporary:
-        save_file(whole, temporary, {"avsynth": json.dumps(asdict(info), sort_keys=True)})
+        try:
+            save_file(whole, temporary, {"avsynth": json.dumps(asdict(info), sort_keys=True)})
+        except SafetensorError as error:  # it hides the system's error
+            raise OSError(first_line(error)) from error
+        sync(temporary)  # The state of the run is removed after this.
     return info
 
 
@@ -81,21 +90,58 @@ def read_info(path: Path) -> CheckpointInfo:
     with _opened(path) as file:
         text = (file.metadata() or {}).get("avsynth")
     try:
-        info = CheckpointInfo(**json.loads(text or ""))
-    except (ValueError, TypeError) as e:
+        info = _parse_info(text or "")
+    except (ValueError, TypeError, RecursionError) as e:
         fix = "Use a checkpoint that avsynth wrote."
-        raise CheckpointError(str(path), "a checkpoint of avsynth", "another file", fix) from e
+        found = f"other metadata ({first_line(e)})" if text else "another file"
+        raise CheckpointError(str(path), "a checkpoint of avsynth", found, fix) from e
     if info.format != _FORMAT:
         fix = "Use the version of avsynth that wrote it."
         raise CheckpointError(str(path), f"format {_FORMAT}", f"format {info.format}", fix)
     return info
 
 
+def _parse_info(text: str) -> CheckpointInfo:
+    """Parse the metadata; names and digests in it may become part of code and pages.
+
+    Raises:
+        ValueError: a value is not what `save_trained` writes.
+        TypeError: a key is missing or unknown.
+    """
+    info = CheckpointInfo(**json.loads(text, parse_constant=_no_number))
+    faults = {
+        "format": type(info.format) is not int,
+        "model": not _is_name(info.model),
+        "architecture": not _is_name(info.architecture),
+        "input_size": type(info.input_size) is not int or info.input_size <= 0,
+        "num_trained": type(info.num_trained) is not int or info.num_trained < 0,
+        "parameters": not isinstance(info.parameters, dict)
+        or not all(name.isidentifier() and not iskeyword(name) for name in info.parameters),
+        "frozen": not isinstance(info.frozen, dict)
+        or not all(_PART.fullmatch(part) and _is_digest(d) for part, d in info.frozen.items()),
+    }
+    if wrong := [name for name, found in faults.items() if found]:
+        raise ValueError(f"bad {', '.join(wrong)}")
+    return info
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
 def load_trained(model: AvsModel, path: Path) -> CheckpointInfo:
     """Load trained tensors into a model that was built with the checkpoint's parameters.
 
     Raises:
-        CheckpointError: the file is damaged, or of another model or backbone.
+        CheckpointError: the file is damaged, holds NaN, or is of another model or backbone.
     """
     info = read_info(path)
     _check_backbone(model, info, path)
@@ -117,6 +163,7 @@ def load_trained(model: AvsModel, path: Path) -> CheckpointInfo:
             fix = f"Build the model with the checkpoint's parameters: {json.dumps(info.parameters)}"
             expected = f"{name} of shape {tuple(slots[name].shape)}"
             raise CheckpointError(str(path), expected, found, fix)
+    check_finite(str(path), loaded)
     with torch.no_grad():
         for name, tensor in loaded.items():
             slots[name].copy_(_resized(name, tensor, slots[name]))
@@ -179,13 +226,15 @@ def _resized(name: str, tensor: Tensor, slot: Tensor) -> Tensor:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Open a safetensors file; raise `CheckpointError` if it is damaged."""
+    fix = "Train the model first, or correct the path."
+    if path.exists() and not path.is_file():
+        raise CheckpointError(str(path), "a checkpoint file", "a folder, pipe or device", fix)
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except FileNotFoundError as e:
-        fix = "Train the model first, or correct the path."
         raise CheckpointError(str(path), "a checkpoint file", "no such file", fix) from e
-    except (SafetensorError, OSError) as e:
-        found = f"a file that cannot be read ({e})"
+    except (SafetensorError, OSError, ValueError, TypeError) as e:
+        found = f"a file that cannot be read ({first_line(e)})"
         fix = "Write or copy the file again."
         raise CheckpointError(str(path), "a whole safetensors file", found, fix) from e

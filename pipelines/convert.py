@@ -17,7 +17,8 @@ from avsynth.core.paths import Layout
 from avsynth.core.records import Sample
 from avsynth.core.tables import write_csv
 from avsynth.formats.images import decode_mask
-from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
+from avsynth.formats.shard_index import ShardInfo
+from avsynth.formats.shards import check_replaceable, write_index, write_shard
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime

@@ -9,22 +9,26 @@ import pandas as pd
 from avsynth.core.files import write_json
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
+from avsynth.core.records import SPLITS
 from avsynth.core.tables import write_table
 from avsynth.evaluation.audio_sensitivity import (
     ReplacedAudio,
     audio_blind_iou,
     audio_rows,
     choose_partners,
+    has_partners,
 )
 from avsynth.evaluation.evaluate import score
 from avsynth.evaluation.predictions import best_of_categories, predict, write_predictions
+from avsynth.formats.shards import ShardReader
 from avsynth.loading.batch import AvsModel
 from avsynth.loading.dataset import SplitData
 from avsynth.metrics.rows import AUDIO, AudioRow, FrameRow
-from avsynth.pipelines.shared.project import SYNTHETIC, Project, model_params
+from avsynth.pipelines.shared.project import SYNTHETIC, Project, dataset_folder, model_params
 from avsynth.pipelines.shared.run_spec import RunSpec, facts_of
 from avsynth.pipelines.shared.runs import fit
 from avsynth.pipelines.shared.scoring import counted, funnel, open_split, score_rows, score_size
+from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 from avsynth.training.distributed import init_distributed
 
@@ -40,6 +44,7 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
     project = Project(params, layout, runtime)
     training, folder = model_params(project, model).train, layout.runs / "train" / model
     spec = RunSpec("test", model, model, SYNTHETIC, training, folder)
+    _check_splits(project)
     with init_distributed(runtime.device) as ranks:
         trained = fit(project, spec, ranks)
     if not ranks.is_main:
@@ -47,6 +52,23 @@ def train(model: str, params: Params, layout: Layout, runtime: Runtime) -> pd.Da
     own = score_rows(project, trained, spec)
     _test_audio(project, trained, replace(spec, stage="audio-test"), own)
     return counted(spec, own)
+
+
+def _check_splits(project: Project) -> None:
+    """Check before the training that everything after it has data too.
+
+    Raises:
+        DataError: a split is empty, or no test image can be given the audio of another category.
+    """
+    folder = dataset_folder(project, SYNTHETIC)
+    fix = "Build more categories or larger splits (categories.choose, match.sizes), then run again."
+    for split in SPLITS:
+        reader = ShardReader(folder, split)
+        if not len(reader):
+            raise DataError(str(folder), f"samples of split {split}", "none", fix)
+        if split == "test" and not has_partners({key: reader.meta(key) for key in reader.keys}):
+            expected = "a test image without the objects of another category, for the audio test"
+            raise DataError(str(folder), expected, "none", fix)
 
 
 def _test_audio(project: Project, model: AvsModel, spec: RunSpec, own: list[FrameRow]) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsynth.runtime.errors import DataError
+from avsynth.core.paths import expand_home
+from avsynth.runtime.errors import ConfigError, DataError
 
 _ID_COLUMNS = ("vid", "name", "video_id", "uid")
 _TRAIN_SPLITS = frozenset({"train", "seen", "seen_train"})
@@ -91,20 +92,40 @@ def read_exclusions(root: Path, paths: tuple[str, ...]) -> list[Exclusion]:
         paths: files, or glob patterns such as ``data/raw/avss/v3/**/*.csv``.
 
     Raises:
+        ConfigError: a path cannot name a file.
         DataError: a file exists and cannot be read as text.
     """
     lists = []
     for pattern in paths:
         base, relative = _base(root, pattern)
-        files = sorted(base.glob(relative)) if base.is_dir() else []
+        files = _matching(base, relative, pattern)
         lists += [Exclusion(_name(file, root), True, frozenset(_videos(file))) for file in files]
         if not files:
             lists.append(Exclusion(pattern, False, frozenset()))
     return lists
 
 
+def _matching(base: Path, relative: str, pattern: str) -> list[Path]:
+    """Return the files that a pattern finds, sorted.
+
+    Raises:
+        ConfigError: it is no pattern of a file, e.g. empty, ``/`` or ``a**b``.
+    """
+    try:
+        if "\0" in relative or not Path(relative).name:
+            raise ValueError("it names no file")
+        found = sorted(base.glob(relative))
+        if special := [p for p in found if p.exists() and not (p.is_file() or p.is_dir())]:
+            raise ValueError(f"{special[0]}, a pipe or device")  # Reading it may never end.
+        return found
+    except (ValueError, NotImplementedError, re.error) as error:
+        fix = "Name a csv file or a pattern such as data/raw/avss/v3/**/*.csv."
+        where = f"match.exclude_videos: {pattern!r}"
+        raise ConfigError(where, "a file or a glob pattern", str(error), fix) from None
+
+
 def _base(root: Path, pattern: str) -> tuple[Path, str]:
-    path = Path(pattern).expanduser()
+    path = expand_home(pattern)
     if path.is_absolute():
         return Path(path.anchor), str(path.relative_to(path.anchor))
     return root, pattern

@@ -26,7 +26,8 @@ from avsynth.core.files import (
 )
 from avsynth.core.hashing import file_digest
 from avsynth.core.records import Drop, Sample
-from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
+from avsynth.formats.shard_index import ShardInfo
+from avsynth.formats.shards import check_replaceable, write_index, write_shard
 from avsynth.runtime.errors import SpaceError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime

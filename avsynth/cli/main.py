@@ -14,6 +14,7 @@ from avsynth.cli.data_commands import add_data_commands
 from avsynth.cli.inspect_commands import add_inspect_commands
 from avsynth.cli.panels import PanelGroup
 from avsynth.cli.stage_commands import add_stage_commands
+from avsynth.core.names import printable
 from avsynth.runtime.environment import explain_missing_extras
 from avsynth.runtime.errors import AvsynthError
 
@@ -55,5 +56,5 @@ def main() -> None:
         with explain_missing_extras():
             app()
     except AvsynthError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)

@@ -4,6 +4,7 @@ Everything in it can be deleted at any time; nothing in it is an output.
 """
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +16,20 @@ ENVIRONMENT_VARIABLE = "AVSYNTH_CACHE"
 
 
 def cache_root(runtime: Runtime) -> Path:
-    """Return the cache folder: --cache-dir, $AVSYNTH_CACHE, or the user's cache folder."""
+    """Return the cache folder: --cache-dir, $AVSYNTH_CACHE, or the user's cache folder.
+
+    A user without a home folder has one in the folder of temporary files.
+    """
     if runtime.cache_dir is not None:
         return runtime.cache_dir
     if named := os.environ.get(ENVIRONMENT_VARIABLE):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "avsynth"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "avsynth"
+    try:
+        return Path.home() / ".cache" / "avsynth"
+    except RuntimeError:  # A container may run as a user that no account belongs to.
+        return Path(tempfile.gettempdir()) / f"avsynth-cache-{os.getuid()}"
 
 
 def cached_folder(runtime: Runtime, kind: str, key: str, make: Callable[[Path], None]) -> Path:

@@ -129,6 +129,27 @@ def write_json(path: Path, content: object) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, unless it is there.
+
+    Raises:
+        SpaceError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_space(folder, error) from error
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file is on the disk, so that a power cut cannot lose it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def file_lock(
     path: Path, *, what: str = "", shared: bool = False, wait: bool = True

@@ -1,5 +1,7 @@
 """Names from outside: `safe_name` and `inside`, the only way from a foreign name to a path.
 
+`printable` is for foreign text in the terminal.
+
 A name that a data set, a list, an archive or an option brings may be hostile. Every name passes
 one of these two functions before a path is made of it.
 """
@@ -71,6 +73,13 @@ def inside(folder: Path, name: str, fix: str = _FIX) -> Path:
         expected = "a relative path that stays inside the folder"
         raise DataError(str(folder), expected, f"{_shown(name)}: {fault}", fix)
     return folder.joinpath(*parts)
+
+
+def printable(text: str) -> str:
+    """Return a text that a terminal shows and does not obey: control characters are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _shown(name: str) -> str:

@@ -17,6 +17,19 @@ def dataset_of(benchmark: str) -> str:
     return AVS_SYNTHETIC if benchmark == SYNTHETIC else benchmark
 
 
+def expand_home(path: str) -> Path:
+    """Return a path with ``~`` replaced by the home folder.
+
+    Raises:
+        ConfigError: the user has no home folder, or there is no user of the name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        fix = "Write the path without ~."
+        raise ConfigError(f"path {path!r}", "a home folder for ~", "none", fix) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Paths below a project's root folder."""
@@ -25,7 +38,7 @@ class Layout:
 
     def resolve(self, path: str) -> Path:
         """Return a path of params.yaml, which may be relative to the project or absolute."""
-        return self.root / Path(path).expanduser()
+        return self.root / expand_home(path)
 
     @property
     def raw(self) -> Path:

@@ -41,6 +41,10 @@ MAX_UNANNOUNCED_BYTES = 1 << 30
 """Limit for a body without Content-Length, which could be endless."""
 MIN_RATE = 10_000
 """Bytes per second below which a transfer counts as hanging."""
+HEADERS_TIMEOUTS = 4
+"""Timeouts from a request to the end of the headers, which a host may send byte by byte."""
+MAX_FILE_BYTES = 1 << 40
+"""No published file is larger; such a length is wrong, not a sign of a full disk."""
 MAX_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 USER_AGENT = "avsynth (audio-visual segmentation data builder)"
@@ -113,9 +117,11 @@ class Web:
         source_url = self.resolve_mirror(url)
         for _ in range(MAX_REDIRECTS + 1):
             check_scheme(source_url, source_url)
-            async with self._session.get(
-                source_url, headers=headers, allow_redirects=False
-            ) as response:
+            async with asyncio.timeout(HEADERS_TIMEOUTS * self.settings.timeout_s):
+                response = await self._session.get(
+                    source_url, headers=headers, allow_redirects=False
+                )
+            async with response:
                 if response.status not in REDIRECTS:
                     yield response
                     return
@@ -168,6 +174,8 @@ class Web:
                 refusal = error
             except CorruptError as error:
                 refusal = RefusalError("corrupt", str(error), retryable=True)
+            except (aiohttp.InvalidURL, UnicodeError):
+                refusal = RefusalError("corrupt", "an invalid URL")
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 refusal = RefusalError("transient", _in_words(error), retryable=True)
             refusal.attempts = attempt
@@ -180,7 +188,10 @@ class Web:
         raise refusal
 
     def _limiter(self, url: str) -> RateLimiter:
-        host = urlsplit(self.resolve_mirror(url)).netloc
+        try:
+            host = urlsplit(self.resolve_mirror(url)).netloc
+        except ValueError:  # such as http://[::1
+            raise RefusalError("corrupt", "an invalid URL") from None
         if host not in self._limiters:
             max_refusals = 4 * max(8, self.settings.connections)
             self._limiters[host] = RateLimiter(0.0, MAX_WAIT_S, max_refusals)
@@ -201,6 +212,8 @@ class Web:
                 raise
             if item.bytes is not None and total not in {None, item.bytes}:
                 raise CorruptError(f"{total} bytes offered, not {item.bytes}")
+            if total is not None and total > MAX_FILE_BYTES:
+                raise RefusalError("corrupt", f"an announced length of {total:,} bytes")
             grace = self.settings.timeout_s + (total or item.bytes or 0) / MIN_RATE
             deadline.reschedule(asyncio.get_running_loop().time() + grace)
             if not item.digest and (digest := read_server_digest(response)):

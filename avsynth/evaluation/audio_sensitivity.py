@@ -86,6 +86,14 @@ def choose_partners(metas: Mapping[str, Mapping[str, Any]], seed: int) -> dict[s
     return partners
 
 
+def has_partners(metas: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether `choose_partners` finds a partner for any sample, without choosing."""
+    shown: dict[str, set[str]] = defaultdict(set)
+    for key, meta in metas.items():
+        shown[_image_of(key, meta)].add(meta["category"])
+    return len(set().union(*shown.values())) > min(map(len, shown.values()), default=0)
+
+
 def audio_rows(
     rows: Sequence[FrameRow], audio: Audio, partners: Mapping[str, str]
 ) -> list[AudioRow]:

@@ -58,7 +58,9 @@ def export_avs_synthetic(shards: Path, directory: Path) -> int:
         table = csv.writer(annotations, lineterminator="\n")
         table.writerow(_COLUMNS)
         for instance in iter_instances(reader):
-            table.writerow(_write_instance(folder, instance))
+            with reader.naming(instance.key):
+                row = _write_instance(folder, instance)
+            table.writerow(row)
             line = {"inst_id": instance.key, "meta": instance.meta}
             credits_file.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
             if instance.meta["split"] == "train":

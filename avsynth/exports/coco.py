@@ -35,7 +35,9 @@ def export_coco(shards: Path, path: Path) -> int:
     licences: dict[str, int] = {}
     annotations = []
     for number, instance in enumerate(iter_instances(reader), start=1):
-        mask = decode_mask(instance.parts["mask.png"])
+        with reader.naming(instance.key):
+            mask = decode_mask(instance.parts["mask.png"])
+            annotation = _annotation(instance, mask)
         licence = str(instance.meta.get("image_licence", instance.meta.get("licence", "")))
         image = {
             "id": len(images) + 1,
@@ -47,7 +49,7 @@ def export_coco(shards: Path, path: Path) -> int:
             "split": instance.meta["split"],
         }
         image_id = images.setdefault(instance.img_id, image)["id"]
-        annotations.append({"id": number, "image_id": image_id, **_annotation(instance, mask)})
+        annotations.append({"id": number, "image_id": image_id, **annotation})
     names = {a["category_id"]: a.pop("category") for a in annotations}
     content = {
         "info": {"description": "avs-synthetic masks", "version": "1"},

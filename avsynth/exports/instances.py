@@ -69,7 +69,8 @@ def iter_instances(reader: ShardReader) -> Iterator[Instance]:
     prefixes = sorted({key.rpartition("-")[0] for key in reader.keys})
     cls_ids = {prefix: number for number, prefix in enumerate(prefixes, start=1)}
     for key, parts in reader:
-        meta = _meta(key, parts)
+        with reader.naming(key):
+            meta = _meta(key, parts)
         instance = Instance(key, parts, meta, cls_ids[key.rpartition("-")[0]])
         digest = hashlib.sha256(instance.image).digest()[:8]
         if images.setdefault(instance.img_id, digest) != digest:

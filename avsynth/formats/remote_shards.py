@@ -5,6 +5,7 @@ tar is ``<tar>.sha256``, in the format of ``sha256sum``. It is written after the
 last of all. So an interrupted upload continues, and an incomplete dataset is never read.
 """
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +22,15 @@ from avsynth.core.files import (
     replace_folder,
     restore_folder,
 )
+from avsynth.formats.shard_index import ShardInfo, parse_index
 from avsynth.formats.shards import (
     INDEX_FILE,
     WRITTEN_NAME,
-    ShardInfo,
     ShardReader,
     check_replaceable,
-    parse_index,
     read_index,
 )
-from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra
+from avsynth.runtime.errors import AvsynthError, ConfigError, DataError, MissingExtra, SpaceError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
@@ -59,6 +59,7 @@ def publish(folder: Path, url: str, runtime: Runtime) -> TransferStats:
         DataError: the dataset is incomplete, or the URL cannot be reached.
         ConfigError: the URL is of an unknown kind.
         MissingExtra: the driver of its protocol is not installed.
+        SpaceError: the disk behind the URL is full.
     """
     shards, content = read_index(folder), (folder / INDEX_FILE).read_bytes()
     with _reaching(url) as (remote, root):
@@ -218,7 +219,16 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
     except FileNotFoundError as error:
         fix = f"Publish a dataset there first: avsynth publish {url}"
         raise DataError(url, "a published dataset", f"no {error}", fix) from None
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise _unreachable(url, error) from None
+        fix = "Free some space there, then run the same command again: it continues."
+        raise SpaceError(url, "free space", error.strerror or str(error), fix) from None
     except Exception as error:  # Every driver of fsspec has exceptions of its own.
-        found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        fix = "Check address, permissions and network (for S3: AWS_* variables); then run it again."
-        raise DataError(url, "a URL that can be reached", found, fix) from None
+        raise _unreachable(url, error) from None
+
+
+def _unreachable(url: str, error: Exception) -> DataError:
+    found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    fix = "Check address, permissions and network (for S3: AWS_* variables); then run it again."
+    return DataError(url, "a URL that can be reached", found, fix)

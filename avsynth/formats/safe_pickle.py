@@ -20,10 +20,12 @@ from avsynth.runtime.errors import DataError, MissingExtra
 
 _MOST_BYTES = 16 << 20
 _ZIP_HEAD = b"PK\x03\x04"
-_FAULTS = (
+UNREADABLE = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
     AttributeError, RuntimeError, OverflowError, MemoryError, OSError, zipfile.BadZipFile,
+    LookupError, AssertionError,
 )  # fmt: skip
+"""What readers of pickles, ``torch.load`` too, raise for a damaged file."""
 
 
 def read_logmel(path: Path, patches: int) -> NDArray[np.float32]:
@@ -53,7 +55,7 @@ def read_logmel(path: Path, patches: int) -> NDArray[np.float32]:
         values = _as_array(loaded)
     except (MissingExtra, DataError):
         raise
-    except _FAULTS as error:
+    except UNREADABLE as error:
         raise _bad(path, str(error).split("\n")[0][:200]) from None
     if values.shape != (patches, 1, 96, 64) or values.dtype != np.float32:
         raise _bad(path, f"{values.dtype} {list(values.shape)}", patches)
@@ -147,3 +149,9 @@ def _as_array(loaded: Any) -> NDArray[Any]:
     if not isinstance(loaded, torch.Tensor):
         raise TypeError(type(loaded).__name__)
     return np.array(loaded.detach().numpy())
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or the error's type."""
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__

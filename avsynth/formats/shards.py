@@ -9,31 +9,46 @@ with the offset of their first header.
 """
 
 import hashlib
-import itertools
 import json
 import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 from avsynth.core.files import atomic_file
-from avsynth.core.records import SPLITS, Sample
+from avsynth.core.records import Sample
+from avsynth.core.small_files import read_regular
+from avsynth.formats.shard_index import (
+    FIX_INDEX,
+    INDEX_SCHEMA,
+    KEY,
+    ShardInfo,
+    parse_index,
+    parse_meta,
+)
 from avsynth.runtime.errors import DataError
 
 INDEX_FILE = "index.json"
-INDEX_SCHEMA = 1
 BLOCK = 512
 _END = bytes(2 * BLOCK)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE_NAME = re.compile(r"\w[\w.-]{0,99}\.tar", re.ASCII)
 WRITTEN_NAME = re.compile(r"(train|val|test)-\d{5,9}\.tar", re.ASCII)
 """The names that the stages give to tars."""
-_KEY = re.compile(r"[\w-]{1,85}", re.ASCII)
 _PARTS = frozenset({"audio.flac", "image.jpg", "image.png", "logmel.npy", "mask.png", "meta.json"})
 """The members that a sample can have; names of files are made of them and of the key."""
+_STEMS = {part.partition(".")[0] for part in _PARTS}
+MAX_META_BYTES = 1 << 20
+MAX_INDEX_BYTES = 1 << 30
+_WHOLE = "a whole sample"
+_CONTENT_ERRORS = (
+    ValueError, TypeError, LookupError, AttributeError, EOFError, SyntaxError, OverflowError,
+    MemoryError, RecursionError, TokenError,
+)  # fmt: skip
+"""What decoders raise for bytes that are not what their name says."""
 _SIZE = re.compile(rb"[0-7]{11}")
 
 _EXPECTED_KEY = "a key of at most 85 letters (a-z), digits, _ and -"
@@ -45,20 +60,6 @@ _TIME = b"\0" + b"00000000000\0"
 _REST = b"\0 0" + bytes(100) + b"ustar\x0000" + bytes(247)
 _CONSTANT_SUM = sum(_OWNER) + sum(_TIME) + sum(_REST) + 7 * ord(" ")
 """The checksum counts its own field as eight spaces; the eighth stands in ``_REST``."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardInfo:
-    """One tar of a dataset."""
-
-    file: str
-    split: str
-    count: int
-    bytes: int
-    sha256: str
-    keys: tuple[str, ...]
-    offsets: tuple[int, ...]
-    """Where each sample's first header starts; the next sample's start ends it."""
 
 
 def sample_parts(sample: Sample) -> list[tuple[str, bytes]]:
@@ -109,7 +110,7 @@ def write_shard(path: Path, split: str, samples: Iterable[Sample]) -> ShardInfo:
     position = 0
     with atomic_file(path) as temporary, temporary.open("wb", buffering=0) as file:
         for sample in samples:
-            if not _KEY.fullmatch(sample.key):
+            if not KEY.fullmatch(sample.key):
                 raise DataError(str(path), _EXPECTED_KEY, repr(sample.key)[:120], _FIX_KEY)
             keys.append(sample.key)
             offsets.append(position)
@@ -164,62 +165,10 @@ def read_index(folder: Path) -> list[ShardInfo]:
     """
     path = folder / INDEX_FILE
     try:
-        return parse_index(path.read_bytes(), str(path))
+        content = read_regular(path, "the index of a dataset", MAX_INDEX_BYTES, FIX_INDEX)
+        return parse_index(content, str(path))
     except FileNotFoundError:
-        raise DataError(str(path), "the index of a dataset", "no such file", _FIX_INDEX) from None
-
-
-_FIX_INDEX = "Write the shards again (avsynth shard, or avsynth convert for a benchmark)."
-
-
-def parse_index(content: bytes, where: str) -> list[ShardInfo]:
-    """Parse what `write_index` wrote.
-
-    Args:
-        content: of the file.
-        where: names it in errors.
-
-    Raises:
-        DataError: it is damaged, of another schema, or holds a name that no writer makes.
-    """
-    try:
-        index = json.loads(content)
-        if index["schema"] != INDEX_SCHEMA:
-            found = str(index["schema"])
-            raise DataError(where, f"schema {INDEX_SCHEMA}", found, _FIX_INDEX)
-        shards = [
-            ShardInfo(**{**s, "keys": tuple(s["keys"]), "offsets": tuple(s["offsets"])})
-            for s in index["shards"]
-        ]
-        _check_names(shards)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        found = f"{type(error).__name__}: {str(error)[:200]}"
-        raise DataError(where, "an index of shards", found, _FIX_INDEX) from None
-    return shards
-
-
-def _check_names(shards: list[ShardInfo]) -> None:
-    """Check that every name can become part of a path, and that offsets lie inside the tars.
-
-    Raises:
-        ValueError: one does not; TypeError: a value is of another type.
-    """
-    files: set[str] = set()
-    for shard in shards:
-        if not _FILE_NAME.fullmatch(shard.file) or not _SHA256.fullmatch(shard.sha256):
-            raise ValueError(f"{shard.file!r} with sha256 {shard.sha256!r}")
-        if shard.file in files or shard.split not in SPLITS:
-            raise ValueError(f"{shard.file!r} of split {shard.split!r}")
-        files.add(shard.file)
-        for key in shard.keys:
-            if not _KEY.fullmatch(key):
-                raise ValueError(f"key {key!r}")
-        ends = (*shard.offsets, shard.bytes)
-        counted = shard.count == len(shard.keys) == len(shard.offsets)
-        if not counted or any(type(end) is not int for end in ends) or ends[0] != 0 < shard.bytes:
-            raise ValueError(f"{shard.file!r} of {shard.count} samples, offsets and bytes")
-        if any(start >= end for start, end in itertools.pairwise(ends)):
-            raise ValueError(f"{shard.file!r}: offsets that do not ascend")
+        raise DataError(str(path), "the index of a dataset", "no such file", FIX_INDEX) from None
 
 
 def check_replaceable(folder: Path) -> None:
@@ -285,18 +234,48 @@ class ShardReader:
         Raises:
             DataError: no such key, or the tar is damaged there.
         """
-        return {name: tar[start:end] for name, tar, start, end in self._members(key)}
+        with self.naming(key):
+            parts = {name: tar[start:end] for name, tar, start, end in self._members(key)}
+            parse_meta(parts["meta.json"])
+        return parts
 
     def names(self, key: str) -> tuple[str, ...]:
         """List a sample's parts without reading them."""
         return tuple(name for name, *_ in self._members(key))
 
     def meta(self, key: str) -> dict[str, Any]:
-        """Read a sample's ``meta.json`` and nothing else of it."""
-        spans = {name: (tar, start, end) for name, tar, start, end in self._members(key)}
-        tar, start, end = spans["meta.json"]
-        meta: dict[str, Any] = json.loads(tar[start:end])
-        return meta
+        """Read a sample's ``meta.json`` and nothing else of it.
+
+        Raises:
+            DataError: no such key, or the tar is damaged there.
+        """
+        with self.naming(key):
+            spans = {name: (tar, start, end) for name, tar, start, end in self._members(key)}
+            tar, start, end = spans["meta.json"]
+            return parse_meta(tar[start:end])
+
+    @contextmanager
+    def naming(self, key: str) -> Iterator[None]:
+        """Name shard and key in whatever the content of a sample raises inside the block.
+
+        Raises:
+            DataError: the sample is damaged, or its shard was made to harm.
+        """
+        number = self._place[key][0] if key in self._place else None
+        shard = self.folder if number is None else self.folder / self.shards[number].file
+        where = f"{shard}: {key}"
+        try:
+            yield
+        except KeyError as error:
+            found = f"no {str(error.args[0])[:80] if error.args else 'such field'}"
+            raise DataError(where, _WHOLE, found, FIX_INDEX) from None
+        except DataError as error:
+            inner = "" if error.where == key else f".{error.where}"
+            place = error.where if where in error.where else where + inner
+            raise DataError(place, error.expected, error.found, error.fix) from None
+        except _CONTENT_ERRORS as error:
+            found = f"{type(error).__name__}: {str(error)[:200]}"
+            raise DataError(where, _WHOLE, found, FIX_INDEX) from None
 
     def close(self) -> None:
         """Unmap the tars; the next read maps them again."""
@@ -313,16 +292,23 @@ class ShardReader:
         start = shard.offsets[i]
         end = shard.offsets[i + 1] if i + 1 < shard.count else shard.bytes - len(_END)
         tar = self._map(number)
+        names: list[str] = []
         while start < end:
             owner, _, name = tar[start : start + 100].rstrip(b"\0").decode("latin-1").partition(".")
             digits = tar[start + 124 : start + 135]
             size = int(digits, 8) if _SIZE.fullmatch(digits) else end
             start += BLOCK
-            if owner != key or name not in _PARTS or start + size > end:
+            most = MAX_META_BYTES if name == "meta.json" else end
+            whole = start + size <= end and size <= most
+            if owner != key or name not in _PARTS or name in names or not whole:
                 where, found = f"{self._path(shard)}: {key}", repr(f"{owner}.{name}")[:120]
-                raise DataError(where, "a member of the sample that lies whole", found, _FIX_INDEX)
+                raise DataError(where, "a member of the sample that lies whole", found, FIX_INDEX)
+            names.append(name)
             yield name, tar, start, start + size
             start += size + -size % BLOCK
+        if {name.partition(".")[0] for name in names} != _STEMS:
+            where, found = f"{self._path(shard)}: {key}", ", ".join(names) or "nothing"
+            raise DataError(where, "audio, image, logmel, mask and meta", found, FIX_INDEX)
 
     def _index(self) -> list[ShardInfo]:
         return read_index(self.folder)
@@ -337,10 +323,13 @@ class ShardReader:
             fix = "Write the shards again."
             try:
                 size = path.stat().st_size
+                if not path.is_file() or size != shard.bytes:
+                    found = f"{size} bytes" if path.is_file() else "a folder, pipe or device"
+                    raise DataError(str(path), f"a file of {shard.bytes} bytes", found, fix)
+                with path.open("rb") as file:
+                    self._maps[number] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except FileNotFoundError:
                 raise DataError(str(path), "a shard of the index", "no such file", fix) from None
-            if size != shard.bytes:
-                raise DataError(str(path), f"{shard.bytes} bytes", f"{size} bytes", fix)
-            with path.open("rb") as file:
-                self._maps[number] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise DataError(str(path), "a readable file", str(error), fix) from None
         return self._maps[number]

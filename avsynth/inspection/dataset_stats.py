@@ -3,7 +3,6 @@
 Masks and audio are decoded, for area and loudness. Images, which are large, are not.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from avsynth.formats.images import decode_mask
+from avsynth.formats.shard_index import parse_meta
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import decode_flac, rms_db
 
@@ -47,19 +47,21 @@ def measure_samples(folder: Path, split: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(facts, columns=list(SampleFacts.__slots__))
 
 
+_FROM_META = ("mask_source", "clip_source", "image_licence", "audio_licence")
+
+
 def _facts(reader: ShardReader) -> Iterator[tuple[Any, ...]]:
     for shard in reader.shards:
         for key in shard.keys:
             parts = reader.parts(key)
-            meta = json.loads(parts["meta.json"])
-            yield (
-                key,
-                shard.split,
-                meta["category"],
-                meta.get("mask_source", ""),
-                meta.get("clip_source", ""),
-                meta.get("image_licence", ""),
-                meta.get("audio_licence", ""),
-                float(decode_mask(parts["mask.png"]).mean()),
-                rms_db(decode_flac(parts["audio.flac"])),
-            )
+            with reader.naming(key):
+                meta = parse_meta(parts["meta.json"])
+                facts = (
+                    key,
+                    shard.split,
+                    meta["category"],
+                    *(str(meta.get(name, "")) for name in _FROM_META),
+                    float(decode_mask(parts["mask.png"]).mean()),
+                    rms_db(decode_flac(parts["audio.flac"])),
+                )
+            yield facts

@@ -184,14 +184,16 @@ def _sheets(reader: ShardReader, samples: pd.DataFrame, cards: int) -> Section:
 def _card(reader: ShardReader, row: pd.Series) -> Card:
     key, category = row["key"], row["category"]
     parts = reader.parts(key)
-    content = next(c for name, c in parts.items() if name.startswith("image."))
-    image = shrink(decode_image(content), LONGEST_PX)
-    painted = overlay(image, decode_mask(parts["mask.png"]), GROUND_TRUTH)
+    with reader.naming(key):
+        content = next(c for name, c in parts.items() if name.startswith("image."))
+        image = shrink(decode_image(content), LONGEST_PX)
+        painted = overlay(image, decode_mask(parts["mask.png"]), GROUND_TRUTH)
+        spectrogram = spectrogram_image(parts, category)
     area = f"{100 * row['area_frac']:.1f} % of the image"
     sources = f"{row['mask_source']} + {row['clip_source']}"
     remark = f"{row['split']} · {sources} · {row['loudness_db']:.1f} dBFS"
     marked = CardImage(jpeg_uri(painted), f"{category} marked in green, {area}", area)
-    images = (marked, spectrogram_image(parts, category))
+    images = (marked, spectrogram)
     return Card("", remark, images, audio_uri(parts["audio.flac"]), key)
 
 

@@ -1,7 +1,6 @@
 """One sample in the terminal: its metadata and its spectrogram; the overlay as a PNG."""
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avsynth.core.files import atomic_file
+from avsynth.core.names import printable
 from avsynth.formats.images import decode_image, decode_mask
 from avsynth.formats.render import GROUND_TRUTH, overlay
+from avsynth.formats.shard_index import parse_meta
 from avsynth.formats.shards import ShardReader
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, decode_flac, rms_db
 from avsynth.runtime.errors import DataError, suggest
@@ -33,14 +34,16 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
     reader = ShardReader(folder)
     key = _find_key(reader, key)
     parts = reader.parts(key)
-    meta = json.loads(parts["meta.json"])
-    name, content = next((n, c) for n, c in parts.items() if n.startswith("image."))
-    image, mask = decode_image(content), decode_mask(parts["mask.png"])
-    audio = decode_flac(parts["audio.flac"])
-    logmel = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
+    with reader.naming(key):
+        meta = parse_meta(parts["meta.json"])
+        name, content = next((n, c) for n, c in parts.items() if n.startswith("image."))
+        image, mask = decode_image(content), decode_mask(parts["mask.png"])
+        audio = decode_flac(parts["audio.flac"])
+        logmel = np.load(io.BytesIO(parts["logmel.npy"]), allow_pickle=False)
+        spectrogram, painted = ascii_spectrogram(logmel), overlay(image, mask, GROUND_TRUTH)
     path = out / f"{key}.overlay.png"
     with atomic_file(path) as temporary:
-        Image.fromarray(overlay(image, mask, GROUND_TRUTH)).save(temporary, "PNG")
+        Image.fromarray(painted).save(temporary, "PNG")
     shard = next(s for s in reader.shards if key in s.keys)
     facts = {
         "key": key,
@@ -49,11 +52,15 @@ def show_sample(folder: Path, key: str, out: Path) -> str:
         name: f"{image.shape[0]} x {image.shape[1]} px, {len(content):,} bytes",
         "mask.png": f"{int(mask.sum()):,} px, {mask.mean():.1%} of the image",
         "audio.flac": f"{len(audio) / SAMPLE_RATE_HZ:.2f} s, {rms_db(audio):.1f} dBFS",
-        **{name: value for name, value in sorted(meta.items()) if value not in ("", None)},
+        **{
+            printable(name): printable(str(value))
+            for name, value in sorted(meta.items())
+            if value not in ("", None)
+        },
     }
     width = max(map(len, facts))
     lines = [f"{name:<{width}}  {value}" for name, value in facts.items()]
-    return "\n".join([*lines, "", ascii_spectrogram(logmel), "", f"wrote {path}"])
+    return "\n".join([*lines, "", spectrogram, "", f"wrote {path}"])
 
 
 def ascii_spectrogram(logmel: NDArray[np.floating]) -> str:

@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from avsynth.core.names import printable
 from avsynth.core.records import SPLITS
 from avsynth.inspection.dataset_stats import measure_samples
 from avsynth.reports.page.tables import Cell, Column, EstimateCell, Table, cell_text
@@ -69,7 +70,7 @@ def terminal_table(table: Table) -> RichTable:
     for number, row in enumerate(table.rows):
         if "categories" in str(row[0]) and number == len(table.rows) - 1:
             rich.add_section()
-        rich.add_row(*(Text(cell_text(cell)) for cell in row))
+        rich.add_row(*(Text(printable(cell_text(cell))) for cell in row))
     return rich
 
 

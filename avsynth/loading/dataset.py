@@ -5,7 +5,6 @@ audio embeddings come from the bank, so that a sample costs a JPEG and two small
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -62,11 +61,11 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):
             DataError: a sample is damaged; its key is named.
         """
         keys = [key for group in request.groups for key in group.keys]
-        parts = [self._parts(key) for key in keys]
+        parts = [self.reader.parts(key) for key in keys]
         side, frame_size = self.spec.input_size, self.spec.frame_size
         images, masks, audio = allocate_images(len(keys), side), [], []
         for key, found, image in zip(keys, parts, images, strict=True):
-            with _name_sample_in_errors(self.reader, key):
+            with self.reader.naming(key):
                 decode_image(_image(found), side, out=image)
                 masks.append(decode_mask(found["mask.png"], frame_size))
                 audio.append(self.read_audio(key, found))
@@ -96,13 +95,9 @@ class ShardDataset(Dataset[tuple[Request, Batch]]):
         """
         found = []
         for key in keys:
-            with _name_sample_in_errors(self.reader, key):
+            with self.reader.naming(key):
                 found.append(decode_logmel(self.reader.parts(key)["logmel.npy"]))
         return torch.stack(found)
-
-    def _parts(self, key: str) -> dict[str, bytes]:
-        with _name_sample_in_errors(self.reader, key):
-            return self.reader.parts(key)
 
     def read_audio(self, key: str, parts: dict[str, bytes]) -> tuple[Tensor | None, Tensor | None]:
         """Return a sample's log-mel (None where the bank provides embeddings) and waveform."""
@@ -173,18 +168,3 @@ def _sample(bank: AudioEmbeddings, groups: Iterable[FrameGroup], epoch: int) -> 
 
 def _image(parts: dict[str, bytes]) -> bytes:
     return parts["image.jpg"] if "image.jpg" in parts else parts["image.png"]
-
-
-@contextmanager
-def _name_sample_in_errors(reader: ShardReader, key: str) -> Iterator[None]:
-    """Add the dataset and the key to errors that a sample's content raises."""
-    where, fix = f"{reader.folder}: {key}", "Write the shards again."
-    try:
-        yield
-    except KeyError as error:
-        raise DataError(where, "a whole sample", f"no {error.args[0]}", fix) from None
-    except DataError as error:
-        where = f"{where}.{error.where}"
-        raise DataError(where, error.expected, error.found, error.fix) from None
-    except ValueError as error:  # a UnicodeDecodeError is one
-        raise DataError(where, "a whole sample", str(error), fix) from None

@@ -8,6 +8,7 @@ annotations refer to the stored pixels.
 
 import io
 from functools import lru_cache
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ def decode_logmel(data: bytes) -> Tensor:
         values = np.load(io.BytesIO(data), allow_pickle=False)
         if values.shape != (1, 96, 64) or values.dtype != np.float32:
             raise ValueError(f"{values.dtype} {list(values.shape)}")
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError, TokenError) as error:
         raise DataError("logmel", "float32 [1, 96, 64] in npy format", str(error), _FIX) from None
     return torch.from_numpy(values)
 

@@ -49,7 +49,9 @@ def list_groups(reader: ShardReader, *, whole_clips: bool) -> list[FrameGroup]:
     groups: list[FrameGroup] = []
     pending: list[str] = []
     for key in reader.keys:
-        meta = _meta(reader, key)
+        meta = reader.meta(key)
+        with reader.naming(key):
+            _check_frame(meta)
         pending.append(key)
         last = len(pending) == meta["num_frames"]
         if meta["frame_index"] != len(pending) - 1:
@@ -64,12 +66,20 @@ def list_groups(reader: ShardReader, *, whole_clips: bool) -> list[FrameGroup]:
     return groups
 
 
-def _meta(reader: ShardReader, key: str) -> dict[str, Any]:
-    try:
-        return reader.meta(key)
-    except (KeyError, ValueError) as error:
-        where, fix = f"{reader.folder}: {key}", "Write the shards again."
-        raise DataError(where, "a whole sample", str(error), fix) from None
+def _check_frame(meta: dict[str, Any]) -> None:
+    """Check what `list_groups` needs of a sample.
+
+    Raises:
+        ValueError: a value is of another type; KeyError: it is absent.
+    """
+    for name, kind in (
+        ("num_frames", int),
+        ("frame_index", int),
+        ("clip_key", str),
+        ("category", str),
+    ):
+        if type(meta[name]) is not kind:
+            raise ValueError(f"{name} {meta[name]!r:.40}")
 
 
 def subset(

@@ -2,17 +2,20 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from avsynth.runtime.errors import AvsynthError
 from avsynth.runtime.options import Runtime
 
+_CLEAN_UP_S = 2.0
+"""From Ctrl-C until a worker ends, whatever it does."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -59,16 +62,26 @@ def open_pool(workers: int, context: BaseContext) -> Iterator[ProcessPoolExecuto
         AvsynthError: a worker was killed.
     """
     try:
-        with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
-            yield pool
+        with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
+            try:
+                yield pool
+            except KeyboardInterrupt:
+                workers_left = list((pool._processes or {}).values())  # shutdown forgets them
+                pool.shutdown(wait=False, cancel_futures=True)
+                # A signal to this process alone does not reach its workers.
+                for pid in (worker.pid for worker in workers_left if worker.pid):
+                    with suppress(OSError):
+                        os.kill(pid, signal.SIGINT)
+                raise
     except BrokenProcessPool:
         found = "one was killed, as when memory runs out"
         fix = "Use fewer --workers and run the command again; finished work is kept."
         raise AvsynthError("workers", f"{workers} that run to the end", found, fix) from None
 
 
-def _end_with_parent() -> None:
-    """End this worker when its parent process dies."""
+def _prepare_worker() -> None:
+    """Let this worker end when its parent process dies, and end without a traceback on Ctrl-C."""
+    signal.signal(signal.SIGINT, _on_interrupt)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -77,6 +90,15 @@ def _end_with_parent() -> None:
         os._exit(1)  # A softer exit would wait for the task in progress.
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _on_interrupt(number: int, frame: object) -> None:
+    """End this worker: at once where it waits, else after its task has removed temporary files."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    last = threading.Timer(_CLEAN_UP_S, os._exit, (128 + signal.SIGINT,))
+    last.daemon = True
+    last.start()
+    raise SystemExit(128 + signal.SIGINT)
 
 
 def _in_order(

@@ -1,8 +1,9 @@
 """`ray_map`: `avsynth.runtime.executors.map_items` on a Ray cluster.
 
-With ``RAY_ADDRESS`` set, that cluster is joined; otherwise one is started on this machine and
-stopped with the process. A task that is lost with its node runs again on another one, so a function
-must return the same result, and write the same file, when it is called twice.
+With ``RAY_ADDRESS`` set, that cluster is joined; otherwise one is started on this machine. It
+listens on 127.0.0.1 alone, and stops with the process. A task that is lost with its node runs again
+on another one, so a function must return the same result, and write the same file, when it is
+called twice.
 """
 
 import os
@@ -70,6 +71,11 @@ def _call(fn: Callable[[Item], Result], item: Item) -> Result:
 def _connect(workers: int) -> Any:
     """Return Ray, connected to a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        # Ray's servers run whatever they are sent. Its switch for a cluster of one machine, named
+        # after the systems where it is the default, keeps them from listening on every interface.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
@@ -77,7 +83,6 @@ def _connect(workers: int) -> Any:
     if ray.is_initialized():
         return ray
     quietly = {"log_to_driver": False, "logging_level": "error"}
-    address = os.environ.get("RAY_ADDRESS")
     if not address:
         # Without "local" a cluster that another run has started would be joined.
         ray.init(

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from avsynth.core.files import atomic_folder, file_lock, write_json
+from avsynth.core.files import atomic_folder, file_lock, make_folder, write_json
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
@@ -79,6 +79,7 @@ def write_toy_world(
     Raises:
         DataError: the scale is out of range, or a folder exists that no toy world wrote.
         ConfigError: another process is writing this world.
+        SpaceError: the folder cannot be written, or the disk is full.
     """
     if not 0 < scale <= 1000:
         raise DataError("toy: scale", "a number above 0, at most 1000", str(scale), "Try 1.")
@@ -133,7 +134,7 @@ def _check_folders_are_ours(root: Path) -> None:
                     str(root), "an empty folder or an earlier toy world",
                     f"a folder {name}/ that no toy world wrote", "Choose another folder.",
                 )  # fmt: skip
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
 
 
 def _write_marker(root: Path, content: dict[str, object]) -> None:

@@ -1,6 +1,6 @@
 """`RunState`: the saved state of an unfinished run, written atomically, resumed by its own run."""
 
-import pickle
+import errno
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avsynth.core.files import atomic_file
+from avsynth.core.files import atomic_file, sync
+from avsynth.formats.safe_pickle import UNREADABLE, first_line
 from avsynth.runtime.errors import CheckpointError
 
 
@@ -42,8 +43,10 @@ def write_state(path: Path, state: RunState) -> None:
     with atomic_file(path) as temporary:
         try:
             torch.save(content, temporary)
-        except RuntimeError as error:  # torch's own writer hides the system's error
-            raise OSError(str(error).splitlines()[0]) from error
+        except RuntimeError as error:  # such as: unexpected pos 64 vs 0
+            found = "a file that could not be written to its end, as when the disk is full"
+            raise OSError(errno.EIO, found) from error
+        sync(temporary)
 
 
 def read_state(path: Path, fingerprint: str) -> RunState | None:
@@ -52,13 +55,31 @@ def read_state(path: Path, fingerprint: str) -> RunState | None:
     Raises:
         CheckpointError: the file is damaged.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
+        if not path.is_file() or not path.stat().st_size:
+            raise ValueError("an empty file" if path.is_file() else "a folder, pipe or device")
         content = torch.load(path, map_location="cpu", weights_only=True)
         state = RunState(**content)
-    except (RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        found = str(error).strip().splitlines()[0][:160]
-        fix = f"Remove {path.name} to start the run again."
-        raise CheckpointError(str(path), "the state of a run", found, fix) from None
+        _check_types(state)
+    except UNREADABLE as error:
+        fix = f"Remove {path} and run the same command again; the run starts from its beginning."
+        raise CheckpointError(str(path), "the state of a run", first_line(error), fix) from None
     return state if state.fingerprint == fingerprint else None
+
+
+def _check_types(state: RunState) -> None:
+    """Check that every field has the type of its default.
+
+    Raises:
+        TypeError: one has not.
+    """
+    example = RunState("")
+    for name in (f.name for f in fields(RunState)):
+        value, wanted = getattr(state, name), type(getattr(example, name))
+        if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    for weights in (state.weights, state.best_weights):
+        if not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+            raise TypeError("weights that are no tensors")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import read_table, write_table
 from avsynth.pipelines.exclusions import exclusions
-from avsynth.runtime.errors import DataError
+from avsynth.runtime.errors import ConfigError, DataError
 from avsynth.runtime.options import Runtime
 
 
@@ -93,3 +94,17 @@ def test_the_stage_lists_reviews_wherever_they_lie(toy_project: Path):
         table = read_table(layout.exclusions_csv, Excluded)
         assert (table["item"] == "mask").sum() == count
         assert (table["item"] == "video").sum() > 20
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "/", ".", "./", "//", "a**b", "data/a**/b.csv", "a\0b", "~nobody_here/x.csv"]
+)
+def test_a_pattern_that_names_no_file_is_one_message(tmp_path: Path, pattern: str):
+    with pytest.raises(ConfigError, match=r"a file or a glob pattern|a home folder"):
+        read_exclusions(tmp_path, (pattern,))
+
+
+def test_a_pipe_among_the_lists_is_one_message(tmp_path: Path):
+    os.mkfifo(tmp_path / "ids.csv")
+    with pytest.raises(ConfigError, match="a pipe or device"):
+        read_exclusions(tmp_path, ("*.csv",))

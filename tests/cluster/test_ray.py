@@ -197,3 +197,28 @@ def test_an_address_without_a_cluster_is_said_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(ConfigError, match=r"a Ray cluster at 127\.0\.0\.1:9"):
         list(map_items(fail_at_five, [1], RAY))
+
+
+_LISTENING = """
+import psutil
+from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
+
+assert list(map_items(abs, [-1, -2], Runtime(workers=1, executor="ray"))) == [1, 2]
+me = psutil.Process()
+for process in [me, *me.children(recursive=True)]:
+    for one in process.net_connections():
+        if one.status == psutil.CONN_LISTEN:
+            print(one.laddr.ip)
+"""
+
+
+def test_a_cluster_of_its_own_listens_on_loopback_alone():
+    pytest.importorskip("psutil")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", _LISTENING],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert set(done.stdout.split()) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert done.stdout

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,14 @@ def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AVSYNTH_CACHE", "/named")
     assert cache_root(Runtime()) == Path("/named")
     assert cache_root(Runtime(cache_dir=tmp_path)) == tmp_path
+
+
+def test_a_user_without_an_account_has_a_cache(monkeypatch: pytest.MonkeyPatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "AVSYNTH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_entry(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    assert cache_root(Runtime()).name == f"avsynth-cache-{os.getuid()}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from avsynth.core.files import atomic_file, atomic_folder, file_lock, write_json
+from avsynth.core.files import atomic_file, atomic_folder, file_lock, make_folder, write_json
 from avsynth.runtime.errors import DataError, SpaceError
 
 
@@ -122,3 +122,10 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path):
         process.wait()
     with file_lock(tmp_path / "lock", wait=False):
         pass
+
+
+def test_a_folder_that_cannot_be_made_is_a_space_error(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside", Path("/proc/none/inside")):
+        with pytest.raises(SpaceError, match="a writable folder"):
+            make_folder(folder)

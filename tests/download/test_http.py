@@ -248,8 +248,36 @@ def test_a_full_disk_ends_the_run_and_keeps_the_partial_file(host: Host, tmp_pat
     assert host.ranges[-1][1] == f"bytes={2 << 20}-"
 
 
+@pytest.mark.parametrize("size", [10 * 10**12, 10**18])
+def test_a_length_beyond_any_file_is_an_outcome_of_its_item(
+    host: Host, tmp_path: Path, size: int
+) -> None:
+    host.misbehave("/x", f"huge={size}")
+    outcome = download(Item("x", f"{host.url}/x", "x"), tmp_path)
+    assert (outcome.status, outcome.attempts) == ("corrupt", 1)
+
+
+def test_headers_that_drip_have_a_deadline(host: Host, tmp_path: Path) -> None:
+    host.misbehave("/x", "drip")
+    host.files["/x"] = b"sound"
+    settings = WebSettings(attempts=2, timeout_s=0.3, backoff_s=0.01)
+    outcome = download(Item("x", f"{host.url}/x", "x"), tmp_path, settings)
+    assert (outcome.status, outcome.attempts) == ("ok", 2)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1", "http://[zz]/x", "http://a:99999999/x", "http:///x", "http://\udcff/x", "http://x..y/x",
+     f"http://{'a' * 300}/x"],
+)  # fmt: skip
+def test_a_url_that_is_none_is_an_outcome_of_its_item(tmp_path: Path, url: str) -> None:
+    settings = WebSettings(attempts=1, timeout_s=0.5)
+    outcome = download(Item("x", url, "x"), tmp_path, settings)
+    assert outcome.status in {"corrupt", "transient"}
+
+
 def test_a_file_larger_than_the_disk_is_not_started(host: Host, tmp_path: Path) -> None:
-    host.misbehave("/x", f"huge={10**18}")
+    host.misbehave("/x", f"huge={10**12}")
     with pytest.raises(SpaceError, match="bytes needed"):
         download(Item("x", f"{host.url}/x", "x"), tmp_path)
 

@@ -120,6 +120,16 @@ async def _silent(host: Host, request: web.Request, value: str) -> web.StreamRes
     return await host.serve(request)
 
 
+async def _drip(host: Host, request: web.Request, value: str) -> web.StreamResponse:
+    """Send headers without end, a few bytes at a time."""
+    assert request.transport is not None
+    request.transport.write(b"HTTP/1.1 200 OK\r\n")
+    while request.transport is not None and not request.transport.is_closing():
+        request.transport.write(b"X-Slow: 1\r\n")
+        await asyncio.sleep(0.1)
+    return web.Response()
+
+
 async def _other_body(host: Host, request: web.Request, value: str) -> web.StreamResponse:
     """Respond with status 200 and another body, e.g. an error page."""
     return web.Response(body=value.encode(), content_type="text/html")
@@ -217,6 +227,7 @@ FAULTS: dict[str, Respond] = {
     "cut": _cut,
     "silent": _silent,
     "other": _other_body,
+    "drip": _drip,
     "redirect": _redirect,
     "norange": _no_range,
 }

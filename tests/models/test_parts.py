@@ -1,10 +1,13 @@
 """VGGish, adapters, losses, checkpoints and cards."""
 
+import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avsynth.models.backbones.vggish import Vggish, build_vggish, embed
@@ -248,7 +251,83 @@ def test_the_card_tells_what_was_trained_and_runs(tmp_path: Path) -> None:
     code = card.split("```python\n")[1].split("```")[0]
     code = code.replace(', Path("path/to/sam_checkpoint.pth")', "")
     code = code.replace('Path("path/to/vggish-10086976.pth")', 'size="tiny"')
-    code = code.replace('Path("a.safetensors")', f"Path({json.dumps(str(path))})")
+    code = code.replace("Path('a.safetensors')", f"Path({json.dumps(str(path))})")
     names: dict[str, object] = {}
     exec(code, names)  # the card's own lines, with the paths of this test
     assert isinstance(names["model"], nn.Module)
+
+
+def _with_metadata(path: Path, text: str | None) -> None:
+    save_file({"x": torch.zeros(1)}, path, None if text is None else {"avsynth": text})
+
+
+_GOOD = {
+    "model": "save", "architecture": "tiny", "input_size": 64, "parameters": {},
+    "frozen": {}, "num_trained": 1, "format": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "no json",
+        "[" * 100_000,
+        "3",
+        "[]",
+        "{}",
+        *[
+            json.dumps(_GOOD | change)
+            for change in (
+                {"format": "2"}, {"format": [2]}, {"model": 3}, {"model": ""},
+                {"architecture": "x\ny"}, {"input_size": "64"}, {"input_size": -1},
+                {"num_trained": 1.5}, {"parameters": []}, {"parameters": {"x=1); evil(": 1}},
+                {"parameters": {"lambda": 1}}, {"parameters": {"x": float("nan")}},
+                {"frozen": None}, {"frozen": {"a": 1}}, {"frozen": {"a\n#": "0" * 64}}, {"more": 1},
+            )
+        ],
+    ],
+    ids=range(23),
+)  # fmt: skip
+def test_metadata_of_another_form_is_one_message(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "x.safetensors"
+    _with_metadata(path, text)
+    with pytest.raises(CheckpointError, match="a checkpoint of avsynth"):
+        read_info(path)
+    with pytest.raises(CheckpointError, match="a checkpoint of avsynth"):
+        model_card(path)
+
+
+def test_a_checkpoint_that_is_no_file_is_one_message(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(b"\xff" * 20)
+    (tmp_path / "empty.safetensors").touch()
+    for path in (*tmp_path.iterdir(), tmp_path):
+        with pytest.raises(CheckpointError, match=r"a checkpoint file|a whole safetensors file"):
+            read_info(path)
+
+
+def test_a_card_pastes_no_foreign_code_or_markup(tmp_path: Path) -> None:
+    evil = """"); import os  # '\n```\n<script>alert(1)</script> | `x` |"""
+    path = tmp_path / "it's <b>.safetensors"
+    changed = _GOOD | {"architecture": evil.replace("\n", " "), "parameters": {"hidden_dim": evil}}
+    _with_metadata(path, json.dumps(changed))
+    card = model_card(path)
+    code = card.split("```python\n")[1].split("```\n")[0]
+    tree = ast.parse(code)
+    assert [n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)] == []
+    values = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    assert {evil, evil.replace("\n", " "), path.name} <= values
+    prose = card.replace(code, "")
+    assert "<script" not in prose
+
+
+def test_a_trained_tensor_with_nan_is_blamed_on_the_checkpoint(tmp_path: Path) -> None:
+    model, path = make_model("sama_avs"), tmp_path / "x.safetensors"
+    name = model.trainable_names()[0]
+    with torch.no_grad():
+        dict(model.named_parameters())[name].view(-1)[0] = float("nan")
+    save_trained(model, path, {})
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
+        load_trained(make_model("sama_avs"), path)

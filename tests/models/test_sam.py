@@ -93,7 +93,7 @@ def test_missing_unknown_and_misshapen_tensors_are_named(checkpoint: Path, tmp_p
 def test_a_file_of_other_things_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.pth"
     torch.save([1, 2], path)
-    with pytest.raises(CheckpointError, match="found a list with other contents"):
+    with pytest.raises(CheckpointError, match="found a list"):
         build_sam("tiny", 128, path)
     with pytest.raises(CheckpointError, match="found no such file"):
         build_sam("tiny", 128, tmp_path / "absent.pth")
@@ -208,3 +208,51 @@ def test_an_official_vit_b_gives_the_official_numbers(vit_b: Path) -> None:
         for sam in (ours_1024, whole):  # two blocks with windows, one without: minutes less
             sam.image_encoder.blocks = sam.image_encoder.blocks[:3]
         assert relative(ours_1024.image_encoder(pixels), whole.image_encoder(pixels)) < 1e-6
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_and_nested_weights_are_read(
+    tmp_path: Path, checkpoint: Path, key: str, kind: torch.dtype
+):
+    state = torch.load(checkpoint, weights_only=True)
+    path = tmp_path / "other.pth"
+    other = {name: t.to(kind) for name, t in state.items()}
+    torch.save({key: other, "epoch": 3}, path)
+    sam = build_sam("tiny", 128, path)
+    assert {p.dtype for p in sam.parameters()} == {torch.float32}
+    for name, tensor in sam.state_dict().items():
+        assert torch.equal(tensor, other[name].float())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: {3: torch.zeros(1)},
+        lambda s: {**s, 3: torch.zeros(1)},
+        lambda s: {**s, "x": 1},
+        lambda s: {"model": [1]},
+        lambda s: torch.zeros(3),
+        lambda s: {n: t.to_sparse() for n, t in s.items()},
+        lambda s: {n: t.int() for n, t in s.items()},
+        lambda s: {n: t.to("meta") for n, t in s.items()},
+    ],
+    ids=range(8),
+)
+def test_a_file_of_something_else_is_one_message(tmp_path: Path, checkpoint: Path, change):
+    path = tmp_path / "other.pth"
+    torch.save(change(torch.load(checkpoint, weights_only=True)), path)
+    with pytest.raises(CheckpointError, match=r"other\.pth: expected"):
+        build_sam("tiny", 128, path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_number_that_is_not_finite_is_blamed_on_the_checkpoint(
+    tmp_path: Path, checkpoint: Path, value: float
+):
+    state = torch.load(checkpoint, weights_only=True)
+    state["mask_decoder.iou_token.weight"][0, 3] = value
+    path = tmp_path / "nan.pth"
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"NaN or infinity .* mask_decoder.iou_token.weight"):
+        build_sam("tiny", 128, path)

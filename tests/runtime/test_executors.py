@@ -99,3 +99,37 @@ def test_workers_of_a_killed_process_end(tmp_path: Path):
 def note_process_and_wait(folder: str) -> None:
     Path(folder, f"{os.getpid()}.pid").touch()
     time.sleep(60)
+
+
+_INTERRUPTED = """
+import sys, time
+from avsynth.runtime.executors import map_items
+from avsynth.runtime.options import Runtime
+
+def slow(item):
+    time.sleep(30 if item else 0)
+    return item
+
+if __name__ == "__main__":
+    try:
+        for item in map_items(slow, range(40), Runtime(workers=2, executor="process")):
+            print(item, flush=True)
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+"""
+
+
+@pytest.mark.parametrize("send", [os.killpg, os.kill])
+def test_ctrl_c_ends_every_worker_soon_and_without_tracebacks(tmp_path: Path, send):
+    script = tmp_path / "interrupted.py"
+    script.write_text(_INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "0\n"
+    time.sleep(0.5)
+    send(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert errors == "interrupted\n"

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,8 +142,31 @@ def test_a_damaged_state_is_refused(tmp_path):
     path = tmp_path / "state.pt"
     write_state(path, RunState("print", weights={"w": torch.zeros(1000)}))
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(CheckpointError, match=r"Remove state\.pt to start the run again"):
-        read_state(path, "print")
+    whole = path.read_bytes()
+    for content in (b"", b"text", b"\n", whole[:900], whole[:64], whole[64:], bytes(2000)):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"Remove .*state\.pt and run the same command"):
+            read_state(path, "print")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [], 3, "text", {}, {"fingerprint": 3}, {"fingerprint": "print", "epoch": "1"},
+        {"fingerprint": "print", "weights": []}, {"fingerprint": "print", "weights": {"w": 1}},
+        {"fingerprint": "print", "more": 1},
+    ],
+)  # fmt: skip
+def test_a_state_of_other_content_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match="the state of a run"):
+        read_state(tmp_path / "state.pt", "print")
+
+
+def test_a_pipe_in_place_of_a_state_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match="a folder, pipe or device"):
+        read_state(tmp_path / "state.pt", "print")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(shards, tmp_path):
@@ -215,7 +239,7 @@ def test_torch_on_a_full_device_is_a_space_error(tmp_path, monkeypatch):
     full = tmp_path / "state.pt.tmp"
     full.symlink_to("/dev/full")
     monkeypatch.setattr("avsynth.core.files._temporary", lambda path: full)
-    with pytest.raises(SpaceError):
+    with pytest.raises(SpaceError, match=r"as when the disk is full|No space left"):
         write_state(tmp_path / "state.pt", RunState("print", weights={"w": torch.zeros(100_000)}))
     assert not (tmp_path / "state.pt").exists()
 

@@ -6,9 +6,8 @@ executor, cache folder) are in `Runtime`. The file holds every value: there is n
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from avsynth import __version__
@@ -36,6 +35,8 @@ from avsynth.core.params.experiments import (
     ZeroshotParams,
 )
 from avsynth.core.params.overrides import apply_override, known_keys
+from avsynth.core.params.safe_yaml import MAX_BYTES, parse_yaml
+from avsynth.core.small_files import read_regular
 from avsynth.runtime.errors import ConfigError, suggest
 
 PARAMS_FILE = "params.yaml"
@@ -75,23 +76,11 @@ def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
         overrides: dotted keys with YAML values, e.g. ``match.pairing=late``.
 
     Raises:
-        ConfigError: no file, not YAML, an unknown key (with the nearest known one), a bad value,
-            or a file for another version of avsynth.
+        ConfigError: no file, not YAML in UTF-8, an unknown key (with the nearest known one), a bad
+            value, or a file for another version of avsynth.
     """
     path = root / PARAMS_FILE
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            str(path),
-            f"a project folder with a {PARAMS_FILE}",
-            "none",
-            f"Run 'avsynth init {root}' to make one, or name another folder with --root.",
-        ) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            str(path), "YAML", " ".join(str(error).split()), "Fix the file."
-        ) from None
+    raw = _read(root, path)
     if not isinstance(raw, dict):
         raise ConfigError(str(path), "a mapping of sections", type(raw).__name__, "Fix the file.")
     for override in overrides:
@@ -102,6 +91,30 @@ def load_params(root: Path, overrides: Sequence[str] = ()) -> Params:
         raise _readable(str(path), error) from None
     _check_version(str(path), params.avsynth)
     return params
+
+
+def _read(root: Path, path: Path) -> Any:
+    """Return what params.yaml holds.
+
+    Raises:
+        ConfigError: there is no such file, or it is not YAML in UTF-8 of a usual size.
+    """
+    try:
+        content = read_regular(path, "a text file", MAX_BYTES, "Fix the file.", ConfigError)
+    except FileNotFoundError:
+        raise ConfigError(
+            str(path),
+            f"a project folder with a {PARAMS_FILE}",
+            "none",
+            f"Run 'avsynth init {root}' to make one, or name another folder with --root.",
+        ) from None
+    try:
+        return parse_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        fix = "Save the file as UTF-8."
+        raise ConfigError(str(path), "text in UTF-8", str(error.reason), fix) from None
+    except ValueError as error:
+        raise ConfigError(str(path), "YAML", str(error), "Fix the file.") from None
 
 
 def _check_version(where: str, version: str) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 
+from avsynth.core.params.safe_yaml import parse_yaml
 from avsynth.runtime.errors import ConfigError, suggest
 
 
@@ -21,13 +21,13 @@ def apply_override(raw: dict[str, Any], override: str, schema: type[BaseModel]) 
         ConfigError: no ``=``, no such key (with the nearest known one), or no YAML.
     """
     dotted, equals, value = override.partition("=")
-    where = f"-S {override}"
+    where = f"-S {override[:200]}"
     if not equals:
         raise ConfigError(where, "key=value", "no '='", "Write e.g. -S match.pairing=late.")
     node: Any = raw
     *parents, last = dotted.split(".")
     for depth, name in enumerate([*parents, last]):
-        known = list(node) if isinstance(node, dict) else []
+        known = [k for k in node if isinstance(k, str)] if isinstance(node, dict) else []
         if known and depth == len(parents):
             known += [key for key in known_keys(schema, parents) if key not in known]
         if name not in known:
@@ -36,9 +36,9 @@ def apply_override(raw: dict[str, Any], override: str, schema: type[BaseModel]) 
         if depth < len(parents):
             node = node[name]
     try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(where, "a YAML value", repr(value), "Quote the value.") from None
+        node[last] = parse_yaml(value)
+    except ValueError as error:
+        raise ConfigError(where, "a YAML value", str(error)[:200], "Quote the value.") from None
 
 
 def known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:
