@@ -16,7 +16,7 @@ from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.core.tables import write_csv
 from avsynth.formats.shards import ShardInfo, check_replaceable, write_index, write_shard
-from avsynth.runtime.errors import ConfigError, suggest
+from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
@@ -48,6 +48,9 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
         new = staging / "new"
         shutil.rmtree(new, ignore_errors=True)
         jobs = list(_jobs(benchmark, root, new, params.convert.samples_per_shard))
+        if not jobs:
+            expected, fix = "at least one clip in its lists", "Get the complete lists again."
+            raise DataError(f"benchmarks/{benchmark} in {root}", expected, "none", fix)
         written = map_items(_write, jobs, runtime)
         infos = list(track(written, f"shards of {benchmark}", len(jobs), runtime))
         write_index(new, chosen.name, infos)

@@ -6,21 +6,22 @@ files of the first one: the annotations list the images.
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from avsynth.core.hashing import order_key
-from avsynth.core.params.building import CocoParams, LvisParams, VggsoundParams
+from avsynth.core.params.building import CocoParams, LvisParams
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import catalog_entry, file_item
 from avsynth.download.items import Item
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
-from avsynth.sources.audio.clip_lists import BadRow, ListedRow, is_youtube_id, read_rows
-from avsynth.sources.categories import Vocabulary, load_vocabulary
+from avsynth.sources.audio.clip_lists import BadRow
+from avsynth.sources.audio.vggsound import clip_rows
+from avsynth.sources.categories import LabelLookup, Vocabulary, load_vocabulary
 from avsynth.sources.masks.annotation_index import open_index
 
 WATCH_URL = "https://www.youtube.com/watch?v="
@@ -178,10 +179,11 @@ def vggsound_batches(request: Request) -> Iterator[DownloadBatch]:
     labels = request.vocabulary.label_to_category("vggsound")
     suffix = ".mp4" if request.params.fetch.youtube.video else ".flac"
     clips: dict[str, dict[str, Item]] = {}
+    lookup = LabelLookup(labels)
     for row in clip_rows(params, request.layout):
-        if isinstance(row, BadRow) or row.labels[0] not in labels:
+        if isinstance(row, BadRow) or not lookup[row.labels[0]]:
             continue
-        category = labels[row.labels[0]]
+        category = lookup[row.labels[0]]
         url = WATCH_URL + row.video_id
         item = Item(row.clip_id, url, row.clip_id + suffix, category, start_s=row.start_s)
         clips.setdefault(category, {})[row.clip_id] = item
@@ -193,24 +195,6 @@ def vggsound_batches(request: Request) -> Iterator[DownloadBatch]:
     yield DownloadBatch(
         "clips", root / params.media, sorted(items.values(), key=lambda i: i.item_id)
     )
-
-
-def clip_rows(params: VggsoundParams, layout: Layout) -> Iterator[ListedRow | BadRow]:
-    """Read VGGSound's list of clips.
-
-    Raises:
-        DataError: the list does not exist or has another format.
-    """
-    table = layout.resolve(params.root) / params.table
-    return read_rows(table, _clip_row, "YouTube id, start, label, split")
-
-
-def _clip_row(cells: Sequence[str]) -> ListedRow:
-    video_id, start, label, split = cells
-    if not (is_youtube_id(video_id) and start.isdecimal()):
-        raise ValueError
-    clip_id = f"{video_id}_{int(start):06d}"
-    return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split)
 
 
 def checkpoint_batches(request: Request) -> Iterator[DownloadBatch]:
