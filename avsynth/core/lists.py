@@ -109,8 +109,9 @@ def read_columns(path: Path, required: Collection[str], fix: str) -> list[NamedR
         DataError: the file is absent, its text cannot be decoded, or a column is missing or there
             twice.
     """
-    expected = f"columns {', '.join(required)}"
-    header, rows = parse_columns(read_text(path, f"a csv with the {expected}", fix), required)
+    names = ", ".join(required)
+    expected = f"columns {names}" if len(required) > 1 else f"a column {names!r}"
+    header, rows = parse_columns(read_text(path, f"a csv with {expected}", fix), required)
     if not set(required) <= set(header):
         raise DataError(str(path), expected, ", ".join(header) or "an empty file", fix)
     if twice := [name for name, count in Counter(header).items() if name and count > 1]:

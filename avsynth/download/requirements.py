@@ -4,7 +4,6 @@ A source yields its batches one after the other, because the later ones are comp
 files of the first one: the annotations list the images.
 """
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,10 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import BadRow
 from avsynth.sources.audio.vggsound import clip_rows
 from avsynth.sources.categories import LabelLookup, Vocabulary, load_vocabulary
+from avsynth.sources.masks import coco, lvis
 from avsynth.sources.masks.annotation_index import open_index
+from avsynth.sources.masks.coco_family import match_names
+from avsynth.sources.masks.openimages import read_label_rows
 
 WATCH_URL = "https://www.youtube.com/watch?v="
 IMAGES_URL = "https://open-images-dataset.s3.amazonaws.com"
@@ -83,7 +85,7 @@ def _coco_family(
     labels = request.vocabulary.label_to_category("lvis" if source == "lvis" else "coco")
     image_items: dict[str, set[str]] = {}
     for name in params.files:
-        for category, path in _images_of(root / name, labels, request.runtime):
+        for category, path in _images_of(source, root / name, labels, request.runtime):
             image_items.setdefault(category, set()).add(path)
     chosen = _sample_all(image_items, request)
     single = request.params.fetch.pictures == "single"
@@ -91,10 +93,13 @@ def _coco_family(
     yield DownloadBatch("pictures", images, [_coco_item(path, single) for path in chosen])
 
 
-def _images_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterator[tuple[str, str]]:
+def _images_of(
+    source: str, path: Path, labels: dict[str, str], runtime: Runtime
+) -> Iterator[tuple[str, str]]:
     """Yield (category, image path) for every image of the labels, e.g. train2017/0….jpg."""
     index = open_index(path, runtime)
-    names = {c.id: labels[c.name] for c in index.categories if c.name in labels}
+    full = lvis.V1_CATEGORIES if source == "lvis" else coco.CATEGORIES
+    names = match_names(source, index.categories, labels, full)
     found: dict[int, set[str]] = {}
     extents = index.extents_of(names)
     for rows in index.rows(extents):
@@ -148,21 +153,10 @@ def openimages_batches(request: Request) -> Iterator[DownloadBatch]:
 
 def _mask_rows(path: Path, labels: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield (category, mask file, image id) for the labels' rows of a mask list."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["LabelName"] not in labels:
-                    continue
-                mask, image_id = row["MaskPath"], row["ImageID"]
-                if _MASK_NAME.fullmatch(mask) and _IMAGE_ID.fullmatch(image_id):
-                    yield labels[row["LabelName"]], mask, image_id
-    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path),
-            "a list with MaskPath, ImageID and LabelName",
-            getattr(error, "strerror", None) or str(error),
-            "Fetch the annotations first, or fix masks.openimages in params.yaml.",
-        ) from None
+    for batch in read_label_rows(path, labels):
+        for row in batch:
+            if _MASK_NAME.fullmatch(row.mask_path) and _IMAGE_ID.fullmatch(row.image_id):
+                yield row.category, row.mask_path, row.image_id
 
 
 def _mask_item(split: str, mask: str) -> Item:
