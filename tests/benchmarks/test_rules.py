@@ -206,3 +206,29 @@ def test_bad_flickr_annotations_are_refused(xml, tmp_path):
     (tmp_path / "a.xml").write_text(xml)
     with pytest.raises(DataError, match=r"a\.xml"):
         read_boxes(tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize("spelled", ["test ", "Test", " TEST", "tEsT"])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("s4", "Single-source/s4_meta_data.csv"),
+        ("ms3", "Multi-sources/ms3_meta_data.csv"),
+        ("v2", "metadata.csv"),
+    ],
+)
+def test_a_split_is_read_in_every_spelling_or_refused(name, file, spelled, roots, rewrite_csv):
+    root = roots(name)
+    before = BENCHMARKS[name].list_clips(root, "test")
+    spell = {"test": spelled}
+    rewrite_csv(
+        root / file,
+        lambda rows: [{**row, "split": spell.get(row["split"], row["split"])} for row in rows],
+    )
+    text = (root / file).read_text()
+    (root / file).write_text(text.replace(",", ";"), "utf-8-sig")
+    assert BENCHMARKS[name].list_clips(root, "test") == before
+    assert before
+    (root / file).write_text(text.replace(spelled, "testing"))
+    with pytest.raises(DataError, match=r"csv:\d+: expected a split of train, val, test"):
+        BENCHMARKS[name].list_clips(root, "test")
