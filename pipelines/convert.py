@@ -52,6 +52,9 @@ def convert(benchmark: str, params: Params, layout: Layout, runtime: Runtime) ->
         new = staging / "new"
         shutil.rmtree(new, ignore_errors=True)
         jobs = list(_jobs(benchmark, root, new, params.convert.samples_per_shard))
+        if not jobs:
+            expected, fix = "at least one clip in its lists", "Get the complete lists again."
+            raise DataError(f"benchmarks/{benchmark} in {root}", expected, "none", fix)
         written = map_items(_write, jobs, runtime)
         tracked = track(written, f"shards of {benchmark}", len(jobs), runtime)
         infos, marked = map(list, zip(*tracked, strict=True)) if jobs else ([], [])

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from avsynth.benchmarks.base import Clip
 from avsynth.benchmarks.csv_lists import check_file_name, check_unique, read_rows
+from avsynth.core.lists import NamedRow, fold
 from avsynth.runtime.errors import DataError
 
 PAPER = "Zhou et al., Audio-Visual Segmentation with Semantics, IJCV 2024"
@@ -33,7 +34,7 @@ FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
 COLUMNS = ("uid", "a_obj", "split", "label")
 
 
-def read_metadata(root: Path) -> dict[str, dict[str, str]]:
+def read_metadata(root: Path) -> dict[str, NamedRow]:
     """Read metadata.csv: uid -> row.
 
     Raises:
@@ -43,14 +44,15 @@ def read_metadata(root: Path) -> dict[str, dict[str, str]]:
     rows = read_rows(path, COLUMNS)
     for row in rows:
         check_file_name(path, row["uid"])
-        if row["label"] not in FRAMES:
-            expected = f"a label of {', '.join(FRAMES)}"
-            raise DataError(str(path), expected, repr(row["label"]), "Correct the row's label.")
-    check_unique(path, [row["uid"] for row in rows])
+        if fold(row["label"]) not in FRAMES:
+            where, expected = f"{path}:{row.line}", f"a label of {', '.join(FRAMES)}"
+            raise DataError(where, expected, repr(row["label"]), "Correct the row's label.")
+        row.cells["label"] = fold(row["label"])
+    check_unique(path, rows, "uid")
     return {row["uid"]: row for row in rows}
 
 
-def make_clip(root: Path, row: dict[str, str], dataset: str, version: str, split: str) -> Clip:
+def make_clip(root: Path, row: NamedRow, dataset: str, version: str, split: str) -> Clip:
     """Build the clip of one row of metadata.csv, with all of its frames."""
     folder = root / row["label"] / row["uid"]
     numbers = range(FRAMES[row["label"]])

@@ -23,7 +23,6 @@ Quirks:
 * The sample's second is the middle second of the audio.
 """
 
-import csv
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,6 +33,7 @@ import numpy as np
 from avsynth.benchmarks.base import Benchmark, Clip
 from avsynth.benchmarks.csv_lists import check_file_name, check_unique
 from avsynth.benchmarks.frames import cut_second, make_sample, read_image
+from avsynth.core.lists import NamedRow, read_list
 from avsynth.core.records import Sample
 from avsynth.formats.logmel import logmel
 from avsynth.formats.waveform import SAMPLE_RATE_HZ, quantise, read_audio
@@ -53,17 +53,12 @@ def list_clips(root: Path, split: str) -> list[Clip]:
         DataError: the list is absent, or contains an invalid name.
     """
     path = root / "flickr_test.csv"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            names = [check_file_name(path, row[0]) for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise DataError(
-            str(path),
-            "the list of test ids",
-            "no such file",
-            "Copy flickr_test.csv beside frames/.",
-        ) from None
-    check_unique(path, names)
+    fix = "Copy flickr_test.csv beside frames/."
+    rows = [
+        NamedRow(row.line, {"id": check_file_name(path, "".join(row.cells[:1]))})
+        for row in read_list(path, "the list of test ids", fix)
+    ]
+    check_unique(path, rows, "id")
     return [
         Clip(
             dataset="flickr",
@@ -76,7 +71,7 @@ def list_clips(root: Path, split: str) -> list[Clip]:
             masks=(root / "Annotations" / f"{name}.xml",),
             audio=root / "audio" / f"{name}.wav",
         )
-        for name in sorted(names)
+        for name in sorted(row["id"] for row in rows)
     ]
 
 

@@ -41,8 +41,9 @@ def list_clips(root: Path, split: str) -> list[Clip]:
     """
     meta = root / "Multi-sources" / "ms3_meta_data.csv"
     rows = read_rows(meta, ("video_id", "split"))
-    names = [check_file_name(meta, row["video_id"]) for row in rows]
-    check_unique(meta, names)
+    for row in rows:
+        check_file_name(meta, row["video_id"])
+    check_unique(meta, rows, "video_id")
     chosen = sorted(row["video_id"] for row in rows if row["split"] == split)
     return [_clip(root / "Multi-sources" / "ms3_data", split, name) for name in chosen]
 

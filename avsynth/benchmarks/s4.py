@@ -42,7 +42,7 @@ def list_clips(root: Path, split: str) -> list[Clip]:
     """
     meta = root / "Single-source" / "s4_meta_data.csv"
     rows = read_rows(meta, ("name", "category", "split"))
-    check_unique(meta, [row["name"] for row in rows])
+    check_unique(meta, rows, "name")
     for row in rows:
         for column in ("name", "category"):
             check_file_name(meta, row[column])

@@ -51,8 +51,9 @@ def list_clips(dataset: str, shots: int, root: Path, split: str) -> list[Clip]:
         DataError: a list is absent or damaged, or contains a clip that is not in metadata.csv.
     """
     path = root / "v3" / list_files(shots)[split]
-    uids = [row["uid"] for row in read_rows(path, ("uid",))]
-    check_unique(path, uids)
+    rows = read_rows(path, ("uid",))
+    check_unique(path, rows, "uid")
+    uids = [row["uid"] for row in rows]
     known = avss.read_metadata(root)
     unknown = [uid for uid in uids if uid not in known]
     if unknown:

@@ -8,11 +8,12 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from avsynth.core.files import atomic_file
+from avsynth.core.lists import fold, parse_columns, read_text
 from avsynth.runtime.errors import DataError
 
 VERDICTS = {
@@ -67,23 +68,23 @@ def read_reviews(path: Path) -> list[Review]:
         DataError: the file is not a list of reviews.
     """
     fix = "Fix the file, or pull the reviews again (avsynth inspect pull)."
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(str(path), "a list of reviews (csv)", str(error), fix) from None
-    if not rows or tuple(rows[0]) != COLUMNS:
-        found = ",".join(rows[0]) if rows else "an empty file"
-        raise DataError(str(path), f"the columns {','.join(COLUMNS)}", found, fix)
     reviews = []
-    for number, row in enumerate(rows[1:], start=2):
-        whole = len(row) == len(COLUMNS) and row[0] in ("mask", "clip")
-        if not whole or not row[2] or not _VERDICT.fullmatch(row[3]):
+    text = read_text(path, "a list of reviews (csv)", fix)
+    header, rows = parse_columns(text, COLUMNS, exact=True)
+    if not set(COLUMNS) <= set(header):
+        found = ",".join(header) or "an empty file"
+        raise DataError(str(path), f"the columns {','.join(COLUMNS)}", found, fix)
+    for row in rows:
+        review = Review(*(row[name] for name in COLUMNS))
+        review = replace(review, item=fold(review.item), verdict=review.verdict.strip().lower())
+        whole = not row.fault and review.item in ("mask", "clip")
+        if not whole or not review.id or not _VERDICT.fullmatch(review.verdict):
             expected = "mask or clip, source, id, a verdict like bad_mask"
-            raise DataError(f"{path}:{number}", expected, ",".join(row), fix)
-        reviews.append(Review(*row))
+            found = row.fault or ",".join(row.cells.values())
+            raise DataError(f"{path}:{row.line}", expected, found, fix)
+        reviews.append(review)
     return reviews
 
 

@@ -18,11 +18,12 @@ from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import CatalogEntry, catalog_entry, read_catalog
 from avsynth.download.items import Item, check_file
-from avsynth.download.requirements import SOURCES, DownloadBatch, Request, clip_rows, make_request
+from avsynth.download.requirements import SOURCES, DownloadBatch, Request, make_request
 from avsynth.runtime.environment import extras, machine
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import BadRow, find_media
+from avsynth.sources.audio.vggsound import clip_rows, file_stems
 from avsynth.sources.masks.annotation_index import open_index
 
 Status = Literal["found", "incomplete", "absent"]
@@ -102,7 +103,7 @@ def _source(name: str, request: Request) -> Finding:
 def _missing(batch: DownloadBatch) -> list[str]:
     if batch.kind == "clips":
         stems = find_media(batch.root) if batch.root.is_dir() else {}
-        return [i.target for i in batch.items if i.item_id not in stems]
+        return [i.target for i in batch.items if stems.keys().isdisjoint(file_stems(i.item_id))]
     return [i.target for i in batch.items if not (batch.root / i.target).is_file()]
 
 

@@ -4,24 +4,27 @@ A source yields its batches one after the other, because the later ones are comp
 files of the first one: the annotations list the images.
 """
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from avsynth.core.hashing import order_key
-from avsynth.core.params.building import CocoParams, LvisParams, VggsoundParams
+from avsynth.core.params.building import CocoParams, LvisParams
 from avsynth.core.params.load import Params
 from avsynth.core.paths import Layout
 from avsynth.download.catalog import catalog_entry, file_item
 from avsynth.download.items import Item
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
-from avsynth.sources.audio.clip_lists import BadRow, ListedRow, is_youtube_id, read_rows
-from avsynth.sources.categories import Vocabulary, load_vocabulary
+from avsynth.sources.audio.clip_lists import BadRow
+from avsynth.sources.audio.vggsound import clip_rows
+from avsynth.sources.categories import LabelLookup, Vocabulary, load_vocabulary
+from avsynth.sources.masks import coco, lvis
 from avsynth.sources.masks.annotation_index import open_index
+from avsynth.sources.masks.coco_family import match_names
+from avsynth.sources.masks.openimages import read_label_rows
 
 WATCH_URL = "https://www.youtube.com/watch?v="
 IMAGES_URL = "https://open-images-dataset.s3.amazonaws.com"
@@ -82,7 +85,7 @@ def _coco_family(
     labels = request.vocabulary.label_to_category("lvis" if source == "lvis" else "coco")
     image_items: dict[str, set[str]] = {}
     for name in params.files:
-        for category, path in _images_of(root / name, labels, request.runtime):
+        for category, path in _images_of(source, root / name, labels, request.runtime):
             image_items.setdefault(category, set()).add(path)
     chosen = _sample_all(image_items, request)
     single = request.params.fetch.images == "single"
@@ -90,10 +93,13 @@ def _coco_family(
     yield DownloadBatch("images", images, [_coco_item(path, single) for path in chosen])
 
 
-def _images_of(path: Path, labels: dict[str, str], runtime: Runtime) -> Iterator[tuple[str, str]]:
+def _images_of(
+    source: str, path: Path, labels: dict[str, str], runtime: Runtime
+) -> Iterator[tuple[str, str]]:
     """Yield (category, image path) for every image of the labels, e.g. train2017/0….jpg."""
     index = open_index(path, runtime)
-    names = {c.id: labels[c.name] for c in index.categories if c.name in labels}
+    full = lvis.V1_CATEGORIES if source == "lvis" else coco.CATEGORIES
+    names = match_names(source, index.categories, labels, full)
     found: dict[int, set[str]] = {}
     extents = index.extents_of(names)
     for rows in index.rows(extents):
@@ -147,21 +153,10 @@ def openimages_batches(request: Request) -> Iterator[DownloadBatch]:
 
 def _mask_rows(path: Path, labels: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield (category, mask file, image id) for the labels' rows of a mask list."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["LabelName"] not in labels:
-                    continue
-                mask, image_id = row["MaskPath"], row["ImageID"]
-                if _MASK_NAME.fullmatch(mask) and _IMAGE_ID.fullmatch(image_id):
-                    yield labels[row["LabelName"]], mask, image_id
-    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path),
-            "a list with MaskPath, ImageID and LabelName",
-            getattr(error, "strerror", None) or str(error),
-            "Fetch the annotations first, or fix masks.openimages in params.yaml.",
-        ) from None
+    for batch in read_label_rows(path, labels):
+        for row in batch:
+            if _MASK_NAME.fullmatch(row.mask_path) and _IMAGE_ID.fullmatch(row.image_id):
+                yield row.category, row.mask_path, row.image_id
 
 
 def _mask_item(split: str, mask: str) -> Item:
@@ -178,10 +173,11 @@ def vggsound_batches(request: Request) -> Iterator[DownloadBatch]:
     labels = request.vocabulary.label_to_category("vggsound")
     suffix = ".mp4" if request.params.fetch.youtube.video else ".flac"
     clips: dict[str, dict[str, Item]] = {}
+    lookup = LabelLookup(labels)
     for row in clip_rows(params, request.layout):
-        if isinstance(row, BadRow) or row.labels[0] not in labels:
+        if isinstance(row, BadRow) or not lookup[row.labels[0]]:
             continue
-        category = labels[row.labels[0]]
+        category = lookup[row.labels[0]]
         url = WATCH_URL + row.video_id
         item = Item(row.clip_id, url, row.clip_id + suffix, category, start_s=row.start_s)
         clips.setdefault(category, {})[row.clip_id] = item
@@ -193,24 +189,6 @@ def vggsound_batches(request: Request) -> Iterator[DownloadBatch]:
     yield DownloadBatch(
         "clips", root / params.media, sorted(items.values(), key=lambda i: i.item_id)
     )
-
-
-def clip_rows(params: VggsoundParams, layout: Layout) -> Iterator[ListedRow | BadRow]:
-    """Read VGGSound's list of clips.
-
-    Raises:
-        DataError: the list does not exist or has another format.
-    """
-    table = layout.resolve(params.root) / params.table
-    return read_rows(table, _clip_row, "YouTube id, start, label, split")
-
-
-def _clip_row(cells: Sequence[str]) -> ListedRow:
-    video_id, start, label, split = cells
-    if not (is_youtube_id(video_id) and start.isdecimal()):
-        raise ValueError
-    clip_id = f"{video_id}_{int(start):06d}"
-    return ListedRow(clip_id, video_id, float(start), (label,), (clip_id,), split)
 
 
 def checkpoint_batches(request: Request) -> Iterator[DownloadBatch]:

@@ -1,14 +1,16 @@
 """`Vocabulary`: the categories of a table, and the labels that each source has for them."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from avsynth.core.files import atomic_file
+from avsynth.core.lists import fold, parse_columns, read_text
 from avsynth.core.paths import Layout
 from avsynth.core.records import Category
 from avsynth.runtime.errors import ConfigError, DataError, suggest
@@ -95,28 +97,29 @@ def load_vocabulary(table: Path | None = None) -> Vocabulary:
     else:
         where = str(table)
         try:
-            text = table.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                where, "a category table (csv, UTF-8)", str(error), "Correct categories.table."
-            ) from None
+            text = read_text(table, "a category table (csv, UTF-8)", "Correct categories.table.")
+        except DataError as error:
+            raise ConfigError(*error.__reduce__()[1]) from None
     return parse_vocabulary(text, where)
 
 
 def parse_vocabulary(text: str, where: str) -> Vocabulary:
     """Parse the text of a category table; see `load_vocabulary`."""
-    reader = csv.DictReader(text.splitlines())
-    _check_columns(reader.fieldnames or (), where)
+    header, rows = parse_columns(text, TABLE_COLUMNS)
+    _check_columns(header, where)
     ranked: dict[int, Category] = {}
     seen: dict[tuple[str, str], str] = {}
-    for line, row in enumerate(reader, start=2):
-        here = f"{where}:{line}"
-        name = (row["category"] or "").strip()
+    for row in rows:
+        here = f"{where}:{row.line}"
+        if row.fault:
+            fix = "Quote cells that contain commas, and give every column a cell."
+            raise ConfigError(here, f"{row.width} cells", row.fault, fix)
+        name = row["category"]
         if not name.isidentifier() or not name.isascii():
             raise ConfigError(
                 here, "a category name of letters, digits and _", repr(name), "Rename it."
             )
-        rank = (row["rank"] or "").strip()
+        rank = row["rank"]
         if not rank.isdecimal() or int(rank) in ranked:
             raise ConfigError(here, "a unique rank 1, 2, 3 ...", repr(rank), "Correct the rank.")
         labels = {s: _split(row[s]) for s in SOURCE_COLUMNS}
@@ -158,7 +161,7 @@ def chosen_vocabulary(layout: Layout) -> Vocabulary:
 
 
 def _check_columns(found: Iterable[str], where: str) -> None:
-    found = list(found)
+    found = [name for name in found if name]
     missing = [c for c in TABLE_COLUMNS if c not in found]
     known = (*TABLE_COLUMNS, *REMARK_COLUMNS)
     unknown = [c for c in found if c not in known]
@@ -172,6 +175,49 @@ def _check_columns(found: Iterable[str], where: str) -> None:
         )
 
 
-def _split(cell: str | None) -> tuple[str, ...]:
+def _split(cell: str) -> tuple[str, ...]:
     """Split a cell at ';' (labels contain commas)."""
-    return tuple(part.strip() for part in (cell or "").split(";") if part.strip())
+    return tuple(part.strip() for part in cell.split(";") if part.strip())
+
+
+def label_form(label: str) -> str:
+    """Return the form in which labels are compared: `fold`, and commas are blanks.
+
+    ``Dog barking``, ``dog_barking`` and ``dog-barking`` have one form.
+    """
+    return fold(label.replace(",", " "))
+
+
+class LabelLookup(dict[str, str]):
+    """Label -> our category, or '': as it is written, else by its `label_form`.
+
+    A form that labels of two categories share means neither.
+    """
+
+    def __init__(self, category_of: Mapping[str, str]) -> None:
+        super().__init__(category_of)
+        self._by_form: dict[str, str] = {}
+        for label, category in category_of.items():
+            form = label_form(label)
+            same = self._by_form.setdefault(form, category) == category
+            self._by_form[form] = category if same else ""
+
+    def __missing__(self, label: str) -> str:
+        """Look a label up by its form, and remember it."""
+        self[label] = self._by_form.get(label_form(label), "")
+        return self[label]
+
+
+def no_match(where: str, found: Iterable[str], category_of: Mapping[str, str]) -> DataError:
+    """Build the error of a file that has none of the labels that the chosen categories need."""
+    names = sorted(set(found))
+    wanted = sorted(category_of)
+    near = [one for name in names for one in get_close_matches(name, wanted, n=1, cutoff=0.6)]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return DataError(
+        where,
+        f"a label of the chosen categories, such as {', '.join(map(repr, wanted[:3]))}",
+        ", ".join(map(repr, names[:5])) + more if names else "no label",
+        f"{hint}Correct the labels, or name them in a table of your own (categories.table).",
+    )

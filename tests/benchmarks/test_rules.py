@@ -253,3 +253,29 @@ def test_a_split_whose_masks_are_all_empty_is_refused(avsbench):
     infos, marked = map(list, zip(*written, strict=True))
     with pytest.raises(DataError, match=r"foreground in the split val; found \d+ empty masks"):
         _require_foreground(avsbench, infos, marked)
+
+
+@pytest.mark.parametrize("spelled", ["test ", "Test", " TEST", "tEsT"])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("s4", "Single-source/s4_meta_data.csv"),
+        ("ms3", "Multi-sources/ms3_meta_data.csv"),
+        ("v2", "metadata.csv"),
+    ],
+)
+def test_a_split_is_read_in_every_spelling_or_refused(name, file, spelled, roots, rewrite_csv):
+    root = roots(name)
+    before = BENCHMARKS[name].list_clips(root, "test")
+    spell = {"test": spelled}
+    rewrite_csv(
+        root / file,
+        lambda rows: [{**row, "split": spell.get(row["split"], row["split"])} for row in rows],
+    )
+    text = (root / file).read_text()
+    (root / file).write_text(text.replace(",", ";"), "utf-8-sig")
+    assert BENCHMARKS[name].list_clips(root, "test") == before
+    assert before
+    (root / file).write_text(text.replace(spelled, "testing"))
+    with pytest.raises(DataError, match=r"csv:\d+: expected a split of train, val, test"):
+        BENCHMARKS[name].list_clips(root, "test")

@@ -108,3 +108,56 @@ def test_a_pipe_among_the_lists_is_one_message(tmp_path: Path):
     os.mkfifo(tmp_path / "ids.csv")
     with pytest.raises(ConfigError, match="a pipe or device"):
         read_exclusions(tmp_path, ("*.csv",))
+
+
+UNDERSTOOD = {
+    "semicolons.csv": "name;split\nAAAAAAAAAAA_5;test\nBBBBBBBBBBB;Train \n",
+    "crlf.csv": "Name,Split\r\nAAAAAAAAAAA,test\r\nBBBBBBBBBBB,TRAIN\r\n",
+    "links.txt": "https://www.youtube.com/watch?v=AAAAAAAAAAA\n",
+    "more links.txt": "https://m.youtube.com/watch?feature=x&v=AAAAAAAAAAA&t=3s\n",
+    "short links.txt": "https://youtu.be/AAAAAAAAAAA?t=4\n",
+    "own header.csv": "number,clip\n1,AAAAAAAAAAA_30\n",
+    "ranged.txt": "AAAAAAAAAAA_30.0_40.0.mp4\n",
+    "link column.csv": "url;split\nhttps://youtu.be/AAAAAAAAAAA;val\n",
+    "vggss.json": '[{"file": "AAAAAAAAAAA_000030", "class": "dog", "bbox": [[0, 0, 1, 1]]}]',
+    "ids.json": '{"test": ["AAAAAAAAAAA"]}',
+    "keyed.json": '{"AAAAAAAAAAA_000030": {"class": "dog"}}',
+}
+NOT_UNDERSTOOD = {
+    "empty.txt": "",
+    "words.txt": "one thing\nanother thing\n",
+    "no id column.csv": "title;split\na dog;test\na cat;test\n",
+    "short row.csv": "name,start,split\nAAAAAAAAAAA,0,test\nBBBBBBBBBBB\n",
+    "no ids.json": '[{"class": "dog"}]',
+    "damaged.json": '[{"file": ',
+    "no name.csv": "name,split\nAAAAAAAAAAA,test\n,test\n",
+}
+
+
+@pytest.mark.parametrize("name", UNDERSTOOD)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_every_form_of_a_list_bans_its_videos(name, encoding, tmp_path: Path):
+    (tmp_path / name).write_bytes(UNDERSTOOD[name].encode(encoding))
+    [found] = read_exclusions(tmp_path, (name,))
+    assert (found.found, found.videos) == (True, {"AAAAAAAAAAA"})
+
+
+@pytest.mark.parametrize("name", NOT_UNDERSTOOD)
+def test_a_list_that_is_there_and_bans_nothing_is_an_error(name, tmp_path: Path):
+    (tmp_path / name).write_text(NOT_UNDERSTOOD[name])
+    with pytest.raises(DataError, match=name):
+        read_exclusions(tmp_path, ("*.*",))
+
+
+@pytest.mark.parametrize("pattern", ["lists/*.csv", "lists/**/*.csv", "lists/a.csv"])
+def test_an_unreadable_folder_of_lists_is_an_error(pattern, tmp_path: Path, monkeypatch):
+    (tmp_path / "lists").mkdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    monkeypatch.setattr("os.listdir", refuse)
+    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    with pytest.raises(DataError, match="Permission denied"):
+        read_exclusions(tmp_path, (pattern,))

@@ -31,6 +31,7 @@ from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.clip_lists import (
     ListedRow,
+    clip_stems,
     find_media,
     is_youtube_id,
     list_clips,
@@ -89,15 +90,7 @@ def _parse(cells: Sequence[str], names: dict[str, str], split: str) -> ListedRow
     if not (is_youtube_id(video_id) and 0 <= start_s < end_s < 1e6 and label_ids):
         raise ValueError
     labels = tuple(names[one] for one in label_ids.split(",") if one in names)
-    starts = (
-        "",
-        f"_{start_s:.0f}",
-        f"_{start_s:06.0f}",
-        f"_{start_s:.3f}",
-        f"_{1000 * start_s:.0f}",
-        f"_{start_s:.3f}_{end_s:.3f}",
-        f"_{start_s:.1f}-{end_s:.1f}",
-    )
-    stems = tuple(f"{first}{video_id}{last}" for last in reversed(starts) for first in ("", "Y"))
     clip_id = f"{video_id}_{1000 * start_s:.0f}"
+    bare = (clip_id, f"Y{clip_id}", video_id, f"Y{video_id}")
+    stems = (*clip_stems(video_id, start_s, end_s), *bare)
     return ListedRow(clip_id, video_id, start_s, labels, stems, split, end_s - start_s)

@@ -1,16 +1,17 @@
 """Readers of YouTube clip lists: rows may be invalid, and listed files may be absent."""
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avsynth.core.lists import read_list
 from avsynth.core.records import AudioClip
 from avsynth.formats.audio_file import AUDIO_SUFFIXES
 from avsynth.runtime.errors import DataError
 from avsynth.sources.audio.folders import walk_files
 from avsynth.sources.audio.loudness import make_clip, mark_dropped
+from avsynth.sources.categories import LabelLookup, no_match
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
@@ -48,39 +49,46 @@ def read_rows(
 ) -> Iterator[ListedRow | BadRow]:
     """Read a csv row by row; a row for which ``parse`` raises ValueError becomes a `BadRow`.
 
-    Empty lines and lines that begin with ``#`` are skipped.
+    Empty lines and comments (``# ...``) are skipped.
 
     Args:
-        table: the csv file.
+        table: the csv file, in any dialect of `avsynth.core.lists`.
         parse: cells of a row -> record.
         columns: the expected columns, for messages.
 
     Raises:
-        DataError: the file is absent, empty or not UTF-8, or most of its rows are invalid.
+        DataError: the file is absent, empty or cannot be decoded, or most of its rows are invalid.
     """
     fix = "Fix the file, or correct its name in params.yaml."
     rows: list[ListedRow | BadRow] = []
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            for cells in reader:
-                if not cells or cells[0].startswith("#"):
-                    continue
-                try:
-                    rows.append(parse(cells))
-                except ValueError:
-                    rows.append(BadRow(f"{table.name}:{reader.line_num}"))
-    except OSError as error:
-        raise DataError(
-            str(table), f"a csv ({columns})", error.strerror or str(error), fix
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(str(table), f"a csv ({columns})", str(error), fix) from None
+    for row in read_list(table, f"a csv ({columns})", fix):
+        try:
+            rows.append(BadRow(f"{table.name}:{row.line}") if row.fault else parse(row.cells))
+        except ValueError:
+            rows.append(BadRow(f"{table.name}:{row.line}"))
     bad = [row for row in rows if isinstance(row, BadRow)]
     if 2 * len(bad) > len(rows) or not rows:
         found = f"{len(bad)} invalid rows of {len(rows)}"
         raise DataError(bad[0].where if bad else str(table), f"rows of {columns}", found, fix)
     yield from rows
+
+
+def clip_stems(video_id: str, start_s: float, end_s: float) -> tuple[str, ...]:
+    """Return the file names, without suffix, that a clip of this part of a video may have.
+
+    The start may be in seconds, padded (``_000030``) or not (``_30``, ``_30.0``, ``_30.000``), and
+    the end may follow; a pair may be in milliseconds (``_30000_40000``). The first is our own.
+    """
+    ends = [f"_{start_s:06.0f}", f"_{start_s:.0f}", f"_{start_s:.1f}", f"_{start_s:.3f}"]
+    for join in ("_", "-"):
+        ends += [
+            f"_{start_s:06.0f}{join}{end_s:06.0f}",
+            f"_{start_s:.0f}{join}{end_s:.0f}",
+            f"_{start_s:.1f}{join}{end_s:.1f}",
+            f"_{start_s:.3f}{join}{end_s:.3f}",
+            f"_{1000 * start_s:.0f}{join}{1000 * end_s:.0f}",
+        ]
+    return tuple(f"{first}{video_id}{end}" for end in ends for first in ("", "Y"))
 
 
 def find_media(folder: Path) -> dict[str, str]:
@@ -124,17 +132,23 @@ def list_clips(
         One record per clip, not measured yet; ``duration_s`` of a clip that is not dropped is the
         length of the labelled range. Reasons: ``bad_row``, ``missing_file``,
         ``ambiguous_label`` (its labels belong to two categories, in one row or in two).
+
+    Raises:
+        DataError: no row has a label of the vocabulary.
     """
     clips: dict[str, list[ListedRow]] = {}
+    lookup = LabelLookup(category_of)
     for row in rows:
         if isinstance(row, BadRow):
             yield mark_dropped(make_clip(source, "", "", row.where), "bad_row")
-        elif not category_of.keys().isdisjoint(row.labels):
+        elif any([lookup[label] for label in row.labels]):
             clips.setdefault(row.clip_id, []).append(row)
+    if category_of and not clips:
+        raise no_match(f"audio/{source}", lookup.keys() - category_of.keys(), category_of)
     for clip_id, group in clips.items():
         first = group[0]
         labels = tuple(dict.fromkeys(label for row in group for label in row.labels))
-        categories = {category_of[label] for label in labels if label in category_of}
+        categories = {lookup[label] for label in labels if lookup[label]}
         path = next((media[stem] for stem in first.stems if stem in media), "")
         clip = make_clip(
             source,

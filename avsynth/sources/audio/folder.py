@@ -6,18 +6,20 @@ decides how it is read, not its name. A file without audio is a row ``undecodabl
 name is not UTF-8 is a row ``bad_name``. Only hidden files and files named as text, tables or
 images (`_COMPANIONS`) are skipped.
 
-An optional ``<root>/clips.csv`` describes the files. Columns: ``filename``, and any of ``video_id``
-(or ``src_file``): the recording that the file was cut from, ``licence`` (or ``clip_license``),
-``author``, ``url`` (or ``src_url``). Files of one recording are never in two splits; without the
-csv every file is a recording of its own. ESC-50's own table, with links and licences added, has
-this format.
+An optional ``<root>/clips.csv`` describes the files. Columns: ``filename``, the path below the root
+(or the name alone, where only one folder has a file of this name), and any of ``video_id`` (or
+``src_file``): the recording that the file was cut from, ``licence`` (or ``license``,
+``clip_license``), ``author``, ``url`` (or ``src_url``). Files of one recording are never in two
+splits; without the csv every file is a recording of its own. ESC-50's own table, with links and
+licences added, has this format.
 """
 
-import csv
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avsynth.core.lists import NamedRow, read_columns
 from avsynth.core.params.building import AudioParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import AudioClip
@@ -25,7 +27,7 @@ from avsynth.runtime.errors import DataError, suggest
 from avsynth.runtime.options import Runtime
 from avsynth.sources.audio.folders import walk_files
 from avsynth.sources.audio.loudness import make_clip, mark_dropped, measure_clips
-from avsynth.sources.categories import SourceName, Vocabulary
+from avsynth.sources.categories import SourceName, Vocabulary, label_form
 
 _CREDITS_FILE = "clips.csv"
 _LABEL_SOURCES: tuple[SourceName, ...] = ("lvis", "vggsound", "audioset")
@@ -39,7 +41,7 @@ _COMPANIONS = (
 """Suffixes of files that lie beside audio and contain none."""
 _COLUMNS = {
     "video_id": ("video_id", "src_file"),
-    "licence": ("licence", "clip_license"),
+    "licence": ("licence", "license", "clip_license"),
     "author": ("author",),
     "url": ("url", "src_url"),
 }
@@ -71,7 +73,7 @@ def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
     category_of = _names(vocabulary)
     names = sorted(walk_files(root))
     tops = sorted({name.partition("/")[0] for name in names if "/" in name})
-    known = {top for top in tops if _normalise(top) in category_of}
+    known = {top for top in tops if label_form(top) in category_of}
     if not known:
         raise DataError(
             str(root),
@@ -79,12 +81,12 @@ def _list_files(root: Path, vocabulary: Vocabulary) -> Iterator[AudioClip]:
             ", ".join(map(_printable, tops[:5])) or "no folder with files",
             suggest(tops[0] if tops else "", vocabulary.names),
         )
-    credit_of = _read_credits(root / _CREDITS_FILE)
+    credit_of = _read_credits(root / _CREDITS_FILE, names)
     for name in names:
         folder, _, rest = name.partition("/")
         if folder in known and rest and Path(name).suffix.lower() not in _COMPANIONS:
-            category = category_of[_normalise(folder)]
-            yield _list_file(name, category, credit_of.get(Path(name).name, _Credit()))
+            category = category_of[label_form(folder)]
+            yield _list_file(name, category, credit_of.get(name, _Credit()))
 
 
 def _list_file(name: str, category: str, credit: _Credit) -> AudioClip:
@@ -110,34 +112,66 @@ def _printable(name: str) -> str:
 
 def _names(vocabulary: Vocabulary) -> dict[str, str]:
     """Map every name that a subfolder may have to a category; our own names take precedence."""
-    names = {_normalise(name): name for name in vocabulary.names}
+    names = {label_form(name): name for name in vocabulary.names}
     for source in _LABEL_SOURCES:
         for label, category in vocabulary.label_to_category(source).items():
-            names.setdefault(_normalise(label), category)
+            names.setdefault(label_form(label), category)
     return names
 
 
-def _normalise(name: str) -> str:
-    return "_".join(name.casefold().split())
+def _read_credits(path: Path, files: Sequence[str]) -> dict[str, _Credit]:
+    """Read clips.csv: path of a file below the root -> credit.
 
+    Args:
+        path: the csv; may be absent.
+        files: the files below the root, as paths relative to it.
 
-def _read_credits(path: Path) -> dict[str, _Credit]:
-    """Read clips.csv: file name -> credit."""
+    Raises:
+        DataError: the csv is damaged, a row names no file or two, no row names an existing file,
+            or two rows differ about one file.
+    """
     if not path.exists():
         return {}
     fix = "Fix the file, or remove it."
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(str(path), "a csv", str(error), fix) from None
-    if rows and "filename" not in rows[0]:
-        raise DataError(str(path), "a column 'filename'", ", ".join(map(str, rows[0])), fix)
-    return {row["filename"]: _credit(row) for row in rows}
+    rows = _read_rows(path, fix)
+    by_name: dict[str, set[str]] = {}
+    for file in files:
+        for name in (file, file.rpartition("/")[2]):
+            by_name.setdefault(_composed(name), set()).add(file)
+    credits: dict[str, _Credit] = {}
+    for row in rows:
+        name = _composed(row["filename"].replace("\\", "/").removeprefix("./"))
+        found = sorted(by_name.get(name, ()))
+        if len(found) > 1:
+            expected = "paths below the folder of sounds, such as " + repr(found[0])
+            where = f"{path}:{row.line}"
+            raise DataError(where, expected, f"{name!r}, a file of {len(found)} folders", fix)
+        if found and credits.setdefault(found[0], _credit(row)) != _credit(row):
+            raise DataError(f"{path}:{row.line}", "one row per file", f"{name!r} twice", fix)
+    inside = [row["filename"] for row in rows if ".." not in row["filename"]]
+    if inside and not credits:
+        named = ", ".join(map(repr, inside[:5]))
+        fix = "Write each file's path below the folder of sounds, or remove the csv."
+        raise DataError(str(path), "names of files in the folder", named, fix)
+    return credits
 
 
-def _credit(row: dict[str, str]) -> _Credit:
+def _read_rows(path: Path, fix: str) -> list[NamedRow]:
+    rows = read_columns(path, ("filename",), fix)
+    for row in rows:
+        if row.fault or not row["filename"]:
+            found = row.fault or "no file name"
+            raise DataError(f"{path}:{row.line}", f"{row.width} fields", found, fix)
+    return rows
+
+
+def _composed(name: str) -> str:
+    """Return a name in composed form: macOS writes accents apart from their letters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _credit(row: NamedRow) -> _Credit:
     def cell(field: str) -> str:
-        return next((row[name].strip() for name in _COLUMNS[field] if row.get(name)), "")
+        return next((row[name] for name in _COLUMNS[field] if row[name]), "")
 
     return _Credit(**{field: cell(field) for field in _COLUMNS})

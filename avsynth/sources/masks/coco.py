@@ -17,6 +17,7 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,
+    check_matched,
     file_prefixes,
     image_name,
     iter_indexed,
@@ -36,13 +37,15 @@ def iter_masks(
     """Yield every COCO mask of the vocabulary, usable or not.
 
     Raises:
-        DataError: a file is absent, damaged or not COCO; an image folder is absent.
+        DataError: a file is absent, damaged or not COCO; an image folder is absent;
+            no file has a category of the vocabulary.
         ConfigError: the vocabulary has a COCO name that is not in COCO.
     """
     root, images = layout.resolve(params.coco.root), layout.resolve(params.coco.images)
     labels = vocabulary.label_to_category("coco")
     prefixes = file_prefixes("coco", params.coco.files)
     image_ids: dict[int, str] = {}
+    paths, found, matched = [root / name for name in params.coco.files], set[str](), False
     for name, prefix in zip(params.coco.files, prefixes, strict=True):
         index = open_index(root / name, runtime)
         if any(c.synset for c in index.categories):
@@ -56,6 +59,9 @@ def iter_masks(
         file = AnnotationFile(
             "coco", root / name, images, categories, params.filters, prefix, image_ids
         )
+        found.update(category.name for category in index.categories)
+        matched = matched or bool(categories)
         folder = f"{split_of(root / name)}2017"
         name_of = partial(image_name, default_folder=folder)
         yield from iter_indexed(file, index, name_of, runtime)
+    check_matched(paths, found, matched, labels)

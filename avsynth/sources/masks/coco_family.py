@@ -1,7 +1,7 @@
 """Mask records from an annotation index: the code shared by LVIS and COCO."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from avsynth.formats.mask_rle import rle_box_area, segmentation_to_rle
 from avsynth.runtime.errors import ConfigError, DataError, suggest
 from avsynth.runtime.options import Runtime
 from avsynth.runtime.progress import track
+from avsynth.sources.categories import label_form, no_match
 from avsynth.sources.masks.annotation_index import InstanceIndex
 from avsynth.sources.masks.coco_json import NO_CATEGORY, Image, SourceCategory
 from avsynth.sources.masks.filters import refuse_labelling, refuse_shape
@@ -178,6 +179,9 @@ def match_names(
 ) -> dict[int, str]:
     """Map a file's category ids to our names, by name or else by a synonym of one category only.
 
+    Names are compared by `label_form` where no category has the exact name. All categories of one
+    name are chosen.
+
     Args:
         source: the source's name, which is its column in the category table.
         categories: the file's categories.
@@ -187,24 +191,39 @@ def match_names(
     Raises:
         ConfigError: the file has all categories of the dataset but lacks a label.
     """
-    by_name = {c.name: c.id for c in categories}
-    by_synonym: dict[str, list[int]] = {}
+    names: dict[str, list[int]] = {}
+    synonyms: dict[str, list[int]] = {}
     for category in categories:
+        for name in dict.fromkeys((category.name, label_form(category.name))):
+            names.setdefault(name, []).append(category.id)
         for synonym in category.synonyms:
-            by_synonym.setdefault(synonym, []).append(category.id)
+            synonyms.setdefault(synonym, []).append(category.id)
     chosen: dict[int, str] = {}
     for label, ours in label_to_category.items():
-        ids = [by_name[label]] if label in by_name else by_synonym.get(label, [])
-        if len(ids) == 1:
-            chosen[ids[0]] = ours
-        elif len(categories) == full:
+        same = synonyms.get(label, [])
+        ids = names.get(label) or names.get(label_form(label)) or (same if len(same) == 1 else [])
+        for one in ids:
+            chosen.setdefault(one, ours)
+        if not ids and len(categories) == full:
             raise ConfigError(
                 f"masks/{source}",
                 f"names of the dataset in the category table's column {source}",
                 f"{label!r} (category {ours!r})",
-                suggest(label, by_name),
+                suggest(label, (c.name for c in categories)),
             )
     return chosen
+
+
+def check_matched(
+    files: Sequence[Path], names: Iterable[str], matched: bool, labels: Mapping[str, str]
+) -> None:
+    """Check that the annotation files have a category of the vocabulary, if it has labels for them.
+
+    Raises:
+        DataError: they have none.
+    """
+    if labels and files and not matched:
+        raise no_match(", ".join(map(str, files)), names, labels)
 
 
 def iter_indexed(

@@ -19,6 +19,7 @@ from avsynth.runtime.options import Runtime
 from avsynth.sources.masks.annotation_index import open_index
 from avsynth.sources.masks.coco_family import (
     AnnotationFile,
+    check_matched,
     file_prefixes,
     image_name,
     iter_indexed,
@@ -40,13 +41,15 @@ def iter_masks(
     """Yield every LVIS mask of the vocabulary, usable or not.
 
     Raises:
-        DataError: a file is absent, damaged, LVIS v0.5 or not LVIS; an image folder is absent.
+        DataError: a file is absent, damaged, LVIS v0.5 or not LVIS; an image folder is
+            absent; no file has a category of the vocabulary.
         ConfigError: the vocabulary has an LVIS name that is not in LVIS v1.
     """
     root, images = layout.resolve(params.lvis.root), layout.resolve(params.lvis.images)
     labels = vocabulary.label_to_category("lvis")
     prefixes = file_prefixes("lvis", params.lvis.files)
     image_ids: dict[int, str] = {}
+    paths, found, matched = [root / name for name in params.lvis.files], set[str](), False
     for name, prefix in zip(params.lvis.files, prefixes, strict=True):
         index = open_index(root / name, runtime)
         _check_version(str(root / name), index.categories)
@@ -54,7 +57,11 @@ def iter_masks(
         file = AnnotationFile(
             "lvis", root / name, images, categories, params.filters, prefix, image_ids
         )
+        found.update(category.name for category in index.categories)
+        synonyms = {one for category in index.categories for one in category.synonyms}
+        matched = matched or bool(categories) or not synonyms.isdisjoint(labels)
         yield from iter_indexed(file, index, image_name, runtime)
+    check_matched(paths, found, matched, labels)
 
 
 def _check_version(where: str, categories: Sequence[SourceCategory]) -> None:

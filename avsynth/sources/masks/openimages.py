@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from avsynth.core.lists import encoding_of, fold
 from avsynth.core.params.building import MaskFilters, MasksParams
 from avsynth.core.paths import Layout
 from avsynth.core.records import MaskRecord
@@ -42,10 +43,11 @@ _MASK_PATH = re.compile(r"[0-9a-f]{16}_m[0-9a-z_]+_[0-9a-f]{8}\.png", re.ASCII)
 _SPLIT_HINT = {"train": "train", "validation": "val", "test": "test"}
 _RATIO_SLACK = 0.01
 _BATCH = 256
+_HEADER_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class LabelRow:
     """One line of the csv whose label is in the vocabulary."""
 
     mask_path: str
@@ -65,7 +67,7 @@ def iter_masks(
     categories = vocabulary.label_to_category("openimages")
     for split in params.openimages.splits:
         _check_folders(root, split)
-        rows = _read_rows(root / f"{split}-annotations-object-segmentation.csv", categories)
+        rows = read_label_rows(root / f"{split}-annotations-object-segmentation.csv", categories)
         read = partial(_read_masks, root, split, params.filters)
         batches = track(map_items(read, rows, runtime), f"masks of {split}", None, runtime)
         yield from chain.from_iterable(batches)
@@ -82,22 +84,35 @@ def _check_folders(root: Path, split: str) -> None:
             )
 
 
-def _read_rows(path: Path, categories: dict[str, str]) -> Iterator[list[_Row]]:
-    """Stream a csv and yield batches of the lines whose label is in the vocabulary."""
+def read_label_rows(path: Path, categories: dict[str, str]) -> Iterator[list[LabelRow]]:
+    """Stream a csv and yield batches of the lines whose label is in the vocabulary.
+
+    Raises:
+        DataError: the csv is absent or damaged, or lacks a column.
+    """
     import pyarrow as pa  # imported here: the workers that read masks save its 50 MB
     import pyarrow.compute as pc
     import pyarrow.csv as pa_csv
 
     wanted = pa.array(list(categories), pa.string())
-    options = pa_csv.ConvertOptions(
-        include_columns=_COLUMNS, column_types={name: pa.string() for name in _COLUMNS}
-    )
     try:
-        with pa_csv.open_csv(path, convert_options=options) as reader:
+        encoding, delimiter, columns = _dialect(path)
+        options = pa_csv.ConvertOptions(
+            include_columns=columns, column_types=dict.fromkeys(columns, pa.string())
+        )
+        with pa_csv.open_csv(
+            path,
+            pa_csv.ReadOptions(encoding=encoding),
+            pa_csv.ParseOptions(delimiter=delimiter),
+            options,
+        ) as reader:
             for batch in reader:
-                kept = batch.filter(pc.is_in(batch["LabelName"], wanted))
+                named = pa.RecordBatch.from_arrays(
+                    [pc.utf8_trim_whitespace(column) for column in batch.columns], _COLUMNS
+                )
+                kept = named.filter(pc.is_in(named["LabelName"], wanted))
                 rows = [
-                    _Row(mask_path, image_id, categories[label])
+                    LabelRow(mask_path, image_id, categories[label])
                     for mask_path, image_id, label in zip(
                         *(kept[name].to_pylist() for name in _COLUMNS), strict=True
                     )
@@ -112,12 +127,27 @@ def _read_rows(path: Path, categories: dict[str, str]) -> Iterator[list[_Row]]:
         ) from None
 
 
-def _read_masks(root: Path, split: str, filters: MaskFilters, rows: list[_Row]) -> list[MaskRecord]:
+def _dialect(path: Path) -> tuple[str, str, list[str]]:
+    """Return a csv's encoding and delimiter, and `_COLUMNS` as its header spells them."""
+    with path.open("rb") as file:
+        content = file.read(_HEADER_BYTES)
+    encoding = encoding_of(content)
+    head = content.decode(encoding, "ignore").replace("\r", "\n").partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    names = [name.strip('"') for name in head.split(delimiter)]
+    spelled = {fold(name): name for name in names}
+    columns = [spelled[fold(name)] for name in _COLUMNS]
+    return ("utf16" if encoding == "utf-16" else "utf8"), delimiter, columns
+
+
+def _read_masks(
+    root: Path, split: str, filters: MaskFilters, rows: list[LabelRow]
+) -> list[MaskRecord]:
     """Read a batch of masks; runs in a worker process."""
     return [_read_mask(root, split, filters, row) for row in rows]
 
 
-def _read_mask(root: Path, split: str, filters: MaskFilters, row: _Row) -> MaskRecord:
+def _read_mask(root: Path, split: str, filters: MaskFilters, row: LabelRow) -> MaskRecord:
     image_path, size, mask, reason = "", (0, 0), None, ""
     if not (_IMAGE_ID.fullmatch(row.image_id) and _MASK_PATH.fullmatch(row.mask_path)):
         reason = "bad_id"
@@ -176,7 +206,7 @@ def _same_shape(mask: tuple[int, ...], size: tuple[int, int]) -> bool:
 
 
 def _record(
-    row: _Row,
+    row: LabelRow,
     split: str,
     image_path: str,
     size: tuple[int, int],

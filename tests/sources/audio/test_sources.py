@@ -217,6 +217,31 @@ class TestYoutubeLists:
         assert reasons(clips) == {"ok": 1, "bad_row": 1}
         assert [c.audio_path for c in clips if c.reason == "bad_row"] == [""]
 
+    @pytest.mark.parametrize("name", [
+        "_000030", "_30", "_30.0", "_30000_40000", "_30.000_40.000", "_30_40", "_000030_000040",
+    ])  # fmt: skip
+    @pytest.mark.parametrize("row", [
+        "{},30,dog barking,test", "{};30.0;Dog_barking;Test ", "{}\t30\tDOG BARKING\ttest",
+    ])  # fmt: skip
+    def test_names_of_clips_and_forms_of_rows(self, tmp_path, name, row):
+        write_audio_files(tmp_path / "vggsound" / "audio", {"dog": f"{DOG}{name}.WAV"})
+        (tmp_path / "vggsound" / "vggsound.csv").write_text(row.format(DOG), "utf-8-sig")
+        [clip] = clips_of("vggsound", Layout(tmp_path))
+        assert (clip.clip_id, clip.status, clip.split_hint) == (f"{DOG}_000030", "ok", "test")
+
+    def test_damaged_rows_of_a_spreadsheet_are_counted(self, tmp_path):
+        write_audio_files(tmp_path / "vggsound" / "audio", {"dog": f"{DOG}_000007.wav"})
+        rows = [f"{DOG},7,dog barking,train"] * 3 + ["#NAME?,7,dog barking,train"]
+        rows += [f'{DOG},7,"dog barking,train', f"{DOG},7,dog barking,train"]
+        (tmp_path / "vggsound" / "vggsound.csv").write_text("\n".join(rows))
+        assert reasons(clips_of("vggsound", Layout(tmp_path))) == {"ok": 1, "bad_row": 2}
+
+    def test_a_list_with_no_label_of_the_vocabulary_is_an_error(self, tmp_path):
+        (tmp_path / "vggsound" / "audio").mkdir(parents=True)
+        (tmp_path / "vggsound" / "vggsound.csv").write_text(f"{DOG},7,dgo barking,train\n")
+        with pytest.raises(DataError, match=r"dgo barking.*Did you mean 'dog barking'"):
+            clips_of("vggsound", Layout(tmp_path))
+
     @pytest.mark.parametrize("content", [
         b"", b"\xff\xfe\x00\x01 not text", b'{"info": {}, "annotations": []}\n',
         b"category,lvis\ndog,dog\n", b'"\n' * 3 + b"x" * 200_000,
@@ -289,6 +314,25 @@ class TestFolder:
         write_audio_files(tmp_path / "sounds", {"a": "dog/a.wav"})
         (tmp_path / "sounds" / "clips.csv").write_text("name,licence\na.wav,CC0\n")
         with pytest.raises(DataError, match="'filename'"):
+            clips_of("folder", Layout(tmp_path))
+
+    @pytest.mark.parametrize("column", ["licence", "License", "clip_license"])
+    def test_credits_are_joined_by_path(self, tmp_path, column):
+        write_audio_files(tmp_path / "sounds", {n: f"{n}/0.wav" for n in ("dog", "cat")})
+        text = f"filename;video_id;{column}\ndog/0.wav;one;CC0\n.\\cat\\0.wav;two;CC-BY\n"
+        (tmp_path / "sounds" / "clips.csv").write_bytes(text.encode("utf-16"))
+        found = {c.clip_id: (c.video_id, c.licence) for c in clips_of("folder", Layout(tmp_path))}
+        assert found == {"dog/0.wav": ("one", "CC0"), "cat/0.wav": ("two", "CC-BY")}
+
+    @pytest.mark.parametrize("rows", ["0.wav,CC0", "other/9.wav,CC0", "dog/0.wav", ",CC0",
+                                      "dog/0.wav,CC0\ndog/0.wav,CC-BY"])  # fmt: skip
+    def test_credits_of_two_files_or_of_none_are_refused(self, tmp_path, rows):
+        write_audio_files(tmp_path / "sounds", {n: f"{n}/0.wav" for n in ("dog", "cat")})
+        (tmp_path / "sounds" / "clips.csv").write_text(f"filename,licence\n{rows}\n")
+        if rows == "dog/0.wav":
+            assert {c.licence for c in clips_of("folder", Layout(tmp_path))} == {""}
+            return
+        with pytest.raises(DataError, match=r"clips\.csv"):
             clips_of("folder", Layout(tmp_path))
 
     def test_credits_cannot_leave_the_folder(self, tmp_path):

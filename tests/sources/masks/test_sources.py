@@ -14,6 +14,9 @@ from avsynth.formats.mask_rle import rle_to_mask
 from avsynth.runtime.errors import ConfigError, DataError
 from avsynth.runtime.options import Runtime
 from avsynth.sources.masks import MASK_SOURCES
+from avsynth.sources.masks.coco_family import check_matched, match_names
+from avsynth.sources.masks.coco_json import SourceCategory
+from avsynth.sources.masks.openimages import read_label_rows
 from tests.helpers import mask_worlds as worlds
 
 WRITERS = {
@@ -460,3 +463,31 @@ def test_the_real_v05_file_is_refused(realdata, tmp_path):
                 Layout(tmp_path), params, worlds.vocabulary(), Runtime(cache_dir=tmp_path)
             )
         )
+
+
+@pytest.mark.parametrize("spelled", ["dog", "Dog", " DOG ", "computer_mouse", "Computer-Mouse"])
+def test_categories_are_matched_by_one_form_and_all_of_one_name(spelled):
+    listed = [SourceCategory(n, spelled) for n in (1, 2)] + [SourceCategory(3, "tuba")]
+    labels = {"dog": "dog", "computer mouse": "computer_mouse"}
+    assert set(match_names("coco", listed, labels, 80)) == {1, 2}
+
+
+def test_a_file_without_a_category_of_the_vocabulary_is_an_error():
+    with pytest.raises(DataError, match=r"'dgo'.*Did you mean 'dog'"):
+        check_matched([Path("mine.json")], ["dgo", "tuba"], False, {"dog": "dog"})
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter", "encoding"),
+    [
+        ("MaskPath,ImageID,LabelName", ",", "utf-8-sig"),
+        ("MaskPath,ImageID,LabelName", "\t", "utf-16"),
+        ("maskpath, imageid,LABELNAME", ";", "utf-8"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_open_images_lists_are_read_in_every_dialect(tmp_path, header, delimiter, encoding, end):
+    text = end.join([header, "m.png,i, /m/dog ", "n.png,j,/m/cat", ""]).replace(",", delimiter)
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    [rows] = read_label_rows(tmp_path / "list.csv", {"/m/dog": "dog"})
+    assert [(row.mask_path, row.image_id, row.category) for row in rows] == [("m.png", "i", "dog")]
