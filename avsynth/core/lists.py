@@ -255,12 +255,10 @@ def _split(line: str, delimiter: str, *, exact: bool = False) -> tuple[str, ...]
         return _parse([line], delimiter, exact)
     if '"' not in line:
         return tuple(cell.strip(_BLANKS) for cell in line.split(delimiter))
-    tidy = re.sub(rf'"[ \xa0]+(?={delimiter}|$)', '"', line)
-    for text in (line, tidy):
-        cells = _parse([text], delimiter, exact)
-        if cells is not None:
-            return cells
-    return None
+    cells = _parse([line], delimiter, exact)
+    if cells is None:  # Perhaps for the blanks after a closing quote.
+        cells = _parse([re.sub(rf'"[ \xa0]+(?={delimiter}|$)', '"', line)], delimiter, exact)
+    return cells
 
 
 def _parse(text: Iterable[str], delimiter: str, exact: bool) -> tuple[str, ...] | None:

@@ -112,7 +112,7 @@ async def unpack_tar(path: Path, clips: dict[str, Item], root: Path) -> list[tup
                 await asyncio.sleep(0)
                 name = PurePosixPath(member.name)
                 item = clips.get(name.stem)
-                if item is None or not member.isreg() or name.suffix not in AUDIO_SUFFIXES:
+                if item is None or not member.isreg() or name.suffix.lower() not in AUDIO_SUFFIXES:
                     continue
                 target = str(PurePosixPath(item.target).with_name(item.item_id + name.suffix))
                 outcomes.append(
