@@ -129,8 +129,11 @@ def _matching(base: Path, relative: str, pattern: str) -> list[Path]:
         ConfigError: it is no pattern of a file, e.g. empty, ``/`` or ``a**b``.
     """
     try:
+        parts = Path(relative).parts
         if "\0" in relative or not Path(relative).name:
             raise ValueError("it names no file")
+        if any("**" in part and part != "**" for part in parts):
+            raise ValueError("'**' within a name")
         found = _find(base, relative)
         if special := [p for p in found if p.exists() and not (p.is_file() or p.is_dir())]:
             raise ValueError(f"{special[0]}, a pipe or device")  # Reading it may never end.

@@ -80,7 +80,7 @@ def open_pool(workers: int, context: BaseContext) -> Iterator[ProcessPoolExecuto
 
 
 def _prepare_worker() -> None:
-    """Let this worker end when its parent process dies, and end without a traceback on Ctrl-C."""
+    """End this worker with its parent process, and without a traceback on Ctrl-C."""
     signal.signal(signal.SIGINT, _on_interrupt)
     parent = multiprocessing.parent_process()
     assert parent is not None

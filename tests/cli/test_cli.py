@@ -94,7 +94,7 @@ def test_a_folder_without_params(tmp_path: Path):
 def test_init_writes_a_project_that_is_not_overwritten(tmp_path: Path):
     assert avsynth("init", tmp_path / "p", "--preset", "paper").returncode == 0
     assert {"params.yaml", "dvc.yaml", ".dvcignore"} <= {p.name for p in (tmp_path / "p").iterdir()}
-    refused(avsynth("init", tmp_path / "p"), "params.yaml", "no project yet")
+    refused(avsynth("init", tmp_path / "p"), "params.yaml", "a folder without a project")
 
 
 def test_a_stage_out_of_order_says_which_comes_first(toy_project: Path):

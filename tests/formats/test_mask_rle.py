@@ -253,7 +253,7 @@ def test_images_beyond_the_decoders_numbers_are_refused():
 
 
 def read_whole(text, height, width):
-    """Take a segmentation the whole way to the file of a sample; None if it is refused."""
+    """Convert a segmentation to the mask file of a sample; return None if it is refused."""
     try:
         rle = codecs.segmentation_to_rle(text, height, width)
     except ValueError:

@@ -12,13 +12,12 @@ from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.evaluation.evaluate import score
 from avsynth.loading.batch import AvsModel, Prediction, check_model
-from avsynth.metrics.rows import Labels
+from avsynth.metrics.rows import RunFacts
 from avsynth.models import MODELS
 from avsynth.models.backbones.vggish import embed
 from avsynth.models.checkpoints import load_trained, read_info, save_trained
 from avsynth.models.parts.init import seeded
-from avsynth.pipelines.shared import runs
-from avsynth.pipelines.shared.models import training_of
+from avsynth.pipelines.shared import models, project, runs
 from avsynth.pipelines.train import train as train_stage
 from avsynth.reports.read_scores import read_scores
 from avsynth.runtime.errors import CheckpointError, ConfigError
@@ -27,6 +26,7 @@ from avsynth.training import loop
 from avsynth.training.distributed import Ranks
 from avsynth.training.parallel import prepare
 from tests.conftest import REPOSITORY
+from tests.helpers.score_rows import facts_of
 from tests.helpers.small import SETTINGS, small_split, write_small_shards
 
 
@@ -77,7 +77,7 @@ class EncodedToneNet(ToneNet):
 
 
 RUNTIME, ALONE = Runtime(quiet=True), Ranks(0, 1, torch.device("cpu"))
-LABELS = Labels("test", "tone_net", "tone_net", "synthetic", "", "synthetic")
+FACTS = RunFacts(**facts_of(run="tone_net", model="tone_net", benchmark="synthetic"))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def trained(shards, folder, model, settings=SETTINGS):
 
 def ious(model, shards):
     split = small_split(shards, "test", whole_clips=True, size=model.input_size)
-    rows = score(model, split, LABELS, protocol="avsbench", batch_size=4, runtime=RUNTIME)
+    rows = score(model, split, FACTS, batch_size=4, runtime=RUNTIME)
     return [row.iou for row in rows]
 
 
@@ -122,7 +122,6 @@ def test_it_trains_saves_loads_and_scores(shards, tmp_path):
     after = ious(model, shards)
     assert ious(fresh, shards) == after
     assert sum(after) > sum(before)
-    assert training_of(model, "trained") == ("trained", "synthetic")
 
 
 def test_a_frozen_part_of_it_is_compared_when_weights_are_loaded(tmp_path):
@@ -148,7 +147,8 @@ def test_it_runs_as_a_stage_with_the_paths_of_the_six(built, tmp_path, monkeypat
 
     root = tmp_path / "project"
     shutil.copytree(built, root)
-    monkeypatch.setitem(MODELS, "tone_net", build)
+    for module in (project, models):
+        monkeypatch.setattr(module, "MODELS", {**MODELS, "tone_net": build})
     banks = []
     monkeypatch.setattr(
         runs, "open_bank", lambda *given, f=runs.open_bank: banks.append(f(*given)) or banks[-1]

@@ -100,7 +100,7 @@ def test_training_writes_weights_metrics_plots_and_rows(trained):
     assert 0 <= metrics["val_miou"] <= 1
     plot = pd.read_csv(folder / "live/plots/metrics/val/miou.tsv", sep="\t")
     assert len(plot) == 1
-    assert not list((layout.runs / ".state").glob("*"))
+    assert not list((layout.runs / ".state").glob("*.pt*"))
     scores = read_scores(layout.scores)
     assert len(scores.rows[scores.rows["stage"] == "test"]) == len(
         ShardReader(layout.shards("avs-synthetic"), "test")

@@ -109,7 +109,7 @@ def open_index(path: Path, runtime: Runtime) -> InstanceIndex:
             str(path),
             "a readable annotation file",
             error.strerror or str(error),
-            "Give yourself the right to read it.",
+            "Correct the file's permissions.",
         ) from None
     code = source_digest("avsynth.sources.masks.index_writer")
     key = f"{_digest(path, runtime)}-{FORMAT}-{code}"
