@@ -182,16 +182,16 @@ def _decode(path: Path, spans: Iterable[Span]) -> Iterator[Decoded]:
     rate_hz, block = next(blocks, (0, np.empty(0, np.float32)))
     if not rate_hz:
         raise ValueError("no sample that decodes")
-    kept, begin = [block], 0
-    end = len(block)
+    kept, begin = block, 0
     for span in spans:
         first, stop = span.at(rate_hz, path)
+        parts, end = [kept], begin + len(kept)
         while end < stop and (following := next(blocks, None)) is not None:
-            kept.append(following[1])
+            if end <= first:
+                parts, begin = [], end
+            parts.append(following[1])
             end += len(following[1])
-            while begin + len(kept[0]) <= first and len(kept) > 1:
-                begin += len(kept.pop(0))
-        samples = np.concatenate(kept)
-        cut = samples[max(0, first - begin) : None if stop == math.inf else int(stop) - begin]
-        yield Decoded(cut, rate_hz, first)
-        kept = [samples]
+        kept = np.concatenate(parts)
+        # A copy: a slice would keep what lies before it in memory.
+        kept, begin = kept[max(0, first - begin) :].copy(), max(begin, min(first, end))
+        yield Decoded(kept if stop == math.inf else kept[: int(stop) - begin], rate_hz, first)

@@ -148,6 +148,14 @@ def test_real_gaps_and_late_tracks_shift_time(tmp_path, suffix):
     assert purity_db(waveform[26_000:]) > 40
 
 
+@pytest.mark.parametrize("step_s", [0.5, 2.0, 60.0])
+def test_parts_of_a_file_with_a_long_gap_join_to_the_whole(tmp_path, step_s):
+    path = write_stamped(tmp_path / "gap.mp4", "aac", lambda n, t: t + 30 * (t > 1))
+    whole, _ = read_audio(path)
+    parts = [part for part, _ in iter_audio(path, step_s)]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-6)
+
+
 class TestLength:
     @pytest.mark.parametrize("odd", [0, 1])
     @pytest.mark.parametrize(
