@@ -223,7 +223,7 @@ def iter_indexed(
     """
     wanted = index.extents_of([*file.categories, NO_CATEGORY])
     images = index.images(wanted)
-    licences: dict[int | str | None, str] = {**_COCO_LICENCES}
+    licences: dict[int | str | None, str] = dict(_COCO_LICENCES.items())
     licences.update((one.id, one.url or one.name or "") for one in index.licences)
     extents = track(index.read(wanted), f"masks of {file.path.name}", len(wanted), runtime)
     seen: set[int] = set()
