@@ -129,7 +129,8 @@ def png(count: str, rounds: str) -> dict[str, Any]:
     """Encode polygons as PNG bytes, with our code and with `ann_to_mask` and PIL alternately."""
     from PIL import Image
 
-    from avsynth.formats.mask_rle import decode_mask, polygons_to_rle, rle_to_png
+    from avsynth.formats.images import decode_mask
+    from avsynth.formats.mask_rle import polygons_to_rle, rle_to_png
     from bench.lvis_json import HEIGHT, WIDTH, blobs
 
     shapes = blobs(int(count), np.random.default_rng(1))
@@ -248,7 +249,7 @@ class _Samples:
         return result | per_sample
 
     def _content(self, name: str) -> dict[str, bytes]:
-        from avsynth.formats.mask_rle import decode_mask
+        from avsynth.formats.images import decode_mask
 
         content = {}
         with tarfile.open(self.folder / name) as tar:

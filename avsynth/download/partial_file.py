@@ -71,6 +71,8 @@ class PartialFile:
                 check_free_space(self.target, total - start)
             elif not self.target.parent.is_dir():
                 self.target.parent.mkdir(parents=True, exist_ok=True)
+            if not start:
+                self.discard_version()  # An older file's version must not be resumed with.
             if version and not start:
                 text = f"{version}\n{'' if total is None else total}"
                 self._version_path.write_text(text, encoding="ascii")

@@ -22,7 +22,7 @@ _FARTHEST = 1 << 16
 """A point beyond it means damage."""
 _LONGEST = 1 << 21
 """Pixels along all outlines of a mask. COCO's rasteriser takes 100 bytes for each of them and does
-not check that it got them. The longest outline of LVIS is below 2^15."""
+not check that it got them."""
 _MOST_PIXELS = 1 << 29
 _MOST_DIGITS = 6
 """Digits of a run length: 30 bits, signed. COCO's decoder overflows at the seventh."""

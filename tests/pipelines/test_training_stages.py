@@ -144,6 +144,7 @@ def test_zero_shot_needs_weights_of_the_same_model(trained, converted):
 @pytest.mark.slow
 def test_every_other_stage_runs(trained, converted):
     layout = Layout(trained)
+    stage(zeroshot, "sama_avs", "s4", root=trained)
     for percent in ("0", "10", "100"):
         stage(fewshot, "sama_avs", "s4", percent, root=trained)
     stage(s4_to_ms3, "sama_avs", root=trained)
