@@ -12,6 +12,7 @@ Run: ``python -m bench.fetch [--files 5000] [--bytes 160000]``. Rounds are inter
 import argparse
 import asyncio
 import hashlib
+import io
 import multiprocessing
 import socket
 import statistics
@@ -26,6 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item, Outcome
@@ -93,7 +95,7 @@ def sample_sizes(files: int, mean_bytes: int) -> list[int]:
     """Sample file sizes: log-normal with the spread of COCO's images."""
     rng = np.random.default_rng(0)
     drawn = rng.lognormal(0.0, 0.5, files)
-    return [max(100, int(x)) for x in drawn / drawn.mean() * mean_bytes]
+    return [max(1000, int(x)) for x in drawn / drawn.mean() * mean_bytes]
 
 
 def serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
@@ -101,8 +103,15 @@ def serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
     asyncio.run(_serve(sizes, delay_s, pipe))
 
 
+def _small_jpeg() -> bytes:
+    """Return a JPEG of less than 1,000 bytes: fetch refuses files that do not decode."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 async def _serve(sizes: list[int], delay_s: float, pipe: Connection) -> None:
-    content = memoryview(b"\xff\xd8\xff" + bytes(max(sizes)))
+    content = memoryview(_small_jpeg().ljust(max(sizes), b"\0"))
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
