@@ -10,6 +10,8 @@ import pytest
 from avsynth.core.params.load import load_params
 from avsynth.core.paths import Layout
 from avsynth.pipelines.report import report
+from avsynth.reports.page.html import Page, page_html, page_markdown
+from avsynth.reports.sections import Section
 from avsynth.runtime.errors import DataError
 from avsynth.runtime.options import Runtime
 from tests.helpers.score_rows import put, score_rows
@@ -123,3 +125,11 @@ def test_two_protocols_are_refused_unless_asked(built, tmp_path):
     report(load_params(tmp_path, [*QUICK, "report.mix=true"]), layout, Runtime())
     table = pd.read_csv(layout.reports / "tables" / "results-s4.csv")
     assert table["training"].str.contains("sama, v1s").tolist() == [False, True]
+
+
+def test_html_in_a_name_is_text_in_both_pages():
+    name = "<script>alert(1)</script>"
+    page = Page(name, name, ((name, name),), (Section("s", name, name, missing=name),))
+    for text in (page_markdown(page), page_html(page)):
+        assert name not in text
+        assert "&lt;script>" in text.replace("&gt;", ">")

@@ -62,7 +62,8 @@ def page_markdown(page: Page) -> str:
             parts += [f"> {group.missing}"] if group.missing else []
             listed = "\n".join(f"- {card.title}: {card.remark}" for card in group.cards)
             parts += [listed] if listed else []
-    return "\n\n".join([*parts, page.footer]).rstrip() + "\n"
+    text = "\n\n".join([*parts, page.footer]).rstrip() + "\n"
+    return text.replace("<", "&lt;")  # A name from outside may hold HTML, which Markdown renders.
 
 
 def _with_subscripts(text: str) -> str:
