@@ -46,16 +46,16 @@ def toy_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def toy_project(toy_world: Path, tmp_path: Path) -> Path:
-    """Return a project folder of its own with the toy preset, the toy world linked in."""
+    """Return a project folder of its own with the toy preset, a copy of the toy world."""
     return make_toy_project(tmp_path / "project", toy_world)
 
 
 def make_toy_project(root: Path, toy_world: Path) -> Path:
-    """Start a project whose raw data is the toy world (copied by hard links: it may be changed)."""
+    """Start a project with a copy of the toy world, which a test may change."""
     from avsynth.building.new_project import init_project
 
     init_project(root, "toy")
-    shutil.copytree(toy_world, root / "data" / "raw", copy_function=os.link)
+    shutil.copytree(toy_world, root / "data" / "raw")
     return root
 
 

@@ -14,7 +14,7 @@ from tests.helpers.local_host import Host
 
 FILES = 120
 RUN = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from functools import partial
 from avsynth.download.worker_pool import run_jobs, select_items
@@ -23,6 +23,7 @@ from avsynth.download.http import Web, WebSettings
 from avsynth.download.items import Item
 from avsynth.download.ledger import Ledger
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ignores it
 url, root, files = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 
 async def one(web, item):

@@ -102,7 +102,7 @@ def note_process_and_wait(folder: str) -> None:
 
 
 _INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from avsynth.runtime.executors import map_items
 from avsynth.runtime.options import Runtime
 
@@ -111,6 +111,7 @@ def slow(item):
     return item
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ignores it
     try:
         for item in map_items(slow, range(40), Runtime(workers=2, executor="process")):
             print(item, flush=True)
